@@ -1,0 +1,1 @@
+"""Confidential analytics in a notebook cell."""

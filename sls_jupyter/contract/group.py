@@ -1,0 +1,118 @@
+"""The container group of one execution, as the ACI model of a container group, derived and nothing else.
+
+Four containers of one image. Their commands carry the spec's digest and the program's limits, so that
+the policy over this group, hence HOST_DATA, names everything the spec names. An emptyDir lies between
+neighbours only: input ↔ program (*feed*), program ↔ output (*result*), and each with the audit sidecar.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+from sls_jupyter.contract.image import GuestImage
+from sls_jupyter.contract.seccomp import program_profile_bytes
+from sls_jupyter.contract.spec import StreamSpec
+
+Role = Literal["input", "program", "output", "audit"]
+ROLES: tuple[Role, ...] = ("input", "program", "output", "audit")
+INPUT_PORT, OUTPUT_PORT = 8443, 8444
+FEED, RESULT = "/run/sls/feed", "/run/sls/result"
+AUDIT = {role: f"/run/sls/audit-{role}" for role in ROLES if role != "audit"}
+
+
+@dataclass(frozen=True, slots=True)
+class EnvRule:
+    """An environment variable the container may be started with: ``NAME=value``."""
+
+    pattern: str
+    strategy: Literal["string", "re2"] = "string"
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """An emptyDir of the group at a path of one container."""
+
+    volume: str
+    destination: str
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    name: Role
+    command: tuple[str, ...]
+    env_rules: tuple[EnvRule, ...]
+    mounts: tuple[Mount, ...]
+    port: int | None  # opened to the notebook
+    cpus: int
+    memory_bytes: int
+    network: bool  # False: the seccomp profile refuses every socket family but AF_UNIX
+    seccomp_sha256: str  # "" without a profile
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerGroup:
+    image: GuestImage
+    containers: tuple[Container, ...]
+
+    def container(self, name: str) -> Container:
+        return next(item for item in self.containers if item.name == name)
+
+    def volumes(self) -> tuple[str, ...]:
+        """Names of the emptyDirs, sorted."""
+        return tuple(sorted({mount.volume for item in self.containers for mount in item.mounts}))
+
+
+_ENV = (
+    EnvRule("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+    EnvRule("HOME=/tmp"),
+    EnvRule("LANG=C.UTF-8"),
+    EnvRule("HOSTNAME=[A-Za-z0-9.-]{1,253}", "re2"),
+)
+_LISTEN = EnvRule(r"SLS_LISTEN=[0-9.]{7,15}:[0-9]{1,5}", "re2")  # where a door listens; nothing trusts it
+_DEVICE = EnvRule("SLS_TEE_DEVICE=/run/sls/tee/device.sock")  # simulated processor; evidence says so
+_SERVICE_MEMORY = 1 << 30  # bytes for each container that is not the program
+
+
+def _mounts(role: Role) -> tuple[Mount, ...]:
+    found = {"input": [("feed", FEED)], "program": [("feed", FEED), ("result", RESULT)], "output": [("result", RESULT)]}
+    mounts = [Mount(volume, path) for volume, path in found.get(role, [])]
+    audits = AUDIT if role == "audit" else {role: AUDIT[role]}
+    return tuple(mounts + [Mount(f"audit-{name}", path) for name, path in audits.items()])
+
+
+def _command(role: Role, spec: StreamSpec) -> tuple[str, ...]:
+    command = ("python3", "-I", "-m", f"sls_jupyter.guest.{role}", "--spec", spec.digest)
+    if role != "program":
+        return command
+    limits = spec.limits
+    return (
+        *command,
+        *("--cpu-seconds", str(limits.cpu_seconds)),
+        *("--wall-seconds", str(limits.wall_seconds)),
+        *("--memory-bytes", str(limits.memory_bytes)),
+        *("--processes", str(limits.processes)),
+    )
+
+
+def _container(role: Role, spec: StreamSpec) -> Container:
+    program = role == "program"
+    door = {"input": INPUT_PORT, "output": OUTPUT_PORT}.get(role)
+    return Container(
+        name=role,
+        command=_command(role, spec),
+        env_rules=_ENV + (() if program else (_DEVICE,)) + ((_LISTEN,) if door else ()),
+        mounts=_mounts(role),
+        port=door,
+        cpus=spec.limits.cpus if program else 1,
+        memory_bytes=spec.limits.memory_bytes if program else _SERVICE_MEMORY,
+        network=not program,
+        seccomp_sha256=hashlib.sha256(program_profile_bytes()).hexdigest() if program else "",
+    )
+
+
+def group_for(spec: StreamSpec, image: GuestImage) -> ContainerGroup:
+    """The one group that executes ``spec`` with ``image``. Pure: equal input gives an equal group."""
+    return ContainerGroup(image, tuple(_container(role, spec) for role in ROLES))

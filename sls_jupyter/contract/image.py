@@ -1,0 +1,73 @@
+"""The guest image: which code runs inside the group, and how it is measured.
+
+On Azure the image is a list of dm-verity layers and the launch measurement is Microsoft's UVM. The
+local host has neither, so there the installed guest code itself plays both parts: one SHA-256 over it
+is the only layer, one SHA-384 the measurement. Changed guest code is therefore another layer, another
+CCE policy, another HOST_DATA and another measurement.
+
+What is *not* measured locally: the Python interpreter and the bytes of third-party packages. Their
+names and versions are; on Azure the layers cover every byte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+from sls_jupyter.documents import lp
+
+PACKAGE = Path(__file__).resolve().parent.parent
+OUTSIDE_THE_GUEST = ("notebook", "lab", "labextension", "hosts", "safestream", "session.py", "cli.py")
+GUEST_DISTRIBUTIONS = (
+    "cryptography",
+    "httpx",
+    "ipykernel",
+    "jupyter_client",
+    "nh3",
+    "pandas",
+    "pyarrow",
+    "pydantic",
+    "rfc8785",
+    "uvicorn",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GuestImage:
+    """An image of the guest and what evidence from it must show."""
+
+    reference: str  # name@sha256:…
+    layers: tuple[str, ...]  # dm-verity root hashes, 64 hex digits each; locally one digest of the code
+    measurement: bytes  # 48, SHA-384
+
+
+def guest_files() -> list[Path]:
+    """Every Python, Rego and JSON file that a container of the group may execute or read."""
+    files = (path for path in PACKAGE.rglob("*") if path.suffix in {".py", ".rego", ".json"} and path.is_file())
+    return sorted(path for path in files if path.relative_to(PACKAGE).parts[0] not in OUTSIDE_THE_GUEST)
+
+
+def _material() -> bytes:
+    parts: list[bytes | str] = ["sls-jupyter/guest-code/v1", platform.python_version(), platform.machine()]
+    for name in GUEST_DISTRIBUTIONS:
+        parts.append(f"{name}=={metadata.version(name)}")
+    for path in guest_files():
+        parts += [path.relative_to(PACKAGE).as_posix(), path.read_bytes()]
+    return lp(*parts)
+
+
+def measure_installed() -> GuestImage:
+    """Measure the guest code as it is on disk now. Takes some milliseconds."""
+    material = _material()
+    layer = hashlib.sha256(material).hexdigest()
+    return GuestImage(f"sls-jupyter-guest@sha256:{layer}", (layer,), hashlib.sha384(material).digest())
+
+
+@cache
+def installed_image() -> GuestImage:
+    """The guest code as it was when this process first asked."""
+    return measure_installed()

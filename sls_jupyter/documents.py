@@ -1,0 +1,274 @@
+"""Signed documents: one encoding per value, one digest per document, one envelope around it.
+
+A document is a frozen pydantic model. Its payload is RFC 8785 canonical JSON, its identifier the
+SHA-256 of that payload, and it travels in a DSSE envelope (https://github.com/secure-systems-lab/dsse,
+protocol 1.0.2) whose payload type names the document and its version.
+
+Parsing gives types and no trust; :func:`verify` gives the signed document.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import re
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, Self, TypeVar
+
+import rfc8785
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from securesystemslib.dsse import Envelope as Dsse
+from securesystemslib.signer import Signature
+
+from sls_jupyter.errors import DigestMismatch, MalformedDocument, SignatureInvalid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_DOCUMENT_BYTES = 4 * 1024 * 1024  # bytes of an envelope we are willing to parse
+MAX_DEPTH = 32  # nested JSON containers
+
+
+# --- digests and encodings ------------------------------------------------------------------------
+
+
+def digest(data: bytes) -> str:
+    """``sha256:`` and 64 lower-case hex digits."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def lp(*parts: bytes | str) -> bytes:
+    """Each part preceded by its length in bytes (8 bytes, big-endian); text as UTF-8.
+
+    The one way in which this project joins values before hashing or authenticating them, so that no
+    two different lists of parts give the same bytes.
+    """
+    encoded = [part.encode() if isinstance(part, str) else part for part in parts]
+    return b"".join(len(part).to_bytes(8, "big") + part for part in encoded)
+
+
+def b64encode(data: bytes) -> str:
+    """Standard base64 with padding, as DSSE uses it."""
+    return base64.b64encode(data).decode()
+
+
+def b64decode(text: str) -> bytes:
+    """Decode standard base64; any second spelling of the same bytes is refused.
+
+    Raises:
+        MalformedDocument: not base64, or not in its canonical form.
+    """
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        data = b""
+    if b64encode(data) != text:
+        raise MalformedDocument("A base64 field is not in its one canonical form.", found=f"{len(text)} characters")
+    return data
+
+
+def _base64_text(text: str) -> str:
+    try:
+        b64decode(text)
+    except MalformedDocument as error:
+        raise ValueError(error.message) from None
+    return text
+
+
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}\Z")]
+Did = Annotated[str, Field(pattern=r"^did:key:z[1-9A-HJ-NP-Za-km-z]{40,80}\Z")]
+Base64 = Annotated[str, AfterValidator(_base64_text)]
+Timestamp = Annotated[int, Field(ge=0, lt=2**40, description="seconds since 1970-01-01 UTC")]
+ShortText = Annotated[str, Field(max_length=500)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,99}\Z")]
+
+
+# --- strict JSON ----------------------------------------------------------------------------------
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise MalformedDocument("A JSON object names one member twice.", hint="Ask the sender for a valid document.")
+    return result
+
+
+def _refuse_constant(name: str) -> Any:
+    raise MalformedDocument("JSON has no such number.", found=name)
+
+
+_JSON_TOKEN = re.compile(rb'"(?:\\.|[^"\\])*"|[\[{]|[\]}]')
+
+
+def _depth(data: bytes) -> int:
+    depth = deepest = 0
+    for token in _JSON_TOKEN.finditer(data):
+        depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(token.group(), 0)
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def parse_json(data: bytes, *, max_bytes: int = MAX_DOCUMENT_BYTES) -> Any:
+    """Parse JSON from a stranger: bounded in size and depth, no duplicate members, no NaN.
+
+    Raises:
+        MalformedDocument: for everything else.
+    """
+    if len(data) > max_bytes:
+        raise MalformedDocument("A document is too large.", found=f"{len(data)} bytes", expected=f"{max_bytes} at most")
+    if _depth(data) > MAX_DEPTH:
+        raise MalformedDocument("A JSON document is nested too deeply.", expected=f"{MAX_DEPTH} levels at most")
+    try:
+        return json.loads(data, object_pairs_hook=_no_duplicates, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise MalformedDocument("This is not JSON.", found=type(error).__name__) from None
+
+
+def canonical_json(value: Any) -> bytes:
+    """RFC 8785 bytes of a JSON value.
+
+    Raises:
+        MalformedDocument: the value has no canonical form (NaN, an integer beyond 2**53, a lone surrogate).
+    """
+    try:
+        return bytes(rfc8785.dumps(value))
+    except (rfc8785.CanonicalizationError, UnicodeError) as error:
+        raise MalformedDocument("A value cannot be written as canonical JSON.", found=error) from None
+
+
+class Model(BaseModel):
+    """A frozen, strict part of a document: unknown fields and coerced types are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, ser_json_inf_nan="strings")
+
+
+class Document(Model):
+    """A document that is signed as a whole."""
+
+    payload_type: ClassVar[str]
+
+    def payload(self) -> bytes:
+        """The bytes that are hashed and signed."""
+        return canonical_json(self.model_dump(mode="json"))
+
+    @property
+    def digest(self) -> str:
+        """The document's identifier."""
+        return digest(self.payload())
+
+    def signer(self) -> str | None:
+        """The DID that this document itself says must have signed it; ``None`` if it names nobody."""
+        return None
+
+    @classmethod
+    def parse(cls, payload: bytes) -> Self:
+        """Read a payload; ``parse(x).payload() == x`` holds for everything that is accepted.
+
+        Raises:
+            MalformedDocument: not JSON, not this document, or not in its canonical form.
+        """
+        document = cls.from_json(parse_json(payload))
+        if document.payload() != payload:
+            raise MalformedDocument(
+                f"A {cls.__name__} is not in canonical form.",
+                expected="RFC 8785 bytes",
+                hint="Send the payload exactly as it was signed.",
+            )
+        return document
+
+    @classmethod
+    def from_json(cls, value: Any) -> Self:
+        """Build from decoded JSON, strictly.
+
+        Raises:
+            MalformedDocument: a field is missing, unknown or of another type; the first one is named.
+        """
+        try:
+            return cls.model_validate_json(json.dumps(value))
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"]) or "document"
+            raise MalformedDocument(f"This is not a valid {cls.__name__}.", found=f"{where}: {first['msg']}") from None
+
+
+D = TypeVar("D", bound=Document)
+
+
+# --- envelopes ------------------------------------------------------------------------------------
+
+
+class Signer(Protocol):
+    """Whoever can sign: an identity, an authority, a test."""
+
+    @property
+    def did(self) -> str: ...
+
+    def sign(self, message: bytes) -> bytes: ...
+
+
+def sign(document: Document, signer: Signer) -> bytes:
+    """Put a document into a DSSE envelope with one signature.
+
+    Returns:
+        Canonical JSON of the envelope; equal input gives equal bytes (Ed25519 is deterministic).
+    """
+    envelope = Dsse(document.payload(), document.payload_type, {})
+    envelope.signatures[signer.did] = Signature(signer.did, signer.sign(envelope.pae()).hex())
+    return canonical_json(envelope.to_dict())
+
+
+def _parse_envelope(envelope: bytes, payload_type: str) -> Dsse:
+    value = parse_json(envelope)
+    if not isinstance(value, dict) or set(value) != {"payload", "payloadType", "signatures"}:
+        raise MalformedDocument("This is not a DSSE envelope.", expected="payload, payloadType and signatures")
+    if value["payloadType"] != payload_type:
+        raise MalformedDocument(
+            "An envelope holds another document.", found=value["payloadType"], expected=payload_type
+        )
+    signatures = value["signatures"]
+    if not isinstance(signatures, list) or len(signatures) != 1 or not isinstance(signatures[0], dict):
+        raise MalformedDocument("An envelope needs exactly one signature.")
+    if set(signatures[0]) != {"keyid", "sig"} or not all(isinstance(text, str) for text in signatures[0].values()):
+        raise MalformedDocument("A DSSE signature has a key id and a signature, and nothing else.")
+    if not isinstance(value["payload"], str):
+        raise MalformedDocument("The payload of a DSSE envelope is base64 text.")
+    b64decode(value["payload"]), b64decode(signatures[0]["sig"])
+    if canonical_json(value) != envelope:
+        raise MalformedDocument("A DSSE envelope is not in canonical form.", expected="RFC 8785 bytes")
+    return Dsse.from_dict(value)
+
+
+def verify(envelope: bytes, cls: type[D], verify_key: Callable[[str, bytes, bytes], None], *, did: str | None) -> D:
+    """Check an envelope's signature and return the document in it.
+
+    Args:
+        envelope: canonical JSON of a DSSE envelope with one signature.
+        cls: the document expected; another payload type is refused.
+        verify_key: ``(did, signature, message)``, raises :class:`SignatureInvalid`
+            (:func:`sls_jupyter.identity.verify_signature`).
+        did: who must have signed; ``None`` takes the signer that the document itself names through
+            :meth:`Document.signer` (a document that names nobody is then refused).
+
+    Raises:
+        MalformedDocument: the envelope or the document.
+        SignatureInvalid: another signer, or a signature that does not verify.
+    """
+    dsse = _parse_envelope(envelope, cls.payload_type)
+    document = cls.parse(dsse.payload)
+    expected = did if did is not None else document.signer()
+    (signature,) = dsse.signatures.values()
+    if expected is None or signature.keyid != expected:
+        raise SignatureInvalid(
+            f"A {cls.__name__} is signed by somebody else.", found=signature.keyid, expected=expected
+        )
+    verify_key(expected, bytes.fromhex(signature.signature), dsse.pae())
+    return document
+
+
+def require_digest(data: bytes, expected: str, what: str) -> None:
+    """Raise :class:`DigestMismatch` unless ``digest(data) == expected``."""
+    if digest(data) != expected:
+        raise DigestMismatch(
+            f"The bytes of {what} are not the ones that were named.", found=digest(data), expected=expected
+        )

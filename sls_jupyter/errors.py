@@ -1,0 +1,219 @@
+"""Every error this package raises on purpose, in one tree.
+
+::
+
+    SlsError
+    ├── BadInput                 the caller's mistake: a wrong name, option, frame or file
+    │   ├── UnknownName          no asset, run, request, persona or column of that name
+    │   ├── UnsealableData       a frame or column that cannot be sealed without loss
+    │   └── MalformedDocument    bytes that are not one of our documents, certificates or proofs
+    ├── VerificationError        something was found that is not what was signed, sealed or logged
+    │   ├── SignatureInvalid     a signature does not verify
+    │   ├── DigestMismatch       bytes are not the bytes that were named
+    │   ├── EvidenceRejected     attestation evidence failed a check
+    │   └── LogInconsistent      a log's checkpoint or proof contradicts what we know of it
+    ├── Refused                  an authority said no
+    │   ├── AccessDenied         the owner's policy denies; carries every reason and its fix
+    │   ├── NotAuthorised        the caller's token or role does not allow this call
+    │   └── KeyRefused           one of the nine checks of key release failed; carries its number
+    ├── ApprovalPending          a person has to decide first; carries the requests that wait
+    ├── RunFailed                the run ended without a result
+    │   ├── ProgramFailed        the cell raised
+    │   ├── LimitExceeded        a resource limit stopped it; carries the limit's name
+    │   ├── OutputWithheld       the gate let nothing through that was asked for
+    │   └── RunCancelled         the requester stopped it
+    └── Unavailable              a service, a disk or a device that is needed cannot be used
+        └── HostUnsuitable       no host meets every owner's conditions
+
+Each carries what was *found*, what was *expected* and a *hint* (what to do next), so a terminal, a
+notebook and an HTTP problem document (RFC 9457) show the same three things.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, ClassVar
+
+
+class SlsError(Exception):
+    """Base of all errors of this package.
+
+    Args:
+        message: one sentence, without a trailing newline.
+        found: what was there. Never a key and never sealed data.
+        expected: what should have been there.
+        hint: the next step for the reader.
+        detail: JSON values a program may want (numbers, names, digests).
+    """
+
+    status: ClassVar[int] = 500
+    """HTTP status of the problem document that carries this error."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        found: object = None,
+        expected: object = None,
+        hint: str = "",
+        detail: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.found = None if found is None else str(found)
+        self.expected = None if expected is None else str(expected)
+        self.hint = hint
+        self.detail: dict[str, Any] = dict(detail or {})
+
+    @classmethod
+    def code(cls) -> str:
+        """The stable, hyphenated name of this class of error: ``KeyRefused`` is ``key-refused``."""
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", cls.__name__).lower()
+
+    def lines(self) -> list[str]:
+        """The error as a person reads it: the sentence, found and expected, the next step."""
+        lines = [f"{type(self).__name__}: {self.message}"]
+        if self.found is not None or self.expected is not None:
+            pairs = (("found", self.found), ("expected", self.expected))
+            lines.append("  " + "; ".join(f"{name} {text}" for name, text in pairs if text is not None))
+        if self.hint:
+            lines.append(f"  → {self.hint}")
+        return lines
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())[len(type(self).__name__) + 2 :]
+
+    def _render_traceback_(self, *_: object, **__: object) -> list[str]:
+        """IPython's hook: show the sentence and the fix; ``%tb`` still has the whole stack."""
+        return self.lines()
+
+
+class BadInput(SlsError):
+    status = 400
+
+
+class UnknownName(BadInput):
+    status = 404
+
+
+class UnsealableData(BadInput):
+    status = 422
+
+
+class MalformedDocument(BadInput):
+    status = 400
+
+
+class VerificationError(SlsError):
+    status = 422
+
+
+class SignatureInvalid(VerificationError):
+    pass
+
+
+class DigestMismatch(VerificationError):
+    pass
+
+
+class EvidenceRejected(VerificationError):
+    status = 403
+
+
+class LogInconsistent(VerificationError):
+    pass
+
+
+class Refused(SlsError):
+    status = 403
+
+
+class AccessDenied(Refused):
+    pass
+
+
+class NotAuthorised(Refused):
+    status = 401
+
+
+class KeyRefused(Refused):
+    """One of the nine checks of key release failed; ``check`` is its number (1 to 9)."""
+
+    def __init__(self, check: int, message: str, **kwargs: Any) -> None:
+        detail = {**(kwargs.pop("detail", None) or {}), "check": check}
+        super().__init__(message, detail=detail, **kwargs)
+
+    @property
+    def check(self) -> int:
+        return int(self.detail["check"])
+
+
+class ApprovalPending(SlsError):
+    status = 202
+
+
+class RunFailed(SlsError):
+    status = 409
+
+
+class ProgramFailed(RunFailed):
+    pass
+
+
+class LimitExceeded(RunFailed):
+    pass
+
+
+class OutputWithheld(RunFailed):
+    pass
+
+
+class RunCancelled(RunFailed):
+    pass
+
+
+class Unavailable(SlsError):
+    status = 503
+
+
+class HostUnsuitable(Unavailable):
+    pass
+
+
+def _tree(cls: type[SlsError]) -> dict[str, type[SlsError]]:
+    found = {cls.code(): cls}
+    for child in cls.__subclasses__():
+        found |= _tree(child)
+    return found
+
+
+def to_problem(error: SlsError) -> dict[str, Any]:
+    """The error as an ``application/problem+json`` object (RFC 9457, section 3)."""
+    problem: dict[str, Any] = {
+        "type": f"urn:sls-jupyter:problem:{error.code()}",
+        "title": type(error).__name__,
+        "status": error.status,
+        "detail": error.message,
+    }
+    extensions = {"found": error.found, "expected": error.expected, "hint": error.hint or None}
+    problem |= {name: value for name, value in extensions.items() if value is not None}
+    if error.detail:
+        problem["data"] = error.detail
+    return problem
+
+
+def from_problem(problem: dict[str, Any]) -> SlsError:
+    """The error that :func:`to_problem` described; an unknown type becomes a plain :class:`SlsError`."""
+    code = str(problem.get("type", "")).rpartition(":")[2]
+    cls = _tree(SlsError).get(code, SlsError)
+    data = problem.get("data") if isinstance(problem.get("data"), dict) else {}
+    fields: dict[str, Any] = {
+        "found": problem.get("found"),
+        "expected": problem.get("expected"),
+        "hint": str(problem.get("hint", "")),
+        "detail": data,
+    }
+    message = str(problem.get("detail", "The other side reported an error without a description."))
+    if cls is KeyRefused:
+        return KeyRefused(int((data or {}).get("check", 0)), message, **fields)
+    return cls(message, **fields)

@@ -1,0 +1,307 @@
+"""Who: Ed25519 keys named by did:key, the homes they live in, and short-lived tokens.
+
+A *home* is one persona's folder (mode 0700). It holds the signing key, the HPKE key that results are
+sealed to, the persona's embedded authority, its sealed assets and its runs. ``SLS_HOME`` names the
+root of all homes; by default it is the platform's per-user data folder.
+
+Sources: did:key method 0.7 (W3C CCG), Ed25519 RFC 8032, JWT RFC 7519 with EdDSA (RFC 8037); the claims
+``htm`` and ``htu`` are those of DPoP (RFC 9449, section 4.2).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import jwt
+import platformdirs
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from sls_jupyter.documents import Base64, Did, Document, ShortText, b64decode, b64encode, digest
+from sls_jupyter.errors import BadInput, MalformedDocument, NotAuthorised, SignatureInvalid, Unavailable
+from sls_jupyter.hpke import HpkeKey
+
+TOKEN_SECONDS = 60  # lifetime of a token
+CLOCK_SKEW_SECONDS = 30  # how far two honest clocks may differ
+_ED25519_MULTICODEC = b"\xed\x01"
+_BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+
+
+# --- did:key --------------------------------------------------------------------------------------
+
+
+def did_from_public_key(public_key: bytes) -> str:
+    """The did:key of a raw Ed25519 public key (32 bytes)."""
+    data = _ED25519_MULTICODEC + public_key
+    number, text = int.from_bytes(data, "big"), ""
+    while number:
+        number, rest = divmod(number, 58)
+        text = _BASE58[rest] + text
+    return "did:key:z" + text
+
+
+def public_key_from_did(did: str) -> bytes:
+    """The raw Ed25519 public key (32 bytes) that a did:key names.
+
+    Raises:
+        MalformedDocument: not a did:key, or not one of an Ed25519 key.
+    """
+    number = 0
+    for letter in did.removeprefix("did:key:z") or "0":
+        value = _BASE58.find(letter)
+        if value < 0 or number >= 2**280:
+            raise MalformedDocument("This is not a did:key.", found=did[:80], expected="did:key:z6Mk…")
+        number = number * 58 + value
+    data = number.to_bytes(36, "big").lstrip(b"\0")
+    if len(data) != 34 or not data.startswith(_ED25519_MULTICODEC) or did_from_public_key(data[2:]) != did:
+        raise MalformedDocument("This DID is not one of an Ed25519 key.", found=did[:80], expected="did:key:z6Mk…")
+    return data[2:]
+
+
+def verify_signature(did: str, signature: bytes, message: bytes) -> None:
+    """Check an Ed25519 signature by the key that ``did`` names.
+
+    Raises:
+        SignatureInvalid: it does not verify.
+    """
+    try:
+        Ed25519PublicKey.from_public_bytes(public_key_from_did(did)).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        raise SignatureInvalid(
+            "A signature does not verify.",
+            expected=f"a signature by {did}",
+            hint="The document was changed, or its author did not sign it.",
+        ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """An Ed25519 private key and the DID of its public half."""
+
+    private_key: Ed25519PrivateKey
+
+    @classmethod
+    def generate(cls) -> SigningKey:
+        return cls(Ed25519PrivateKey.generate())
+
+    @property
+    def public_bytes(self) -> bytes:
+        """32 bytes."""
+        return self.private_key.public_key().public_bytes_raw()
+
+    @property
+    def did(self) -> str:
+        return did_from_public_key(self.public_bytes)
+
+    def sign(self, message: bytes) -> bytes:
+        return self.private_key.sign(message)
+
+
+# --- people ---------------------------------------------------------------------------------------
+
+
+class Contact(Document):
+    """What others need to know of somebody: the DID and the key that results are sealed to."""
+
+    payload_type: ClassVar[str] = "application/vnd.sls.contact.v1+json"
+
+    did: Did
+    name: ShortText
+    hpke_public_key: Base64  # X-Wing, 1216 bytes
+
+    def signer(self) -> str:
+        return self.did
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A person (or service) that signs and that results can be sealed to."""
+
+    name: str
+    signing: SigningKey
+    hpke: HpkeKey
+
+    @property
+    def did(self) -> str:
+        return self.signing.did
+
+    def sign(self, message: bytes) -> bytes:
+        return self.signing.sign(message)
+
+    def contact(self) -> Contact:
+        return Contact(did=self.did, name=self.name, hpke_public_key=b64encode(self.hpke.public_bytes))
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Write a file that only this user can read; never overwrites, never leaves half a file.
+
+    Raises:
+        FileExistsError: the file is there already.
+    """
+    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(scratch, path)
+    finally:
+        scratch.unlink()
+
+
+def read_or_create_private(path: Path, make: bytes, length: int) -> bytes:
+    """The bytes of a private file, made from ``make`` on first use.
+
+    Two processes that start together agree: the first to link its file wins, the other reads it.
+
+    Raises:
+        Unavailable: others may read the file, or it has not ``length`` bytes.
+    """
+    with contextlib.suppress(FileExistsError):
+        write_private(path, make)
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        raise Unavailable(
+            f"The private key {path.name} can be read by others.",
+            found=f"mode {mode:04o}",
+            expected="mode 0600",
+            hint=f"chmod 600 {path}",
+        )
+    data = path.read_bytes()
+    if len(data) != length:
+        raise Unavailable(
+            f"The private key {path.name} is damaged.",
+            found=f"{len(data)} bytes",
+            expected=f"{length} bytes",
+            hint=f"Restore {path} from a backup. What was sealed with it cannot be opened without it.",
+        )
+    return data
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """One persona's folder."""
+
+    root: Path  # of all personas of this user
+    persona: str
+
+    DEFAULT: ClassVar[str] = "me"
+
+    @classmethod
+    def find(cls, persona: str | None = None) -> Home:
+        """The home of ``persona`` (default ``me``) below ``SLS_HOME`` or the platform's data folder.
+
+        Raises:
+            BadInput: the name cannot be a folder's.
+            Unavailable: the folder cannot be made.
+        """
+        name = persona or os.environ.get("SLS_PERSONA") or cls.DEFAULT
+        if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,39}", name):
+            raise BadInput(
+                "A persona's name is lower-case letters, digits and hyphens.",
+                found=name[:60],
+                hint="For instance: %sls as hospital-north",
+            )
+        chosen = os.environ.get("SLS_HOME")
+        root = Path(chosen) if chosen else Path(platformdirs.user_data_path("sls_jupyter"))
+        home = cls(root.expanduser().absolute(), name)
+        try:
+            home.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise Unavailable(
+                "The folder for keys and assets cannot be made.",
+                found=f"{home.path}: {error.strerror}",
+                hint="Set SLS_HOME to a folder that you may write to.",
+            ) from None
+        return home
+
+    @property
+    def path(self) -> Path:
+        return self.root / "personas" / self.persona
+
+    def folder(self, name: str) -> Path:
+        """A sub-folder, made with mode 0700 on first use."""
+        path = self.path / name
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return path
+
+    def personas(self) -> list[str]:
+        """Every persona of this user that has a home, by name."""
+        return sorted(path.name for path in (self.root / "personas").iterdir() if path.is_dir())
+
+    def identity(self) -> Identity:
+        """This persona's keys, made on first use."""
+        keys = self.folder("keys")
+        fresh = SigningKey.generate().private_key.private_bytes_raw()
+        seed = read_or_create_private(keys / "ed25519", fresh, 32)
+        hpke = read_or_create_private(keys / "x-wing", HpkeKey.generate().private_bytes, 96)
+        return Identity(self.persona, SigningKey(Ed25519PrivateKey.from_private_bytes(seed)), HpkeKey(hpke))
+
+
+# --- tokens ---------------------------------------------------------------------------------------
+
+
+def make_token(key: SigningKey, *, audience: str, method: str, path: str, body: bytes, now: int) -> str:
+    """A JWT that lets its bearer make exactly this one call within a minute.
+
+    Args:
+        audience: the DID of the authority, or the digest of a door's public key.
+        path: of the URL, without its query.
+        now: seconds since 1970-01-01 UTC.
+    """
+    claims = {
+        "iss": key.did,
+        "aud": audience,
+        "iat": now,
+        "exp": now + TOKEN_SECONDS,
+        "htm": method,
+        "htu": path,
+        "body": digest(body),
+        "jti": secrets.token_hex(16),
+    }
+    return jwt.encode(claims, key.private_key, algorithm="EdDSA")
+
+
+def verify_token(token: str, *, audience: str, method: str, path: str, body: bytes, now: int) -> str:
+    """Check a token against the call it came with; returns the caller's DID.
+
+    The clock is an argument. What is *not* checked here: whether that caller may make the call, and
+    whether the same token came before (the calls of this project can be repeated without harm).
+
+    Raises:
+        NotAuthorised: with the reason.
+    """
+    hint = "Sign a fresh token for this call; if clocks differ by more than 30 seconds, set them."
+    try:
+        issuer = str(jwt.decode(token, options={"verify_signature": False}).get("iss", ""))
+        key = Ed25519PublicKey.from_public_bytes(public_key_from_did(issuer))
+        options = {"require": ["iss", "aud", "iat", "exp"], "verify_exp": False, "verify_iat": False}
+        claims = jwt.decode(token, key, algorithms=["EdDSA"], audience=audience, options=options)  # type: ignore[arg-type]
+    except (jwt.PyJWTError, MalformedDocument, ValueError) as error:
+        raise NotAuthorised("The caller's token is not valid.", found=type(error).__name__, hint=hint) from None
+    issued, expires = claims["iat"], claims["exp"]
+    if not (isinstance(issued, int) and isinstance(expires, int)) or expires - issued > TOKEN_SECONDS:
+        raise NotAuthorised(
+            "The caller's token lives too long.", expected=f"{TOKEN_SECONDS} seconds at most", hint=hint
+        )
+    if not issued - CLOCK_SKEW_SECONDS <= now <= expires + CLOCK_SKEW_SECONDS:
+        raise NotAuthorised(
+            "The caller's token is not valid at this time.", found=f"issued {now - issued} s ago", hint=hint
+        )
+    for claim, value in (("htm", method), ("htu", path), ("body", digest(body))):
+        if claims.get(claim) != value:
+            raise NotAuthorised("The caller's token is for another call.", found=f"another {claim}", hint=hint)
+    return issuer
+
+
+def contact_key(contact: Contact) -> bytes:
+    """The HPKE public key of a contact, decoded."""
+    return b64decode(contact.hpke_public_key)
