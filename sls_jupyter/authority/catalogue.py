@@ -1,0 +1,188 @@
+"""The catalogue: publish an asset with its policy and keys, look it up, withdraw or shred it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlalchemy.engine.row import RowMapping
+
+from sls_jupyter.assets.manifest import AssetManifest
+from sls_jupyter.assets.opening import local_parts, verify_manifest
+from sls_jupyter.authority import ledger
+from sls_jupyter.authority import store as db
+from sls_jupyter.authority.service import Authority
+from sls_jupyter.documents import b64decode, b64encode, canonical_json, lp, parse_json, verify
+from sls_jupyter.errors import BadInput, DigestMismatch, NotAuthorised, UnknownName
+from sls_jupyter.hpke import seal
+from sls_jupyter.identity import verify_signature
+from sls_jupyter.policy.decide import check_module
+from sls_jupyter.policy.model import OwnerPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """An asset of the catalogue with everything its owner signed about it."""
+
+    id: str
+    state: str
+    manifest_envelope: bytes
+    policy_envelope: bytes
+    manifest: AssetManifest
+    policy: OwnerPolicy
+    module: str | None
+
+
+def _publish_info(asset: str) -> bytes:
+    return lp("sls-jupyter/publish/v1", asset)
+
+
+def seal_keys(authority_key: bytes, asset: str, keys: Mapping[str, bytes]) -> bytes:
+    """An asset's master keys, HPKE-sealed to its authority; the owner's side of :func:`publish`."""
+    return seal(authority_key, _publish_info(asset), canonical_json({name: b64encode(key) for name, key in keys.items()}))
+
+
+def _open_keys(authority: Authority, manifest: AssetManifest, sealed: bytes) -> dict[str, bytes]:
+    value = parse_json(authority.identity.hpke.open(_publish_info(manifest.digest), sealed))
+    keys = {str(name): b64decode(str(key)) for name, key in dict(value).items()}
+    expected = {manifest.footer_key_id, *(group.key_id for group in manifest.groups)}
+    if set(keys) != expected or any(len(key) != 32 for key in keys.values()):
+        raise BadInput(
+            "The keys do not fit the asset.",
+            found=f"{len(keys)} keys",
+            expected=f"{len(expected)} keys of 32 bytes, one for each column group and one for the footer",
+        )
+    return keys
+
+
+def publish(
+    authority: Authority, manifest_envelope: bytes, policy_envelope: bytes, module: str | None, sealed_keys: bytes
+) -> tuple[str, int]:
+    """Take an asset into the catalogue; publishing the same asset again changes nothing.
+
+    Returns:
+        The asset's id and the index of its log entry.
+
+    Raises:
+        NotAuthorised: signed by somebody whose assets this authority does not take.
+        DigestMismatch: the policy or its module is not the one the manifest names.
+        BadInput: the keys do not fit, or the module is refused.
+    """
+    manifest = verify_manifest(manifest_envelope, None)
+    policy = verify(policy_envelope, OwnerPolicy, verify_signature, did=manifest.owner)
+    if manifest.owner != authority.owner or manifest.authority != authority.did:
+        raise NotAuthorised(
+            "This authority does not take the asset.",
+            found=f"owner {manifest.owner}, authority {manifest.authority}",
+            expected=f"owner {authority.owner}, authority {authority.did}",
+            hint="Seal it for this authority: %seal … --authority URL, as this authority's owner.",
+        )
+    module_digest = None if module is None else check_module(module)
+    for what, found, expected in (
+        ("policy", policy.digest, manifest.policy),
+        ("policy module", module_digest, policy.module),
+    ):
+        if found != expected:
+            raise DigestMismatch(f"The {what} is not the one that was named.", found=found, expected=expected)
+    master_keys, asset = _open_keys(authority, manifest, sealed_keys), manifest.digest
+    with authority.store.write() as connection:
+        known = ledger.about(connection, asset)
+        if known:
+            return asset, known[0][0]
+        row = {"id": asset, "name": manifest.name, "state": "active", "module": module}
+        row |= {"manifest": manifest_envelope, "policy": policy_envelope, "created_at": authority.clock()}
+        connection.execute(sa.insert(db.assets).values(**row))
+        wrapped = [
+            {"asset": asset, "key_id": name, "wrapped": authority.keyring.wrap(asset, name, key)}
+            for name, key in master_keys.items()
+        ]
+        connection.execute(sa.insert(db.keys), wrapped)
+        meaning = {"asset": asset, "name": manifest.name, "owner": manifest.owner, "policy": manifest.policy}
+        event = ledger.Event("asset.published", asset, meaning, {"asset_kind": manifest.kind})
+        return asset, ledger.append(connection, authority, [event])
+
+
+def _published(row: RowMapping) -> Published:
+    manifest = verify_manifest(row["manifest"], row["id"])
+    policy = verify(row["policy"], OwnerPolicy, verify_signature, did=manifest.owner)
+    return Published(row["id"], row["state"], row["manifest"], row["policy"], manifest, policy, row["module"])
+
+
+def find(connection: Connection, asset: str) -> Published:
+    """The asset with this id, whatever its state.
+
+    Raises:
+        UnknownName: never published here.
+    """
+    row = connection.execute(sa.select(db.assets).where(db.assets.c.id == asset)).mappings().first()
+    if row is None:
+        raise UnknownName("This authority has no such asset.", found=asset, hint="%sls assets lists what there is.")
+    return _published(row)
+
+
+def newest(connection: Connection) -> list[Published]:
+    """The newest active version of every name, by name."""
+    query = sa.select(db.assets).where(db.assets.c.state == "active").order_by(db.assets.c.created_at, db.assets.c.id)
+    by_name = {row["name"]: row for row in connection.execute(query).mappings()}
+    return [_published(by_name[name]) for name in sorted(by_name)]
+
+
+def withdraw(authority: Authority, caller: str, asset: str, *, shred: bool) -> int:
+    """Stop granting an asset; with ``shred``, destroy its master keys, so nobody opens it ever again.
+
+    Returns:
+        The index of the log entry.
+    """
+    if caller != authority.owner:
+        raise NotAuthorised("Only its owner can withdraw an asset.", found=caller, expected=authority.owner)
+    with authority.store.write() as connection:
+        published = find(connection, asset)
+        state = "shredded" if shred else "withdrawn"
+        connection.execute(sa.update(db.assets).where(db.assets.c.id == asset).values(state=state))
+        if shred:
+            connection.execute(sa.delete(db.keys).where(db.keys.c.asset == asset))
+        kind = "asset.shredded" if shred else "asset.withdrawn"
+        event = ledger.Event(kind, asset, {"asset": asset, "name": published.manifest.name})  # type: ignore[arg-type]
+        return ledger.append(connection, authority, [event])
+
+
+def unwrap_keys(
+    connection: Connection, authority: Authority, published: Published, key_ids: tuple[str, ...]
+) -> dict[str, bytes]:
+    """The named master keys of an asset, in the clear. Only key release calls this."""
+    rows = db.keys
+    query = sa.select(rows).where(rows.c.asset == published.id, rows.c.key_id.in_(key_ids))
+    wrapped = {row["key_id"]: row["wrapped"] for row in connection.execute(query).mappings()}
+    return {name: authority.keyring.unwrap(published.id, name, wrapped[name]) for name in key_ids}
+
+
+def open_part(authority: Authority, asset: str, name: str) -> tuple[BinaryIO, int]:
+    """A sealed part and its size, for a guest that cannot reach the owner's disk. Ciphertext only.
+
+    Raises:
+        UnknownName: no such part, or its storage is not this authority's folder.
+    """
+    with authority.store.read() as connection:
+        manifest = find(connection, asset).manifest
+    part = next((item for item in manifest.parts if item.name == name), None)
+    inside = manifest.storage.startswith(authority.asset_root.as_uri() + "/") and ".." not in manifest.storage
+    if part is None or not inside:
+        raise UnknownName(
+            "This authority does not serve that part.", found=name, hint=f"Read it from {manifest.storage}."
+        )
+    return local_parts(manifest)(name), part.size
+
+
+def to_json(published: Published) -> dict[str, object]:
+    """What the catalogue tells everybody about an asset."""
+    return {
+        "id": published.id,
+        "state": published.state,
+        "manifest": json.loads(published.manifest_envelope),
+        "policy": json.loads(published.policy_envelope),
+        "module": published.module,
+    }

@@ -1,0 +1,313 @@
+"""Decisions: a spec comes in, every asset's policy answers, a person is asked where it says so.
+
+The same call is used to ask, to ask again after an approval and, with ``dry_run``, to see what the
+answer would be. Each authority decides alone about its own assets, knowing the whole spec.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from sls_jupyter.authority import catalogue, ledger
+from sls_jupyter.authority import store as db
+from sls_jupyter.authority.catalogue import Published
+from sls_jupyter.authority.service import Authority
+from sls_jupyter.contract.grants import Approval, Denial, Grant
+from sls_jupyter.contract.spec import AssetInput, StreamSpec
+from sls_jupyter.documents import D, digest, sign, verify
+from sls_jupyter.errors import AccessDenied, BadInput, DigestMismatch, NotAuthorised, UnknownName
+from sls_jupyter.identity import Contact, verify_signature
+from sls_jupyter.policy.decide import Decision, DecisionInput, decide
+
+GRANT_SECONDS = 24 * 3600
+MAX_CODE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an authority says to a spec."""
+
+    request: str  # id of the request in the inbox: the spec's terms
+    decisions: tuple[tuple[str, Decision], ...]  # (asset id, decision)
+    grants: tuple[bytes, ...]  # DSSE, one for each of its assets, or none at all
+
+    @property
+    def verdict(self) -> str:
+        """deny beats ask beats allow."""
+        found = {decision.verdict for _, decision in self.decisions}
+        return next(verdict for verdict in ("deny", "ask", "allow") if verdict in found)
+
+
+def verify_spec(authority: Authority, envelope: bytes, caller: str | None) -> StreamSpec:
+    """The spec in a signed envelope, current and about this authority.
+
+    Raises:
+        SignatureInvalid, MalformedDocument, NotAuthorised, BadInput.
+    """
+    spec = verify(envelope, StreamSpec, verify_signature, did=None)
+    if caller is not None and caller != spec.requester:
+        raise NotAuthorised("Only its requester can send a spec.", found=caller, expected=spec.requester)
+    now = authority.clock()
+    if not spec.issued_at - 60 <= now < spec.expires_at:
+        raise BadInput(
+            "The spec is not valid at this time.",
+            found=f"now {now}",
+            expected=f"{spec.issued_at} to {spec.expires_at}",
+            hint="Run the cell again for a fresh spec; if it persists, set this machine's clock.",
+        )
+    if not spec.inputs_of(authority.did):
+        raise BadInput("The spec names no asset of this authority.", expected=authority.did)
+    return spec
+
+
+def submit(
+    authority: Authority, caller: str, spec_envelope: bytes, code: str, contact: bytes | None, *, dry_run: bool = False
+) -> Answer:
+    """Ask for grants on every asset of this authority that the spec names.
+
+    Args:
+        code: the cell's exact text; its digest must be the spec's.
+        contact: the requester's signed contact, so that an approver sees a name.
+        dry_run: decide and write nothing.
+
+    Raises:
+        BadInput, NotAuthorised, SignatureInvalid, UnknownName. A denial is an answer, not an error.
+    """
+    spec = verify_spec(authority, spec_envelope, caller)
+    if len(code.encode()) > MAX_CODE_BYTES:
+        raise BadInput("The cell is too long.", found=f"{len(code.encode())} bytes", expected=f"{MAX_CODE_BYTES} at most")
+    if digest(code.encode()) != spec.code:
+        raise DigestMismatch("The code is not the one the spec names.", found=digest(code.encode()), expected=spec.code)
+    if contact is not None and verify(contact, Contact, verify_signature, did=None).did != caller:
+        raise NotAuthorised("The contact is somebody else's.", expected=caller)
+    if dry_run:
+        with authority.store.read() as connection:
+            return Answer(spec.terms, _decide_all(connection, authority, spec), ())
+    with authority.store.write() as connection:
+        decisions = _decide_all(connection, authority, spec)
+        answer = Answer(spec.terms, decisions, _grants(connection, authority, spec, decisions))
+        _remember(connection, authority, spec, spec_envelope, code, contact, answer)
+        return answer
+
+
+def _decide_all(connection: Connection, authority: Authority, spec: StreamSpec) -> tuple[tuple[str, Decision], ...]:
+    return tuple(
+        (item.asset, decide_one(connection, authority, spec, item)) for item in spec.inputs_of(authority.did)
+    )
+
+
+def decide_one(
+    connection: Connection,
+    authority: Authority,
+    spec: StreamSpec,
+    item: AssetInput,
+    claims: dict[str, Any] | None = None,
+) -> Decision:
+    """One asset's decision on a spec; with ``claims`` (of verified evidence) it is the one at release."""
+    published = catalogue.find(connection, item.asset)
+    if published.state != "active":
+        raise AccessDenied(
+            f"The asset {published.manifest.name} is {published.state}.",
+            hint="Its owner took it back; look for a newer version with %sls assets.",
+        )
+    if item.kind != published.manifest.kind or item.owner != published.manifest.owner:
+        raise BadInput(f"The spec describes {published.manifest.name} wrongly.", hint="Look it up again and run again.")
+    approvers = published.policy.approvers or (published.policy.owner,)
+    verdicts = _verdicts(connection, spec, approvers)
+    request = DecisionInput.model_validate(
+        {
+            "phase": "grant" if claims is None else "release",
+            "now": authority.clock(),
+            "asset": {
+                "id": published.id,
+                "kind": published.manifest.kind,
+                "name": published.manifest.name,
+                "owner": published.manifest.owner,
+                "columns": published.manifest.columns if published.manifest.kind == "table" else None,
+            },
+            "request": {
+                "requester": spec.requester,
+                "purpose": spec.purpose,
+                "columns": item.columns,
+                "code": tuple(code for code in spec.code_digests if code != published.id),
+                "recipients": tuple(person.did for person in spec.recipients),
+                "kinds": spec.kinds,
+                "outputs": spec.outputs,
+                "limits": spec.limits.model_dump(),
+                "tees": spec.tees,
+                "inputs": tuple(
+                    {"asset": one.asset, "kind": one.kind, "owner": one.owner, "authority": one.authority}
+                    for one in spec.inputs
+                ),
+            },
+            "approvals": tuple(one.approver for one in verdicts if isinstance(one, Approval)
+                               and one.expires_at > authority.clock()),
+            "denied": tuple(one.reason for one in verdicts if isinstance(one, Denial)),
+            "runs": runs_of(connection, published.id),
+            "claims": claims,
+        }
+    )
+    return decide(published.policy, published.module, request)
+
+
+def runs_of(connection: Connection, asset: str) -> int:
+    """How many specs an asset's keys were released for."""
+    query = sa.select(sa.func.count()).select_from(db.releases).where(db.releases.c.asset == asset)
+    return int(connection.execute(query).scalar_one())
+
+
+def _verdicts(connection: Connection, spec: StreamSpec, approvers: tuple[str, ...]) -> list[Approval | Denial]:
+    """The newest verdict of each approver of this asset on these terms."""
+    query = sa.select(db.verdicts).where(db.verdicts.c.request == spec.terms)
+    newest: dict[str, Approval | Denial] = {}
+    for row in connection.execute(query).mappings():
+        cls: type[Approval | Denial] = Approval if row["approved"] else Denial
+        verdict = verify(row["envelope"], cls, verify_signature, did=row["approver"])
+        known = newest.get(verdict.approver)
+        if verdict.approver in approvers and (known is None or verdict.issued_at >= known.issued_at):
+            newest[verdict.approver] = verdict
+    return list(newest.values())
+
+
+def _grants(
+    connection: Connection, authority: Authority, spec: StreamSpec, decisions: tuple[tuple[str, Decision], ...]
+) -> tuple[bytes, ...]:
+    """Signed grants, all of them or none; a spec that was granted before gets the same ones."""
+    if any(decision.verdict != "allow" for _, decision in decisions):
+        return ()
+    envelopes = []
+    now = authority.clock()
+    for asset, decision in decisions:
+        where = (db.grants.c.spec == spec.digest) & (db.grants.c.asset == asset)
+        known = connection.execute(sa.select(db.grants.c.envelope).where(where)).scalar()
+        if known is None:
+            policy = catalogue.find(connection, asset).policy
+            grant = Grant(
+                authority=authority.did,
+                spec=spec.digest,
+                asset=asset,
+                columns=decision.columns,
+                obligations=decision.obligations,
+                tees=tuple(sorted(set(policy.tees) & set(spec.tees))),
+                issued_at=now,
+                expires_at=min(now + GRANT_SECONDS, spec.expires_at),
+            )
+            known = sign(grant, authority.identity)
+            connection.execute(sa.insert(db.grants).values(spec=spec.digest, asset=asset, envelope=known))
+        envelopes.append(known)
+    return tuple(envelopes)
+
+
+def _remember(
+    connection: Connection,
+    authority: Authority,
+    spec: StreamSpec,
+    envelope: bytes,
+    code: str,
+    contact: bytes | None,
+    answer: Answer,
+) -> None:
+    """Keep the request for the inbox and log what changed; asking again changes nothing."""
+    rows, where = db.requests, db.requests.c.id == spec.terms
+    state = {"allow": "granted", "ask": "open", "deny": "denied"}[answer.verdict]
+    known = connection.execute(sa.select(rows.c.state, rows.c.spec).where(where)).mappings().first()
+    meaning = {"spec": spec.digest, "terms": spec.terms, "requester": spec.requester}
+    events = []
+    if known is None:
+        values = {"id": spec.terms, "requester": spec.requester, "code": code, "created_at": authority.clock()}
+        connection.execute(sa.insert(rows).values(**values, spec=envelope, contact=contact, state=state))
+        events.append(ledger.Event("request.received", spec.digest, meaning))
+    elif known["spec"] == envelope and known["state"] == state:
+        return
+    connection.execute(sa.update(rows).where(where).values(spec=envelope, state=state))
+    reasons = [reason.code for _, decision in answer.decisions for reason in decision.reasons]
+    facts = {"verdict": answer.verdict, "assets": len(answer.decisions), "reasons": ",".join(sorted(set(reasons)))[:200]}
+    events.append(ledger.Event("decision.made", spec.digest, meaning, facts))
+    ledger.append(connection, authority, events)
+
+
+# --- approvers ------------------------------------------------------------------------------------
+
+
+def inbox(authority: Authority, caller: str) -> list[dict[str, Any]]:
+    """Requests the caller may decide on or has made, newest first, with everything needed to judge them."""
+    with authority.store.read() as connection:
+        rows = connection.execute(sa.select(db.requests).order_by(db.requests.c.created_at.desc())).mappings()
+        found = []
+        for row in rows:
+            spec = verify(row["spec"], StreamSpec, verify_signature, did=None)
+            assets = [catalogue.find(connection, item.asset) for item in spec.inputs_of(authority.did)]
+            if caller == spec.requester or any(caller in _approvers(published) for published in assets):
+                found.append(_request_json(authority, row["state"], row["code"], row["contact"], row["spec"], spec, assets))
+        return found
+
+
+def _approvers(published: Published) -> tuple[str, ...]:
+    return published.policy.approvers or (published.policy.owner,)
+
+
+def _request_json(
+    authority: Authority,
+    state: str,
+    code: str,
+    contact: bytes | None,
+    envelope: bytes,
+    spec: StreamSpec,
+    assets: list[Published],
+) -> dict[str, Any]:
+    name = verify(contact, Contact, verify_signature, did=spec.requester).name if contact else ""
+    return {
+        "id": spec.terms,
+        "state": state,
+        "requester": spec.requester,
+        "requester_name": name,
+        "authority": authority.did,
+        "code": code,
+        "spec": envelope.decode(),
+        "assets": [published.manifest.name for published in assets],
+        "asset_ids": [published.id for published in assets],
+    }
+
+
+def record_verdict(authority: Authority, caller: str, envelope: bytes, *, approved: bool) -> int:
+    """Store an approver's signed yes or no; returns the index of its log entry.
+
+    Raises:
+        NotAuthorised: the caller did not sign it, or may not decide on any of the assets.
+        UnknownName: nothing was asked on these terms.
+    """
+    if approved:
+        return _record(authority, caller, envelope, Approval)
+    return _record(authority, caller, envelope, Denial)
+
+
+def _record(authority: Authority, caller: str, envelope: bytes, cls: type[D]) -> int:
+    verdict: Any = verify(envelope, cls, verify_signature, did=caller)
+    if verdict.authority != authority.did:
+        raise NotAuthorised("The verdict is for another authority.", found=verdict.authority, expected=authority.did)
+    with authority.store.write() as connection:
+        row = connection.execute(sa.select(db.requests).where(db.requests.c.id == verdict.terms)).mappings().first()
+        if row is None:
+            raise UnknownName("Nothing was asked on these terms.", found=verdict.terms, hint="%sls requests lists them.")
+        spec = verify(row["spec"], StreamSpec, verify_signature, did=None)
+        assets = [catalogue.find(connection, item.asset) for item in spec.inputs_of(authority.did)]
+        if not any(caller in _approvers(published) for published in assets):
+            raise NotAuthorised("Only an approver named in the policy can decide.", found=caller)
+        if verdict.requester != spec.requester:
+            raise NotAuthorised("The verdict names another requester.", found=verdict.requester, expected=spec.requester)
+        if isinstance(verdict, Approval) and verdict.code != spec.code_digests:
+            raise DigestMismatch("The approval is for other code.", expected=", ".join(spec.code_digests))
+        approved = isinstance(verdict, Approval)
+        values = {"id": verdict.digest, "request": spec.terms, "approver": caller, "approved": approved}
+        if connection.execute(sa.select(db.verdicts.c.id).where(db.verdicts.c.id == verdict.digest)).scalar():
+            return ledger.about(connection, spec.terms)[-1][0]
+        connection.execute(sa.insert(db.verdicts).values(**values, envelope=envelope))
+        state = "approved" if approved else "denied"
+        connection.execute(sa.update(db.requests).where(db.requests.c.id == spec.terms).values(state=state))
+        meaning = {"terms": spec.terms, "approver": caller, "requester": spec.requester}
+        kind = "approval.given" if approved else "denial.given"
+        return ledger.append(connection, authority, [ledger.Event(kind, spec.terms, meaning)])  # type: ignore[arg-type]

@@ -1,0 +1,265 @@
+"""The key broker: nine checks, and only then keys.
+
+This file is the reason the rest exists. A guest asks for a challenge, answers it with evidence whose
+REPORT_DATA binds the challenge to its own HPKE key, and gets the granted columns' keys sealed to that
+key. Every refusal is logged with the number of the first check that failed, and the caller learns it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from sls_jupyter.attestation.appraise import appraise
+from sls_jupyter.attestation.binding import release_report_data
+from sls_jupyter.attestation.evidence import AttestationResult, Evidence, ReferenceValues, VerifiedEvidence
+from sls_jupyter.attestation.verify import verify as verify_evidence
+from sls_jupyter.authority import catalogue, ledger
+from sls_jupyter.authority import store as db
+from sls_jupyter.authority.catalogue import Published
+from sls_jupyter.authority.decisions import decide_one, verify_spec
+from sls_jupyter.authority.service import Authority
+from sls_jupyter.contract import cce
+from sls_jupyter.contract.group import group_for
+from sls_jupyter.contract.spec import AssetInput, StreamSpec
+from sls_jupyter.documents import b64encode, canonical_json, lp
+from sls_jupyter.errors import BadInput, EvidenceRejected, KeyRefused, SlsError
+from sls_jupyter.hpke import seal
+from sls_jupyter.policy.decide import Decision
+
+CHALLENGE_SECONDS = 300
+MAX_OPEN_CHALLENGES = 64  # of one spec
+
+
+def release_info(spec: str, asset: str) -> bytes:
+    """HPKE ``info`` of sealed keys: ``lp("sls-jupyter/release/v1", spec digest, asset id)``."""
+    return lp("sls-jupyter/release/v1", spec, asset)
+
+
+def challenge(authority: Authority, spec: str) -> bytes:
+    """A fresh 32-byte nonce for one release, valid once and for five minutes.
+
+    Raises:
+        BadInput: nothing was granted to this spec here, or too many challenges are open.
+    """
+    nonce, now = secrets.token_bytes(32), authority.clock()
+    rows = db.challenges
+    with authority.store.write() as connection:
+        if connection.execute(sa.select(db.grants.c.spec).where(db.grants.c.spec == spec)).first() is None:
+            raise BadInput("Nothing was granted to this spec here.", found=spec, hint="Ask for a grant first.")
+        connection.execute(sa.delete(rows).where(rows.c.expires_at <= now))
+        query = sa.select(sa.func.count()).select_from(rows).where(rows.c.spec == spec)
+        if connection.execute(query).scalar_one() >= MAX_OPEN_CHALLENGES:
+            raise BadInput("Too many challenges are open for this spec.", hint="Wait five minutes.")
+        values = {"nonce": nonce.hex(), "spec": spec, "expires_at": now + CHALLENGE_SECONDS}
+        connection.execute(sa.insert(rows).values(**values))
+    return nonce
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseRequest:
+    """What a guest sends to get one asset's keys."""
+
+    spec_envelope: bytes
+    asset: str
+    nonce: bytes  # 32, from challenge()
+    hpke_public_key: bytes  # X-Wing, 1216
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """Keys on their way: only the guest that made ``hpke_public_key`` can open them."""
+
+    sealed_keys: bytes
+    columns: tuple[str, ...] | None
+    entry: int  # index of key.released in the log
+
+
+@contextmanager
+def _failing(check: int) -> Iterator[None]:
+    """Turn our own errors into the refusal of one numbered check."""
+    try:
+        yield
+    except KeyRefused:
+        raise
+    except SlsError as error:
+        raise KeyRefused(
+            check, error.message, found=error.found, expected=error.expected, hint=error.hint, detail=error.detail
+        ) from None
+
+
+def release(authority: Authority, request: ReleaseRequest) -> Released:
+    """Check everything, log it, and seal the granted columns' keys to the guest.
+
+    The numbered steps are the list in the design (section 6). The spec of check 6 is verified before
+    check 4, which renders from it; a failure is reported under its own number all the same.
+
+    Raises:
+        KeyRefused: with the number of the first check that failed. The challenge is used up.
+    """
+    with authority.store.write() as connection:
+        try:
+            return _release(connection, authority, request)
+        except KeyRefused as error:
+            refusal = error
+        meaning = {"asset": request.asset, "reason": refusal.message}
+        event = ledger.Event("key.refused", _subject(request), meaning, {"check": refusal.check})
+        ledger.append(connection, authority, [event])
+    raise refusal
+
+
+def _release(connection: Connection, authority: Authority, request: ReleaseRequest) -> Released:
+    # 1. the challenge is ours, for this spec, unused and not older than five minutes
+    _consume_challenge(connection, authority, request)
+
+    # 6a. the spec is signed by its requester, is current and names this asset
+    with _failing(6):
+        spec = verify_spec(authority, request.spec_envelope, None)
+        item = _input(spec, request.asset)
+        published = catalogue.find(connection, item.asset)
+
+    # 2. evidence verifies up to a pinned vendor root
+    with _failing(2):
+        now = datetime.fromtimestamp(authority.clock(), UTC)
+        verified = verify_evidence(request.evidence, authority.anchors, now=now)
+
+    # 2-5. not debug, TCB not below the owner's minimum; REPORT_DATA; HOST_DATA; measurement
+    result = _appraise(authority, request, spec, published, verified)
+
+    # 6b. this spec has not run before
+    _require_first_run(connection, spec, item)
+
+    # 7. the owner's policy, now with the claims in its input, says allow
+    decision = _require_allow(connection, authority, spec, item, result)
+
+    # 8. the log entry is part of this transaction: no key leaves unless it commits
+    entry = _record_release(connection, authority, spec, item, result, decision)
+
+    # 9. only then are the granted columns' keys sealed to the guest
+    key_ids = published.manifest.key_ids_for(decision.columns)
+    keys = catalogue.unwrap_keys(connection, authority, published, key_ids)
+    plaintext = canonical_json({name: b64encode(key) for name, key in keys.items()})
+    with _failing(9):
+        sealed = seal(request.hpke_public_key, release_info(spec.digest, item.asset), plaintext)
+    return Released(sealed, decision.columns, entry)
+
+
+def _subject(request: ReleaseRequest) -> str:
+    """What a refusal is logged about: the spec if it can be read at all, the asset otherwise."""
+    from sls_jupyter.documents import verify
+    from sls_jupyter.identity import verify_signature
+
+    try:
+        return verify(request.spec_envelope, StreamSpec, verify_signature, did=None).digest
+    except SlsError:
+        return request.asset[:71]
+
+
+def _consume_challenge(connection: Connection, authority: Authority, request: ReleaseRequest) -> None:
+    rows = db.challenges
+    where = (rows.c.nonce == request.nonce.hex()) & (rows.c.spec == _subject(request))
+    row = connection.execute(sa.select(rows.c.expires_at).where(where)).scalar()
+    connection.execute(sa.delete(rows).where(rows.c.nonce == request.nonce.hex()))
+    if row is None or row <= authority.clock():
+        raise KeyRefused(
+            1,
+            "The challenge is unknown, used or too old.",
+            found="no such challenge" if row is None else f"{authority.clock() - row} s too late",
+            expected=f"one of this authority for this spec, {CHALLENGE_SECONDS} seconds old at most",
+            hint="Ask for a new challenge and answer it at once.",
+        )
+
+
+def _input(spec: StreamSpec, asset: str) -> AssetInput:
+    found = next((item for item in spec.inputs if item.asset == asset), None)
+    if found is None:
+        raise KeyRefused(6, "The spec does not name this asset.", found=asset)
+    return found
+
+
+_CHECK_OF = {"report_data": 3, "init_data": 4, "measurement": 5}
+
+
+def _appraise(
+    authority: Authority, request: ReleaseRequest, spec: StreamSpec, published: Published, verified: VerifiedEvidence
+) -> AttestationResult:
+    """Checks 2 to 5; for several accepted guest images, one of them has to fit as a whole."""
+    refusals = []
+    for image in authority.images:
+        policy = cce.render(group_for(spec, image))
+        reference = ReferenceValues(
+            tees=published.policy.tees,
+            measurements=frozenset({image.measurement}),
+            init_data=cce.host_data(policy),
+            report_data=release_report_data(request.nonce, request.hpke_public_key),
+            minimum_tcb=published.policy.minimum_tcb,
+        )
+        try:
+            return appraise(verified, reference)
+        except EvidenceRejected as error:
+            failed = [_CHECK_OF.get(name, 2) for name in error.detail.get("failed", [])] or [2]
+            refusals.append((min(failed), error))
+    check, error = max(refusals, key=lambda refusal: refusal[0])
+    raise KeyRefused(
+        check, error.message, found=error.found, expected=error.expected, hint=error.hint, detail=error.detail
+    )
+
+
+def _require_first_run(connection: Connection, spec: StreamSpec, item: AssetInput) -> None:
+    rows = db.releases
+    where = (rows.c.spec == spec.digest) & (rows.c.asset == item.asset)
+    if connection.execute(sa.select(rows.c.at).where(where)).first() is not None:
+        raise KeyRefused(
+            6,
+            "This spec has run already.",
+            found="keys released before",
+            expected="one run for each spec",
+            hint="Run the cell again; that makes a new spec on the same terms.",
+        )
+
+
+def _require_allow(
+    connection: Connection, authority: Authority, spec: StreamSpec, item: AssetInput, result: AttestationResult
+) -> Decision:
+    claims: dict[str, Any] = result.claims.model_dump(mode="json")
+    with _failing(7):
+        decision = decide_one(connection, authority, spec, item, claims)
+    if decision.verdict != "allow":
+        reasons = [reason.model_dump() for reason in decision.reasons]
+        first = decision.reasons[0] if decision.reasons else None
+        raise KeyRefused(
+            7,
+            first.text if first else "The owner's policy does not allow this.",
+            found=decision.verdict,
+            expected="allow",
+            hint=first.fix if first else "",
+            detail={"reasons": reasons},
+        )
+    return decision
+
+
+def _record_release(
+    connection: Connection,
+    authority: Authority,
+    spec: StreamSpec,
+    item: AssetInput,
+    result: AttestationResult,
+    decision: Decision,
+) -> int:
+    values = {"spec": spec.digest, "asset": item.asset, "requester": spec.requester, "at": authority.clock()}
+    connection.execute(sa.insert(db.releases).values(**values))
+    facts = {"tee": result.claims.tee, "columns": len(decision.columns or ())}
+    meaning = {"spec": spec.digest, "asset": item.asset, "requester": spec.requester}
+    events = [
+        ledger.Event("evidence.accepted", spec.digest, meaning, {"tee": result.claims.tee}),
+        ledger.Event("key.released", spec.digest, {**meaning, "columns": list(decision.columns or ())}, facts),
+    ]
+    return ledger.append(connection, authority, events) + 1

@@ -1,0 +1,187 @@
+"""The authority's database: the whole schema in one place, and transactions.
+
+SQLite by default, any SQLAlchemy URL when served to many. Rows hold signed documents as their bytes;
+columns beside them only repeat what is looked up. A writer takes the write lock when its transaction
+begins, so what it reads does not change before it commits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from sls_jupyter.errors import Unavailable
+
+metadata = sa.MetaData()
+_BIG = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+assets = sa.Table(
+    "assets",
+    metadata,
+    sa.Column("id", sa.String(71), primary_key=True),  # digest of the manifest
+    sa.Column("name", sa.String(100), nullable=False, index=True),
+    sa.Column("state", sa.String(10), nullable=False),  # active, withdrawn, shredded
+    sa.Column("manifest", sa.LargeBinary, nullable=False),  # DSSE
+    sa.Column("policy", sa.LargeBinary, nullable=False),  # DSSE
+    sa.Column("module", sa.Text),  # an owner's own Rego module
+    sa.Column("created_at", _BIG, nullable=False),
+    sa.CheckConstraint("state in ('active', 'withdrawn', 'shredded')"),
+)
+
+keys = sa.Table(
+    "keys",
+    metadata,
+    sa.Column("asset", sa.String(71), sa.ForeignKey("assets.id"), primary_key=True),
+    sa.Column("key_id", sa.String(32), primary_key=True),
+    sa.Column("wrapped", sa.LargeBinary, nullable=False),  # by the store key
+)
+
+requests = sa.Table(
+    "requests",
+    metadata,
+    sa.Column("id", sa.String(71), primary_key=True),  # the spec's terms
+    sa.Column("spec", sa.LargeBinary, nullable=False),  # DSSE of the newest spec on these terms
+    sa.Column("requester", sa.String(100), nullable=False, index=True),
+    sa.Column("contact", sa.LargeBinary),  # DSSE
+    sa.Column("code", sa.Text, nullable=False),  # what approvers review
+    sa.Column("state", sa.String(10), nullable=False),  # open, granted, approved, denied
+    sa.Column("created_at", _BIG, nullable=False),
+    sa.CheckConstraint("state in ('open', 'granted', 'approved', 'denied')"),
+)
+
+verdicts = sa.Table(
+    "verdicts",
+    metadata,
+    sa.Column("id", sa.String(71), primary_key=True),  # digest of the approval or denial
+    sa.Column("request", sa.String(71), sa.ForeignKey("requests.id"), nullable=False, index=True),
+    sa.Column("approver", sa.String(100), nullable=False),
+    sa.Column("approved", sa.Boolean, nullable=False),
+    sa.Column("envelope", sa.LargeBinary, nullable=False),  # DSSE
+)
+
+grants = sa.Table(
+    "grants",
+    metadata,
+    sa.Column("spec", sa.String(71), primary_key=True),
+    sa.Column("asset", sa.String(71), sa.ForeignKey("assets.id"), primary_key=True),
+    sa.Column("envelope", sa.LargeBinary, nullable=False),  # DSSE
+)
+
+challenges = sa.Table(
+    "challenges",
+    metadata,
+    sa.Column("nonce", sa.String(64), primary_key=True),
+    sa.Column("spec", sa.String(71), nullable=False),
+    sa.Column("expires_at", _BIG, nullable=False),
+)
+
+releases = sa.Table(
+    "releases",
+    metadata,
+    sa.Column("spec", sa.String(71), primary_key=True),
+    sa.Column("asset", sa.String(71), primary_key=True),
+    sa.Column("requester", sa.String(100), nullable=False),
+    sa.Column("at", _BIG, nullable=False),
+)
+
+runs = sa.Table(
+    "runs",
+    metadata,
+    sa.Column("spec", sa.String(71), primary_key=True),
+    sa.Column("requester", sa.String(100), nullable=False, index=True),
+    sa.Column("state", sa.String(20), nullable=False),
+    sa.Column("records", sa.LargeBinary),  # the audit sidecar's chain, JSON
+    sa.Column("at", _BIG, nullable=False),
+)
+
+log_entries = sa.Table(
+    "log_entries",
+    metadata,
+    sa.Column("position", _BIG, primary_key=True, autoincrement=False),
+    sa.Column("entry", sa.LargeBinary, nullable=False),
+    sa.Column("salt", sa.LargeBinary),  # forgotten on request
+    sa.Column("meaning", sa.LargeBinary),  # canonical JSON, for the parties only
+    sa.Column("subject", sa.String(71), index=True),  # spec or asset the entry is about
+)
+
+log_tiles = sa.Table(
+    "log_tiles",
+    metadata,
+    sa.Column("level", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("position", _BIG, primary_key=True, autoincrement=False),
+    sa.Column("hashes", sa.LargeBinary, nullable=False),  # 1 to 256 hashes of 32 bytes
+)
+
+log_checkpoint = sa.Table(
+    "log_checkpoint",
+    metadata,
+    sa.Column("origin", sa.String(200), primary_key=True),
+    sa.Column("tree_size", _BIG, nullable=False),
+    sa.Column("note", sa.LargeBinary, nullable=False),  # signed note
+)
+
+
+class Store:
+    """A database with the schema above, created when it is not there.
+
+    Args:
+        url: a SQLAlchemy URL, or a path for SQLite.
+
+    Raises:
+        Unavailable: it cannot be opened or made.
+    """
+
+    def __init__(self, url: str | Path) -> None:
+        text = f"sqlite:///{url}" if isinstance(url, Path) else url
+        self.engine = sa.create_engine(text, connect_args={"timeout": 30} if text.startswith("sqlite") else {})
+        if self.engine.dialect.name == "sqlite":
+            sa.event.listen(self.engine, "connect", _configure_sqlite)
+            sa.event.listen(self.engine, "begin", _begin_sqlite)
+        with _as_unavailable():
+            metadata.create_all(self.engine)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection for reading; nothing written through it is kept."""
+        with _as_unavailable(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that holds the write lock from its first statement on."""
+        with _as_unavailable(), self.engine.connect().execution_options(sls_write=True) as connection:
+            with connection.begin():
+                if connection.dialect.name == "postgresql":
+                    connection.execute(sa.text("LOCK TABLE log_checkpoint IN EXCLUSIVE MODE"))
+                yield connection
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def _configure_sqlite(connection: object, _: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # type: ignore[attr-defined]  # we say BEGIN ourselves
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")  # type: ignore[attr-defined]
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("sls_write")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def _as_unavailable() -> Iterator[None]:
+    try:
+        yield
+    except sa.exc.OperationalError as error:
+        raise Unavailable(
+            "The authority's database cannot be used.",
+            found=str(error.orig)[:200],
+            hint="Check that its disk is mounted, writable and not full, then try again; nothing was half written.",
+        ) from None

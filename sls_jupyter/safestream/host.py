@@ -1,0 +1,66 @@
+"""The interface of a host: a place that can run a container group under a CCE policy.
+
+A host is not trusted. What it starts proves itself by evidence; a host that lies about its TEE gets a
+group whose evidence nobody accepts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from sls_jupyter.contract.group import ContainerGroup
+
+
+@dataclass(frozen=True, slots=True)
+class HostCapabilities:
+    """What placement compares with the spec and with every owner's conditions."""
+
+    name: str
+    tee: str  # kind of TEE, as attestation/profile.py names it
+    max_cpus: int
+    max_memory_bytes: int
+    warnings: tuple[str, ...] = ()  # what this host cannot isolate, in words for the user
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerState:
+    """What the host sees of one container."""
+
+    running: bool
+    exit_code: int | None = None
+    detail: str = ""  # in words; never output of the program
+
+
+class RunningGroup(Protocol):
+    """A launched group. Its life ends with :meth:`stop`, whatever happened before."""
+
+    @property
+    def endpoints(self) -> Mapping[str, tuple[str, int]]:
+        """Address and port of each door, by container name (``input``, ``output``)."""
+        ...
+
+    def states(self) -> Mapping[str, ContainerState]:
+        """The state of each container, by name."""
+        ...
+
+    def logs(self, container: str) -> str:
+        """The end of what our own guest code wrote to its log; it never writes data."""
+        ...
+
+    def stop(self) -> None:
+        """End all containers and remove what they shared. Safe to call twice."""
+        ...
+
+
+class Host(Protocol):
+    def capabilities(self) -> HostCapabilities: ...
+
+    def launch(self, group: ContainerGroup, cce_policy: bytes) -> RunningGroup:
+        """Start every container of ``group`` under ``cce_policy``; returns when all are started.
+
+        Raises:
+            Unavailable: the host cannot start it; nothing is left running.
+        """
+        ...
