@@ -140,7 +140,8 @@ def canonical_json(value: Any) -> bytes:
 class Model(BaseModel):
     """A frozen, strict part of a document: unknown fields and coerced types are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, ser_json_inf_nan="strings")
+    # Python's regular expressions know \Z, the very end of a text; the default engine does not
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, regex_engine="python-re")
 
 
 class Document(Model):

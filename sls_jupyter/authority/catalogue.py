@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -43,7 +43,9 @@ def _publish_info(asset: str) -> bytes:
 
 def seal_keys(authority_key: bytes, asset: str, keys: Mapping[str, bytes]) -> bytes:
     """An asset's master keys, HPKE-sealed to its authority; the owner's side of :func:`publish`."""
-    return seal(authority_key, _publish_info(asset), canonical_json({name: b64encode(key) for name, key in keys.items()}))
+    return seal(
+        authority_key, _publish_info(asset), canonical_json({name: b64encode(key) for name, key in keys.items()})
+    )
 
 
 def _open_keys(authority: Authority, manifest: AssetManifest, sealed: bytes) -> dict[str, bytes]:
@@ -93,7 +95,7 @@ def publish(
         known = ledger.about(connection, asset)
         if known:
             return asset, known[0][0]
-        row = {"id": asset, "name": manifest.name, "state": "active", "module": module}
+        row: dict[str, Any] = {"id": asset, "name": manifest.name, "state": "active", "module": module}
         row |= {"manifest": manifest_envelope, "policy": policy_envelope, "created_at": authority.clock()}
         connection.execute(sa.insert(db.assets).values(**row))
         wrapped = [

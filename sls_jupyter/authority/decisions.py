@@ -6,6 +6,7 @@ answer would be. Each authority decides alone about its own assets, knowing the 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,7 @@ from sls_jupyter.contract.spec import AssetInput, StreamSpec
 from sls_jupyter.documents import D, digest, sign, verify
 from sls_jupyter.errors import AccessDenied, BadInput, DigestMismatch, NotAuthorised, UnknownName
 from sls_jupyter.identity import Contact, verify_signature
-from sls_jupyter.policy.decide import Decision, DecisionInput, decide
+from sls_jupyter.policy.decide import AssetFacts, Decision, DecisionInput, RequestFacts, decide
 
 GRANT_SECONDS = 24 * 3600
 MAX_CODE_BYTES = 1 << 20
@@ -79,7 +80,9 @@ def submit(
     """
     spec = verify_spec(authority, spec_envelope, caller)
     if len(code.encode()) > MAX_CODE_BYTES:
-        raise BadInput("The cell is too long.", found=f"{len(code.encode())} bytes", expected=f"{MAX_CODE_BYTES} at most")
+        raise BadInput(
+            "The cell is too long.", found=f"{len(code.encode())} bytes", expected=f"{MAX_CODE_BYTES} at most"
+        )
     if digest(code.encode()) != spec.code:
         raise DigestMismatch("The code is not the one the spec names.", found=digest(code.encode()), expected=spec.code)
     if contact is not None and verify(contact, Contact, verify_signature, did=None).did != caller:
@@ -95,9 +98,7 @@ def submit(
 
 
 def _decide_all(connection: Connection, authority: Authority, spec: StreamSpec) -> tuple[tuple[str, Decision], ...]:
-    return tuple(
-        (item.asset, decide_one(connection, authority, spec, item)) for item in spec.inputs_of(authority.did)
-    )
+    return tuple((item.asset, decide_one(connection, authority, spec, item)) for item in spec.inputs_of(authority.did))
 
 
 def decide_one(
@@ -118,38 +119,25 @@ def decide_one(
         raise BadInput(f"The spec describes {published.manifest.name} wrongly.", hint="Look it up again and run again.")
     approvers = published.policy.approvers or (published.policy.owner,)
     verdicts = _verdicts(connection, spec, approvers)
-    request = DecisionInput.model_validate(
-        {
-            "phase": "grant" if claims is None else "release",
-            "now": authority.clock(),
-            "asset": {
-                "id": published.id,
-                "kind": published.manifest.kind,
-                "name": published.manifest.name,
-                "owner": published.manifest.owner,
-                "columns": published.manifest.columns if published.manifest.kind == "table" else None,
-            },
-            "request": {
-                "requester": spec.requester,
-                "purpose": spec.purpose,
-                "columns": item.columns,
-                "code": tuple(code for code in spec.code_digests if code != published.id),
-                "recipients": tuple(person.did for person in spec.recipients),
-                "kinds": spec.kinds,
-                "outputs": spec.outputs,
-                "limits": spec.limits.model_dump(),
-                "tees": spec.tees,
-                "inputs": tuple(
-                    {"asset": one.asset, "kind": one.kind, "owner": one.owner, "authority": one.authority}
-                    for one in spec.inputs
-                ),
-            },
-            "approvals": tuple(one.approver for one in verdicts if isinstance(one, Approval)
-                               and one.expires_at > authority.clock()),
-            "denied": tuple(one.reason for one in verdicts if isinstance(one, Denial)),
-            "runs": runs_of(connection, published.id),
-            "claims": claims,
-        }
+    manifest, facts = published.manifest, RequestFacts.of(spec, item)
+    request = DecisionInput(
+        phase="grant" if claims is None else "release",
+        now=authority.clock(),
+        asset=AssetFacts(
+            id=published.id,
+            kind=manifest.kind,
+            name=manifest.name,
+            owner=manifest.owner,
+            columns=manifest.columns if manifest.kind == "table" else None,
+        ),
+        # a code asset does not judge itself, only the code it runs with
+        request=facts.model_copy(update={"code": tuple(code for code in facts.code if code != published.id)}),
+        approvals=tuple(
+            one.approver for one in verdicts if isinstance(one, Approval) and one.expires_at > authority.clock()
+        ),
+        denied=tuple(one.reason for one in verdicts if isinstance(one, Denial)),
+        runs=runs_of(connection, published.id),
+        claims=claims,
     )
     return decide(published.policy, published.module, request)
 
@@ -185,14 +173,13 @@ def _grants(
         where = (db.grants.c.spec == spec.digest) & (db.grants.c.asset == asset)
         known = connection.execute(sa.select(db.grants.c.envelope).where(where)).scalar()
         if known is None:
-            policy = catalogue.find(connection, asset).policy
             grant = Grant(
                 authority=authority.did,
                 spec=spec.digest,
                 asset=asset,
                 columns=decision.columns,
                 obligations=decision.obligations,
-                tees=tuple(sorted(set(policy.tees) & set(spec.tees))),
+                tees=decision.tees,
                 issued_at=now,
                 expires_at=min(now + GRANT_SECONDS, spec.expires_at),
             )
@@ -224,8 +211,13 @@ def _remember(
     elif known["spec"] == envelope and known["state"] == state:
         return
     connection.execute(sa.update(rows).where(where).values(spec=envelope, state=state))
-    reasons = [reason.code for _, decision in answer.decisions for reason in decision.reasons]
-    facts = {"verdict": answer.verdict, "assets": len(answer.decisions), "reasons": ",".join(sorted(set(reasons)))[:200]}
+    reasons = {reason.code for _, decision in answer.decisions for reason in decision.reasons}
+    known_codes = ",".join(sorted(code for code in reasons if re.fullmatch(r"[a-z0-9._-]{1,40}", code)))[:400]
+    facts: dict[str, str | int | bool] = {
+        "verdict": answer.verdict,
+        "assets": len(answer.decisions),
+        "reasons": known_codes,
+    }
     events.append(ledger.Event("decision.made", spec.digest, meaning, facts))
     ledger.append(connection, authority, events)
 
@@ -242,7 +234,9 @@ def inbox(authority: Authority, caller: str) -> list[dict[str, Any]]:
             spec = verify(row["spec"], StreamSpec, verify_signature, did=None)
             assets = [catalogue.find(connection, item.asset) for item in spec.inputs_of(authority.did)]
             if caller == spec.requester or any(caller in _approvers(published) for published in assets):
-                found.append(_request_json(authority, row["state"], row["code"], row["contact"], row["spec"], spec, assets))
+                found.append(
+                    _request_json(authority, row["state"], row["code"], row["contact"], row["spec"], spec, assets)
+                )
         return found
 
 
@@ -292,13 +286,17 @@ def _record(authority: Authority, caller: str, envelope: bytes, cls: type[D]) ->
     with authority.store.write() as connection:
         row = connection.execute(sa.select(db.requests).where(db.requests.c.id == verdict.terms)).mappings().first()
         if row is None:
-            raise UnknownName("Nothing was asked on these terms.", found=verdict.terms, hint="%sls requests lists them.")
+            raise UnknownName(
+                "Nothing was asked on these terms.", found=verdict.terms, hint="%sls requests lists them."
+            )
         spec = verify(row["spec"], StreamSpec, verify_signature, did=None)
         assets = [catalogue.find(connection, item.asset) for item in spec.inputs_of(authority.did)]
         if not any(caller in _approvers(published) for published in assets):
             raise NotAuthorised("Only an approver named in the policy can decide.", found=caller)
         if verdict.requester != spec.requester:
-            raise NotAuthorised("The verdict names another requester.", found=verdict.requester, expected=spec.requester)
+            raise NotAuthorised(
+                "The verdict names another requester.", found=verdict.requester, expected=spec.requester
+            )
         if isinstance(verdict, Approval) and verdict.code != spec.code_digests:
             raise DigestMismatch("The approval is for other code.", expected=", ".join(spec.code_digests))
         approved = isinstance(verdict, Approval)

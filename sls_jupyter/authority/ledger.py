@@ -7,7 +7,6 @@ start from the same tree, one commits and the other gets :class:`Unavailable` an
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,15 +16,13 @@ from sqlalchemy.engine import Connection
 
 from sls_jupyter.authority import store as db
 from sls_jupyter.authority.service import Authority
-from sls_jupyter.documents import b64encode, canonical_json
+from sls_jupyter.documents import canonical_json
 from sls_jupyter.errors import BadInput, Unavailable
 from sls_jupyter.transparency import tree
 from sls_jupyter.transparency.checkpoint import Checkpoint, sign_checkpoint
-from sls_jupyter.transparency.entries import Entry, EntryKind, commit
+from sls_jupyter.transparency.entries import EntryKind, fresh_salt, make_entry
 from sls_jupyter.transparency.merkle import leaf_hash
 from sls_jupyter.transparency.proofs import LogProof
-
-SALT_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +69,10 @@ def append(connection: Connection, authority: Authority, events: Sequence[Event]
     old, now = size(connection, authority), authority.clock()
     rows, hashes = [], []
     for position, event in enumerate(events, start=old):
-        salt, meaning = os.urandom(SALT_BYTES), canonical_json(dict(event.meaning))
-        entry = Entry(kind=event.kind, at=now, facts=dict(event.facts), commitment=commit(event.meaning, salt)).payload()
+        salt, meaning = fresh_salt(), canonical_json(dict(event.meaning))
+        entry = make_entry(event.kind, at=now, facts=event.facts, meaning=event.meaning, salt=salt).payload()
         hashes.append(leaf_hash(entry))
-        rows.append(
-            {"position": position, "entry": entry, "salt": salt, "meaning": meaning, "subject": event.subject}
-        )
+        rows.append({"position": position, "entry": entry, "salt": salt, "meaning": meaning, "subject": event.subject})
     root = tree.append(SqlTiles(connection), old, hashes)
     connection.execute(sa.insert(db.log_entries), rows)
     _advance(connection, authority, old, Checkpoint(authority.origin, old + len(rows), root))
@@ -116,13 +111,13 @@ def prove(connection: Connection, authority: Authority, index: int) -> LogProof:
     if entry is None or index >= total:
         raise BadInput("The log has no such entry.", found=index, expected=f"0 to {total - 1}")
     hashes = tree.inclusion_proof(SqlTiles(connection), total, index)
-    return LogProof(
+    return LogProof.make(
         origin=authority.origin,
         log=authority.did,
-        checkpoint=checkpoint(connection, authority).decode(),
+        checkpoint=checkpoint(connection, authority),
         index=index,
-        entry=b64encode(entry),
-        hashes=tuple(b64encode(item) for item in hashes),
+        entry=entry,
+        hashes=hashes,
     )
 
 
@@ -134,7 +129,9 @@ def consistency(connection: Connection, authority: Authority, old: int, new: int
     """
     total = size(connection, authority)
     if not 0 <= old <= new <= total:
-        raise BadInput("These are not sizes of this log.", found=f"{old} and {new}", expected=f"0 ≤ old ≤ new ≤ {total}")
+        raise BadInput(
+            "These are not sizes of this log.", found=f"{old} and {new}", expected=f"0 ≤ old ≤ new ≤ {total}"
+        )
     return tree.consistency_proof(SqlTiles(connection), old, new)
 
 

@@ -29,9 +29,10 @@ from sls_jupyter.authority.service import Authority
 from sls_jupyter.contract import cce
 from sls_jupyter.contract.group import group_for
 from sls_jupyter.contract.spec import AssetInput, StreamSpec
-from sls_jupyter.documents import b64encode, canonical_json, lp
+from sls_jupyter.documents import b64encode, canonical_json, lp, verify
 from sls_jupyter.errors import BadInput, EvidenceRejected, KeyRefused, SlsError
 from sls_jupyter.hpke import seal
+from sls_jupyter.identity import verify_signature
 from sls_jupyter.policy.decide import Decision
 
 CHALLENGE_SECONDS = 300
@@ -71,7 +72,7 @@ class ReleaseRequest:
     asset: str
     nonce: bytes  # 32, from challenge()
     hpke_public_key: bytes  # X-Wing, 1216
-    evidence: Evidence
+    evidence: bytes  # JSON of Evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,7 @@ def _release(connection: Connection, authority: Authority, request: ReleaseReque
     # 2. evidence verifies up to a pinned vendor root
     with _failing(2):
         now = datetime.fromtimestamp(authority.clock(), UTC)
-        verified = verify_evidence(request.evidence, authority.anchors, now=now)
+        verified = verify_evidence(Evidence.parse(request.evidence), authority.anchors, now=now)
 
     # 2-5. not debug, TCB not below the owner's minimum; REPORT_DATA; HOST_DATA; measurement
     result = _appraise(authority, request, spec, published, verified)
@@ -154,9 +155,6 @@ def _release(connection: Connection, authority: Authority, request: ReleaseReque
 
 def _subject(request: ReleaseRequest) -> str:
     """What a refusal is logged about: the spec if it can be read at all, the asset otherwise."""
-    from sls_jupyter.documents import verify
-    from sls_jupyter.identity import verify_signature
-
     try:
         return verify(request.spec_envelope, StreamSpec, verify_signature, did=None).digest
     except SlsError:
@@ -207,9 +205,9 @@ def _appraise(
         except EvidenceRejected as error:
             failed = [_CHECK_OF.get(name, 2) for name in error.detail.get("failed", [])] or [2]
             refusals.append((min(failed), error))
-    check, error = max(refusals, key=lambda refusal: refusal[0])
+    check, closest = max(refusals, key=lambda refusal: refusal[0])
     raise KeyRefused(
-        check, error.message, found=error.found, expected=error.expected, hint=error.hint, detail=error.detail
+        check, closest.message, found=closest.found, expected=closest.expected, hint=closest.hint, detail=closest.detail
     )
 
 
@@ -256,7 +254,7 @@ def _record_release(
 ) -> int:
     values = {"spec": spec.digest, "asset": item.asset, "requester": spec.requester, "at": authority.clock()}
     connection.execute(sa.insert(db.releases).values(**values))
-    facts = {"tee": result.claims.tee, "columns": len(decision.columns or ())}
+    facts: dict[str, str | int | bool] = {"tee": result.claims.tee, "columns": len(decision.columns or ())}
     meaning = {"spec": spec.digest, "asset": item.asset, "requester": spec.requester}
     events = [
         ledger.Event("evidence.accepted", spec.digest, meaning, {"tee": result.claims.tee}),

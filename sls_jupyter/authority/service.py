@@ -7,13 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from sls_jupyter.attestation.evidence import TrustAnchors
 from sls_jupyter.authority.keyring import Keyring
 from sls_jupyter.authority.store import Store
 from sls_jupyter.contract.image import GuestImage, installed_image
-from sls_jupyter.identity import Home, Identity, SigningKey, read_or_create_private
 from sls_jupyter.hpke import HpkeKey
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sls_jupyter.identity import Home, Identity, SigningKey, read_or_create_private
 
 
 def wall_clock() -> int:

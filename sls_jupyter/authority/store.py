@@ -154,11 +154,14 @@ class Store:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that holds the write lock from its first statement on."""
-        with _as_unavailable(), self.engine.connect().execution_options(sls_write=True) as connection:
-            with connection.begin():
-                if connection.dialect.name == "postgresql":
-                    connection.execute(sa.text("LOCK TABLE log_checkpoint IN EXCLUSIVE MODE"))
-                yield connection
+        with (
+            _as_unavailable(),
+            self.engine.connect().execution_options(sls_write=True) as connection,
+            connection.begin(),
+        ):
+            if connection.dialect.name == "postgresql":
+                connection.execute(sa.text("LOCK TABLE log_checkpoint IN EXCLUSIVE MODE"))
+            yield connection
 
     def close(self) -> None:
         self.engine.dispose()

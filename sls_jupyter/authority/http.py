@@ -1,0 +1,302 @@
+"""The authority's HTTP door: parse, call one function, answer in one shape.
+
+Every error is an ``application/problem+json`` object made by :func:`sls_jupyter.errors.to_problem`.
+Callers show who they are by a token made for exactly one call (:func:`identity.make_token`); the
+guest has no identity and shows evidence instead.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from importlib import metadata
+from typing import Annotated, Any, BinaryIO
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from sls_jupyter.attestation.evidence import Evidence
+from sls_jupyter.authority import catalogue, decisions, ledger, release, runs
+from sls_jupyter.authority.service import Authority
+from sls_jupyter.documents import Base64, Digest, b64decode, b64encode
+from sls_jupyter.errors import BadInput, MalformedDocument, NotAuthorised, SlsError, UnknownName, to_problem
+from sls_jupyter.identity import verify_token
+
+MAX_BODY_BYTES = 8 * 1024 * 1024
+_CHUNK_BYTES = 1 << 20
+_log = logging.getLogger(__name__)
+
+
+class Body(BaseModel):
+    """A request's JSON: envelopes are text, binary values base64."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class PublishBody(Body):
+    manifest: str
+    policy: str
+    module: str | None = None
+    sealed_keys: Base64
+
+
+class SubmitBody(Body):
+    spec: str
+    code: str
+    contact: str | None = None
+    dry_run: bool = False
+
+
+class VerdictBody(Body):
+    verdict: str
+
+
+class ReleaseBody(Body):
+    spec: str
+    asset: Digest
+    nonce: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    hpke_public_key: Base64
+    evidence: str
+
+
+class RecordsBody(Body):
+    records: str
+    evidence: str
+
+
+class EndBody(Body):
+    state: str
+    reason: str
+
+
+class _BoundedBody:
+    """Refuse a request whose body is larger than we are willing to hold."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        seen = 0
+
+        async def bounded() -> Any:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > MAX_BODY_BYTES:
+                raise HTTPException(413, "The request is too large.")
+            return message
+
+        await self.app(scope, bounded, send)
+
+
+def _problem(error: SlsError, status: int | None = None) -> JSONResponse:
+    problem = to_problem(error)
+    problem["status"] = status or problem["status"]
+    return JSONResponse(problem, problem["status"], media_type="application/problem+json")
+
+
+def _add_error_handlers(app: FastAPI) -> None:
+    def ours(_: Request, error: Exception) -> JSONResponse:
+        return _problem(error if isinstance(error, SlsError) else SlsError("Unknown error."))
+
+    def invalid(_: Request, error: Exception) -> JSONResponse:
+        first = error.errors()[0] if isinstance(error, RequestValidationError) else {"loc": (), "msg": ""}
+        where = ".".join(str(part) for part in first["loc"])
+        return _problem(MalformedDocument("The request is not of the expected form.", found=f"{where}: {first['msg']}"))
+
+    def http(_: Request, error: Exception) -> JSONResponse:
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        detail = str(error.detail) if isinstance(error, HTTPException) else "Unknown error."
+        cls = UnknownName if status == 404 else BadInput
+        return _problem(cls(detail, hint="The API is described at /openapi.json."), status)
+
+    def unexpected(_: Request, error: Exception) -> JSONResponse:
+        _log.error("unexpected %s", type(error).__name__)  # never its text: it may quote what it choked on
+        return _problem(SlsError("The authority failed unexpectedly.", hint="Its operator's log has the time of it."))
+
+    app.add_exception_handler(SlsError, ours)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(Exception, unexpected)
+
+
+def create_app(authority: Authority) -> FastAPI:
+    """The HTTP application of one authority."""
+    app = FastAPI(title="sls authority", version=metadata.version("sls-jupyter"))
+    app.add_middleware(_BoundedBody)
+    _add_error_handlers(app)
+
+    async def caller(request: Request) -> str:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise NotAuthorised("This call needs a token.", hint="Sign one for this call with your identity.")
+        return verify_token(
+            token,
+            audience=authority.did,
+            method=request.method,
+            path=request.url.path,
+            body=await request.body(),
+            now=authority.clock(),
+        )
+
+    person = Annotated[str, Depends(caller)]
+    _add_catalogue(app, authority, person)
+    _add_requests(app, authority, person)
+    _add_release(app, authority)
+    _add_runs(app, authority, person)
+    _add_log(app, authority)
+    return app
+
+
+def _add_catalogue(app: FastAPI, authority: Authority, person: Any) -> None:
+    @app.get("/v1/authority")
+    def about() -> dict[str, Any]:
+        return {
+            "did": authority.did,
+            "origin": authority.origin,
+            "owner": authority.owner,
+            "owner_contact": authority.owner_contact.decode(),
+            "hpke_public_key": b64encode(authority.identity.hpke.public_bytes),
+            "tees": ["simulated-snp"] if authority.anchors.simulated_ark_spki else [],
+            "version": app.version,
+        }
+
+    @app.get("/v1/assets")
+    def list_assets() -> list[dict[str, Any]]:
+        with authority.store.read() as connection:
+            return [catalogue.to_json(published) for published in catalogue.newest(connection)]
+
+    @app.post("/v1/assets", status_code=201)
+    def publish(body: PublishBody, who: person) -> dict[str, Any]:
+        if who != authority.owner:
+            raise NotAuthorised("Only the owner publishes here.", found=who, expected=authority.owner)
+        asset, entry = catalogue.publish(
+            authority, body.manifest.encode(), body.policy.encode(), body.module, b64decode(body.sealed_keys)
+        )
+        return {"id": asset, "entry": entry}
+
+    @app.get("/v1/assets/{asset}")
+    def one(asset: str) -> dict[str, Any]:
+        with authority.store.read() as connection:
+            return catalogue.to_json(catalogue.find(connection, asset))
+
+    @app.delete("/v1/assets/{asset}")
+    def withdraw(asset: str, who: person, shred: bool = False) -> dict[str, int]:
+        return {"entry": catalogue.withdraw(authority, who, asset, shred=shred)}
+
+    @app.get("/v1/assets/{asset}/parts/{name}")
+    def part(asset: str, name: str, request: Request) -> Response:
+        file, size = catalogue.open_part(authority, asset, name)
+        first, last = _byte_range(request.headers.get("range"), size)
+        headers = {"Content-Length": str(last - first + 1), "Accept-Ranges": "bytes"}
+        status = 200
+        if request.headers.get("range"):
+            status, headers["Content-Range"] = 206, f"bytes {first}-{last}/{size}"
+        return StreamingResponse(_read(file, first, last), status, headers, "application/octet-stream")
+
+
+def _byte_range(header: str | None, size: int) -> tuple[int, int]:
+    """The one range ``bytes=first-last`` of RFC 9110, section 14.1.2."""
+    if header is None:
+        return 0, size - 1
+    first, _, last = header.removeprefix("bytes=").partition("-")
+    if not (header.startswith("bytes=") and first.isdigit() and last.isdigit() and int(first) <= int(last) < size):
+        raise HTTPException(416, "The range is not within the part.")
+    return int(first), int(last)
+
+
+def _read(file: BinaryIO, first: int, last: int) -> Iterator[bytes]:
+    with file:
+        file.seek(first)
+        left = last - first + 1
+        while left and (chunk := file.read(min(left, _CHUNK_BYTES))):
+            left -= len(chunk)
+            yield chunk
+
+
+def _add_requests(app: FastAPI, authority: Authority, person: Any) -> None:
+    @app.post("/v1/requests")
+    def submit(body: SubmitBody, who: person) -> dict[str, Any]:
+        contact = None if body.contact is None else body.contact.encode()
+        answer = decisions.submit(authority, who, body.spec.encode(), body.code, contact, dry_run=body.dry_run)
+        return {
+            "request": answer.request,
+            "verdict": answer.verdict,
+            "decisions": [
+                {"asset": asset, "decision": decision.model_dump(mode="json")} for asset, decision in answer.decisions
+            ],
+            "grants": [json.loads(grant) for grant in answer.grants],
+        }
+
+    @app.get("/v1/requests")
+    def inbox(who: person) -> list[dict[str, Any]]:
+        return decisions.inbox(authority, who)
+
+    @app.post("/v1/approvals", status_code=201)
+    def approve(body: VerdictBody, who: person) -> dict[str, int]:
+        return {"entry": decisions.record_verdict(authority, who, body.verdict.encode(), approved=True)}
+
+    @app.post("/v1/denials", status_code=201)
+    def deny(body: VerdictBody, who: person) -> dict[str, int]:
+        return {"entry": decisions.record_verdict(authority, who, body.verdict.encode(), approved=False)}
+
+
+def _add_release(app: FastAPI, authority: Authority) -> None:
+    @app.post("/v1/challenges/{spec}", status_code=201)
+    def challenge(spec: str) -> dict[str, str]:
+        return {"nonce": release.challenge(authority, spec).hex()}
+
+    @app.post("/v1/release")
+    def release_keys(body: ReleaseBody) -> dict[str, Any]:
+        released = release.release(
+            authority,
+            release.ReleaseRequest(
+                spec_envelope=body.spec.encode(),
+                asset=body.asset,
+                nonce=bytes.fromhex(body.nonce),
+                hpke_public_key=b64decode(body.hpke_public_key),
+                evidence=body.evidence.encode(),
+            ),
+        )
+        return {
+            "sealed_keys": b64encode(released.sealed_keys),
+            "columns": released.columns,
+            "entry": released.entry,
+        }
+
+
+def _add_runs(app: FastAPI, authority: Authority, person: Any) -> None:
+    @app.post("/v1/runs/{spec}/records", status_code=201)
+    def records(spec: str, body: RecordsBody) -> dict[str, int]:
+        evidence = Evidence.parse(body.evidence.encode())
+        return {"entry": runs.post_records(authority, spec, body.records.encode(), evidence)}
+
+    @app.post("/v1/runs/{spec}/end", status_code=201)
+    def end(spec: str, body: EndBody, who: person) -> dict[str, int]:
+        return {"entry": runs.report_end(authority, who, spec, body.state, body.reason)}
+
+    @app.get("/v1/runs/{spec}")
+    def history(spec: str, who: person) -> dict[str, Any]:
+        return runs.history(authority, who, spec)
+
+
+def _add_log(app: FastAPI, authority: Authority) -> None:
+    @app.get("/v1/log/checkpoint", response_class=PlainTextResponse)
+    def checkpoint() -> bytes:
+        with authority.store.read() as connection:
+            return ledger.checkpoint(connection, authority)
+
+    @app.get("/v1/log/proof/{index}")
+    def proof(index: int) -> dict[str, Any]:
+        with authority.store.read() as connection:
+            return ledger.prove(connection, authority, index).model_dump(mode="json")
+
+    @app.get("/v1/log/consistency/{old}/{new}")
+    def consistency(old: int, new: int) -> list[str]:
+        with authority.store.read() as connection:
+            return [b64encode(item) for item in ledger.consistency(connection, authority, old, new)]
