@@ -1,0 +1,145 @@
+"""AMD's chain: the VCEK signed by the ASK, the ASK by the ARK, and what the VCEK says of its chip.
+
+The chain's bytes alone decide everything here, so the answer is cached. The pin of the root and the time
+are the caller's to check, each time; so is revocation, which is not checked (AMD's list can name ASK and
+ARK only, and has to be supplied).
+
+Sources: AMD 57230 (VCEK certificate and KDS), RFC 5280 section 6.1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from sls_jupyter.attestation.amd_certs import (
+    SPL_OIDS,
+    STRUCT_VERSION,
+    Certificate,
+    hwid_of,
+    product_of,
+    signed_by,
+    small_integer,
+    spki_of,
+)
+from sls_jupyter.attestation.amd_roots import AMD_ROOT_KEYS
+from sls_jupyter.attestation.evidence import Check
+from sls_jupyter.errors import MalformedDocument
+
+MAX_CACHED_CHAINS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class ChainRules:
+    """What the chains of one kind of evidence look like."""
+
+    prefix: str  # before every common name: nothing for AMD's, SIMULATED for a development chain
+    rsa_bits: int  # size of the ASK's key; the ARK's is fixed by its pin
+    shipped_roots: bool  # a root key of ours may stand in for an ARK that did not travel
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A chain's facts, and the checks that its bytes alone decide. The root is *not* pinned here."""
+
+    root_pin: bytes  # SHA-256 of the root's SPKI
+    product: str
+    tcb: bytes  # 8, in the report's layout
+    hwid: bytes  # 64, padded
+    key: ec.EllipticCurvePublicKey  # the VCEK's
+    not_before: datetime  # the latest of all certificates
+    not_after: datetime  # the earliest
+    checks: tuple[Check, ...]
+
+
+@lru_cache(maxsize=MAX_CACHED_CHAINS)
+def examine(rules: ChainRules, ders: tuple[bytes, ...]) -> Chain:
+    """Read VCEK, ASK and ARK and check how they hang together. A pure function, cached by the bytes.
+
+    Args:
+        ders: VCEK, ASK and, unless a root key is shipped with us, ARK.
+
+    Raises:
+        MalformedDocument: a certificate or a required extension cannot be read.
+    """
+    if len(ders) not in ((2, 3) if rules.shipped_roots else (3,)):
+        raise MalformedDocument(
+            "A chain has the wrong number of certificates.", found=len(ders), expected="VCEK, ASK and ARK"
+        )
+    certificates = tuple(Certificate.parse(der) for der in ders)
+    vcek = certificates[0]
+    product = product_of(vcek.amd)
+    if small_integer(vcek.amd, STRUCT_VERSION) not in (0, 1):
+        raise MalformedDocument("A VCEK has an unknown structure version.", expected="0 or 1")
+    if not (isinstance(vcek.key, ec.EllipticCurvePublicKey) and isinstance(vcek.key.curve, ec.SECP384R1)):
+        raise MalformedDocument("A VCEK's key is not one of P-384.")
+    root = certificates[2].key if len(certificates) == 3 else _shipped_root(product)
+    return Chain(
+        root_pin=hashlib.sha256(spki_of(root)).digest(),
+        product=product,
+        tcb=bytes(small_integer(vcek.amd, oid) for oid in SPL_OIDS[product]),
+        hwid=hwid_of(vcek.amd, product),
+        key=vcek.key,
+        not_before=max(item.not_before for item in certificates),
+        not_after=min(item.not_after for item in certificates),
+        checks=(
+            _signatures(certificates, root),
+            _names(certificates, rules.prefix, product),
+            _authority(certificates, rules.rsa_bits),
+        ),
+    )
+
+
+def _shipped_root(product: str) -> rsa.RSAPublicKey:
+    key = load_der_public_key(AMD_ROOT_KEYS[product])
+    assert isinstance(key, rsa.RSAPublicKey)  # noqa: S101 - our own constant
+    return key
+
+
+def _check(name: str, faults: list[str], expected: str) -> Check:
+    return Check(name=name, found="; ".join(faults)[:400] or expected, expected=expected, ok=not faults)
+
+
+def _signatures(certificates: tuple[Certificate, ...], root: CertificatePublicKeyTypes) -> Check:
+    """Each certificate is signed by the next; the root by itself."""
+    keys = [*(item.key for item in certificates[1:]), root][: len(certificates)]
+    labels = ("VCEK not signed by the ASK", "ASK not signed by the ARK", "ARK not signed by itself")
+    faults = [label for label, item, key in zip(labels, certificates, keys, strict=False) if not signed_by(item, key)]
+    return _check("chain_signatures", faults, "each signed by the next, RSASSA-PSS with SHA-384")
+
+
+def _names(certificates: tuple[Certificate, ...], prefix: str, product: str) -> Check:
+    """Common names are AMD's for this product (a VLEK's are others), and each issuer is the next subject."""
+    expected = [f"{prefix}{name}" for name in ("SEV-VCEK", f"SEV-{product}", f"ARK-{product}")]
+    faults = [
+        f"{item.common_name or 'no single name'} for {name}"
+        for item, name in zip(certificates, expected, strict=False)
+        if item.common_name != name
+    ]
+    parents = [*certificates[1:], *certificates[2:3]]
+    faults += [
+        f"issuer of {item.common_name}"
+        for item, parent in zip(certificates, parents, strict=False)
+        if item.issuer != parent.subject
+    ]
+    return _check("chain_names", faults, ", ".join(expected))
+
+
+def _authority(certificates: tuple[Certificate, ...], rsa_bits: int) -> Check:
+    """Who may sign whom: CA bits, path lengths, the ASK's key size, no unknown critical extension."""
+    vcek, ask, *ark = certificates
+    faults = ["the VCEK is a CA"] if vcek.may_sign else []
+    faults += [
+        f"{label} is no CA" for label, item in zip(("ASK", "ARK"), (ask, *ark), strict=False) if not item.may_sign
+    ]
+    faults += ["the ARK's path length is 0" for item in ark if item.path_length == 0]
+    if not isinstance(ask.key, rsa.RSAPublicKey) or ask.key.key_size != rsa_bits:
+        faults.append(f"the ASK's key is not RSA-{rsa_bits}")
+    faults += [f"critical extension {oid}" for item in certificates for oid in item.unknown_critical]
+    return _check("chain_authority", faults, f"ARK and ASK are CAs, the VCEK is not, the ASK is RSA-{rsa_bits}")
