@@ -1,0 +1,86 @@
+"""What both doors do with the contract they are brought: accept exactly the measured one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sls_jupyter.assets.manifest import AssetManifest
+from sls_jupyter.assets.opening import verify_manifest
+from sls_jupyter.contract.grants import Grant, Obligations, combined_obligations
+from sls_jupyter.contract.spec import StreamSpec
+from sls_jupyter.documents import b64decode, require_digest, verify
+from sls_jupyter.errors import BadInput, DigestMismatch, MalformedDocument
+from sls_jupyter.identity import verify_signature
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """A spec with everything that was granted to it, all signatures checked."""
+
+    spec: StreamSpec
+    spec_envelope: bytes
+    grants: tuple[Grant, ...]  # one for each input, in the order of spec.inputs
+
+    @property
+    def obligations(self) -> Obligations:
+        return combined_obligations(self.spec, self.grants)
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What the input container needs beside the contract; the digests were compared."""
+
+    code: str
+    parameters: bytes
+    manifests: tuple[AssetManifest, ...]  # in the order of spec.inputs
+
+
+def accept_contract(body: dict[str, Any], measured: str, *, now: int) -> Contract:
+    """The contract in the body of ``POST /v1/contract``.
+
+    Args:
+        measured: the spec's digest in this container's command, hence in HOST_DATA.
+
+    Raises:
+        DigestMismatch: another spec than the measured one.
+        SignatureInvalid, MalformedDocument, BadInput: the spec or a grant.
+    """
+    try:
+        envelope = str(body["spec"]).encode()
+        grant_envelopes = [str(grant).encode() for grant in body["grants"]]
+    except (KeyError, TypeError):
+        raise MalformedDocument("A contract is a spec and its grants.") from None
+    spec = verify(envelope, StreamSpec, verify_signature, did=None)
+    if spec.digest != measured:
+        raise DigestMismatch("This group was measured for another spec.", found=spec.digest, expected=measured)
+    grants = [verify(grant, Grant, verify_signature, did=None) for grant in grant_envelopes]
+    ordered = []
+    for item in spec.inputs:
+        fitting = [
+            grant
+            for grant in grants
+            if (grant.authority, grant.spec, grant.asset) == (item.authority, spec.digest, item.asset)
+            and grant.expires_at > now
+        ]
+        if not fitting:
+            raise BadInput(f"No valid grant for {item.alias}.", expected=f"one signed by {item.authority}")
+        ordered.append(fitting[0])
+    return Contract(spec, envelope, tuple(ordered))
+
+
+def accept_material(body: dict[str, Any], spec: StreamSpec) -> Material:
+    """Code, parameters and manifests that the spec names by digest.
+
+    Raises:
+        DigestMismatch: any of them is another.
+    """
+    try:
+        code, parameters = str(body["code"]), b64decode(body["parameters"])
+        envelopes = {name: str(envelope).encode() for name, envelope in dict(body["manifests"]).items()}
+        manifests = tuple(verify_manifest(envelopes[item.asset], item.asset) for item in spec.inputs)
+    except (KeyError, TypeError, ValueError):
+        raise MalformedDocument("The input needs code, parameters and one manifest for each asset.") from None
+    require_digest(code.encode(), spec.code, "the cell")
+    require_digest(parameters, spec.parameters, "the parameters")
+    return Material(code, parameters, manifests)

@@ -1,0 +1,225 @@
+"""A door of the group: an HTTPS server whose certificate key stands in REPORT_DATA.
+
+The key is made here, in protected memory, and never leaves it. A client sends a nonce, gets evidence
+with ``REPORT_DATA = SHA-512(lp("sls-jupyter/door/v1", nonce, spki))`` and compares ``spki`` with the
+certificate of the very connection it came over. Only the requester named in the spec may use the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import json
+import os
+import ssl
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import uvicorn
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from sls_jupyter.attestation.binding import door_report_data
+from sls_jupyter.attestation.device import Device
+from sls_jupyter.documents import digest
+from sls_jupyter.errors import BadInput, NotAuthorised, SlsError, to_problem
+from sls_jupyter.identity import verify_token
+
+MAX_BODY_BYTES = 64 * 1024 * 1024
+NONCE_BYTES = 32
+
+
+def _certificate(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """A self-signed certificate (PEM). Only its key means anything; names and dates do not."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sls-jupyter door")])
+    start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(start).not_valid_after(start + datetime.timedelta(days=30))
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def _memory_file(data: bytes) -> int:
+    descriptor = os.memfd_create("door", os.MFD_CLOEXEC)
+    os.write(descriptor, data)
+    return descriptor
+
+
+def _server_context(key: ec.EllipticCurvePrivateKey) -> ssl.SSLContext:
+    """TLS 1.3 with that key, handed over in memory because ``ssl`` reads keys from files only."""
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    descriptor = _memory_file(_certificate(key) + pem)
+    try:
+        context.load_cert_chain(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)
+    return context
+
+
+class Events:
+    """A growing list of events that any number of readers follow from its start."""
+
+    def __init__(self) -> None:
+        self._events: list[dict[str, Any]] = []
+        self._closed = False
+        self._lock = threading.Lock()
+        self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
+
+    def add(self, kind: str, **fields: Any) -> None:
+        """Append an event and wake the readers."""
+        with self._lock:
+            self._events.append({"seq": len(self._events), "type": kind, "at": time.time(), **fields})
+            self._wake()
+
+    def close(self) -> None:
+        """No further event will come; readers end after the last one."""
+        with self._lock:
+            self._closed = True
+            self._wake()
+
+    def _wake(self) -> None:
+        for loop, event in self._waiting:
+            loop.call_soon_threadsafe(event.set)
+
+    async def lines(self) -> AsyncIterator[bytes]:
+        """Each event as a line of JSON, as it comes."""
+        wake = asyncio.Event()
+        me = (asyncio.get_running_loop(), wake)
+        with self._lock:
+            self._waiting.add(me)
+        try:
+            sent = 0
+            while True:
+                wake.clear()
+                with self._lock:
+                    fresh, closed = self._events[sent:], self._closed
+                for event in fresh:
+                    yield json.dumps(event).encode() + b"\n"
+                sent += len(fresh)
+                if closed and not fresh:
+                    return
+                if not fresh:
+                    await wake.wait()
+        finally:
+            with self._lock:
+                self._waiting.discard(me)
+
+
+class Door:
+    """The server and its events.
+
+    Args:
+        device: gives evidence.
+        accept: called once with the body of ``POST /v1/contract``; returns the requester's DID or
+            raises. The door answers when it returns.
+        fetch: bodies for ``GET /v1/results/{name}``.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        accept: Callable[[dict[str, Any]], str],
+        *,
+        fetch: Callable[[str], bytes | None] = lambda _: None,
+        cancel: Callable[[], None] = lambda: None,
+    ) -> None:
+        key = ec.generate_private_key(ec.SECP256R1())
+        self._spki = key.public_key().public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        self._context = _server_context(key)
+        self._device, self._accept, self._fetch, self._cancel = device, accept, fetch, cancel
+        self._requester: str | None = None
+        self.events = Events()
+
+    def serve(self, listen: str) -> None:
+        """Listen in a daemon thread; ``listen`` is ``address:port``."""
+        address, _, port = listen.rpartition(":")
+        app = Starlette(routes=self._routes(), exception_handlers={SlsError: _problem})
+        config = uvicorn.Config(
+            app, host=address, port=int(port), log_config=None, access_log=False, lifespan="off", ws="none"
+        )
+        config.load()
+        config.ssl = self._context
+        server = uvicorn.Server(config)
+        threading.Thread(target=server.run, name="door", daemon=True).start()
+
+    def _routes(self) -> Sequence[Route]:
+        return (
+            Route("/v1/evidence", self._evidence),
+            Route("/v1/contract", self._contract, methods=["POST"]),
+            Route("/v1/cancel", self._cancelled, methods=["POST"]),
+            Route("/v1/events", self._follow),
+            Route("/v1/results/{name:path}", self._result),
+        )
+
+    async def _caller(self, request: Request) -> tuple[str, bytes]:
+        body = b""
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_BODY_BYTES:
+                raise BadInput("The request is too large.", expected=f"{MAX_BODY_BYTES} bytes at most")
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
+        audience = digest(self._spki)
+        caller = verify_token(
+            token, audience=audience, method=request.method, path=request.url.path, body=body, now=int(time.time())
+        )
+        if self._requester is not None and caller != self._requester:
+            raise NotAuthorised("Only the run's requester may use this door.", found=caller)
+        return caller, body
+
+    async def _evidence(self, request: Request) -> Response:
+        """Anybody may ask who this is."""
+        text = request.query_params.get("nonce", "")
+        if len(text) != 2 * NONCE_BYTES or not all(letter in "0123456789abcdef" for letter in text):
+            raise BadInput("A nonce is 64 lower-case hex digits.", found=f"{len(text)} characters")
+        report_data = door_report_data(bytes.fromhex(text), self._spki)
+        evidence = await asyncio.to_thread(self._device.evidence, report_data)
+        return Response(evidence.encode(), media_type="application/json")
+
+    async def _contract(self, request: Request) -> Response:
+        caller, body = await self._caller(request)
+        if self._requester is not None:
+            raise BadInput("This group has its contract already.", hint="One group executes one spec, once.")
+        requester = await asyncio.to_thread(self._accept, json.loads(body))
+        if caller != requester:
+            raise NotAuthorised("Only its requester may bring a spec.", found=caller, expected=requester)
+        self._requester = requester
+        return JSONResponse({}, 201)
+
+    async def _cancelled(self, request: Request) -> Response:
+        await self._caller(request)
+        self._require_contract()
+        await asyncio.to_thread(self._cancel)
+        return JSONResponse({}, 202)
+
+    async def _follow(self, request: Request) -> Response:
+        await self._caller(request)
+        self._require_contract()
+        return StreamingResponse(self.events.lines(), media_type="application/x-ndjson")
+
+    async def _result(self, request: Request) -> Response:
+        await self._caller(request)
+        self._require_contract()
+        body = self._fetch(request.path_params["name"])
+        if body is None:
+            raise BadInput("There is no such result.", found=request.path_params["name"][:100])
+        return Response(body, media_type="application/octet-stream")
+
+    def _require_contract(self) -> None:
+        if self._requester is None:
+            raise NotAuthorised("This group has no contract yet.")
+
+
+def _problem(_: Request, error: Exception) -> Response:
+    ours = error if isinstance(error, SlsError) else SlsError("The guest failed unexpectedly.")
+    return JSONResponse(to_problem(ours), ours.status, media_type="application/problem+json")

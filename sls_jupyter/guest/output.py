@@ -1,0 +1,280 @@
+"""The output container: listens to the program, lets the gate judge, and serves the out-door.
+
+Content leaves in two ways: as events over attested TLS while the run goes on, if the requester is a
+recipient, and at the end as one sealed result for each recipient. It never goes back to the program.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from typing import Any
+
+import pyarrow as pa
+from jupyter_client.blocking.client import BlockingKernelClient
+
+from sls_jupyter.attestation.device import find_device
+from sls_jupyter.contract.group import RESULT
+from sls_jupyter.documents import b64decode, b64encode, digest
+from sls_jupyter.errors import MalformedDocument, SlsError
+from sls_jupyter.guest import wire
+from sls_jupyter.guest.audit import AuditClient
+from sls_jupyter.guest.bundle import Result, pack, seal_result
+from sls_jupyter.guest.contract import Contract, accept_contract
+from sls_jupyter.guest.door import Door
+from sls_jupyter.guest.gate import TABLE_MIME, BytesLimit, Gate, Table
+
+DRAIN_SECONDS = 5.0  # how long the last displays may take after the program said it is done
+SHAPES = ("frame", "series", "arrow", "scalar")
+
+
+def _ipc(table: pa.Table) -> str:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return b64encode(sink.getvalue().to_pybytes())
+
+
+class OutputRun:
+    """One execution as its outputs come in."""
+
+    def __init__(self, measured: str, device: Any, audit: AuditClient) -> None:
+        self._measured, self._audit = measured, audit
+        self._accepted = threading.Event()
+        self._contract: Contract
+        self._gate: Gate
+        self._live = False
+        self._content: list[dict[str, Any]] = []
+        self._tables: dict[str, Table] = {}
+        self._missing: dict[str, str | None] = {}
+        self._end: dict[str, Any] = {}
+        self._ended = threading.Event()  # the program is done or gone
+        self._lock = threading.Lock()
+        self._idle_cells = 0
+        self._results: dict[str, bytes] = {}
+        self.door = Door(device, self._accept, fetch=self._results.get)
+
+    def _accept(self, body: dict[str, Any]) -> str:
+        contract = accept_contract(body, self._measured, now=int(time.time()))
+        self._gate = Gate(contract.obligations)
+        self._live = contract.spec.requester in {person.did for person in contract.spec.recipients}
+        self._contract = contract
+        self._accepted.set()
+        return contract.spec.requester
+
+    # --- the program's connections ----------------------------------------------------------------
+
+    def run(self, results: socket.socket) -> None:
+        """Everything after the contract; ends with the sealed results."""
+        self._accepted.wait()
+        threading.Thread(target=self._take_connections, args=(results,), daemon=True).start()
+        self._ended.wait()
+        try:
+            self._finish()
+        except SlsError as error:
+            self._audit.record("output-failed", error=type(error).__name__)
+            self.door.events.add("end", status="failed", problem={"detail": error.message})
+        self._audit.finish(str(self._end.get("status", "failed")))
+        self.door.events.close()
+
+    def _take_connections(self, results: socket.socket) -> None:
+        while True:
+            connection, _ = results.accept()
+            threading.Thread(target=self._follow, args=(connection,), daemon=True).start()
+
+    def _follow(self, connection: socket.socket) -> None:
+        """One connection of the program: its kernel's or its supervisor's. Hostile, either way."""
+        with connection, connection.makefile("rwb") as file:
+            try:
+                hello = wire.receive(file) or {}
+                if hello.get("from") == "kernel":
+                    self._follow_kernel(file)
+                elif hello.get("from") == "supervisor":
+                    self._follow_supervisor(connection, file)
+            except BytesLimit:
+                self._set_end(status="limit", limit="output", allowed=self._gate.obligations.max_bytes)
+            except (SlsError, OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
+                self._set_end(status="malformed", detail=type(error).__name__)
+
+    def _follow_kernel(self, file: Any) -> None:
+        if not self._subscribe():
+            return
+        file.write(b"\n")
+        file.flush()
+        while (message := wire.receive(file)) is not None:
+            if "end" in message:
+                self._drain(int(message["cells"]))
+                self._set_end(status="ok" if message["end"] is True else "error")
+            elif "missing" in message:
+                self._missing[str(message["missing"])] = message.get("type")
+            elif message.get("table") in self._contract.spec.outputs and message.get("shape") in SHAPES:
+                self._take_table(str(message["table"]), str(message["shape"]), file)
+            else:
+                raise MalformedDocument("The program sent what it was not asked for.")
+
+    def _take_table(self, name: str, shape: str, file: Any) -> None:
+        allowed = self._contract.spec.limits.output_bytes
+        batches, size = [], 0
+        with pa.ipc.open_stream(file) as reader:
+            for batch in reader:
+                size += batch.nbytes
+                if size > 4 * allowed:  # before the gate has cut anything
+                    raise BytesLimit("A table is larger than the run may give out.")
+                batches.append(batch)
+            table = pa.Table.from_batches(batches, reader.schema)
+        table.validate(full=True)
+        with self._lock:
+            judged = self._gate.table(name, shape, table)
+            if judged is not None:
+                self._tables[name] = judged
+
+    def _follow_supervisor(self, connection: socket.socket, file: Any) -> None:
+        """The supervisor speaks once, when the program has ended or must."""
+        threading.Thread(target=self._close_when_ended, args=(connection,), daemon=True).start()
+        message = wire.receive(file)
+        if message is None or "limit" not in message:
+            time.sleep(0.2)  # let the kernel's own last words arrive first
+            self._set_end(status="died", code=(message or {}).get("ended"))
+        else:
+            self._set_end(status="limit", limit=str(message["limit"])[:20], allowed=message.get("allowed"))
+
+    def _close_when_ended(self, connection: socket.socket) -> None:
+        """Closing the supervisor's connection ends a program that we want nothing more from."""
+        self._ended.wait()
+        try:
+            connection.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return
+
+    # --- displays ---------------------------------------------------------------------------------
+
+    def _subscribe(self) -> bool:
+        """Follow the kernel's iopub channel; false if it is not there."""
+        client = BlockingKernelClient(transport="ipc", ip=f"{RESULT}/{wire.IOPUB_PREFIX}", **wire.PORTS)
+        client.session.key = b""
+        client.iopub_channel.start()
+        if not client.iopub_channel.socket.poll(int(wire.CONNECT_SECONDS * 1000)):
+            return False
+        threading.Thread(target=self._follow_iopub, args=(client,), daemon=True).start()
+        return True
+
+    def _follow_iopub(self, client: BlockingKernelClient) -> None:
+        while True:
+            try:
+                message = client.get_iopub_msg(timeout=None)
+                self._take_message(message)
+            except BytesLimit:
+                self._set_end(status="limit", limit="output", allowed=self._gate.obligations.max_bytes)
+                return
+            except (SlsError, OSError, pa.ArrowException, ValueError, KeyError, TypeError, AttributeError):
+                self._gate.withheld["malformed"] += 1
+
+    def _take_message(self, message: dict[str, Any]) -> None:
+        kind, content = message["msg_type"], message["content"]
+        if kind == "status" and content.get("execution_state") == "idle":
+            if message.get("parent_header", {}).get("msg_type") == "execute_request":
+                self._idle_cells += 1
+            return
+        with self._lock:
+            if self._ended.is_set():
+                return
+            if kind == "stream":
+                self._release("stream", name=str(content["name"])[:10], text=self._gate.text(str(content["text"])))
+            elif kind in ("display_data", "execute_result"):
+                self._display(content["data"], content.get("metadata") or {})
+            elif kind == "error":
+                traceback = [str(line) for line in content.get("traceback", [])]
+                error = self._gate.error(str(content["ename"]), str(content["evalue"]), traceback)
+                self._end["error"] = error
+                self._release("error", error=error)
+
+    def _display(self, data: dict[str, Any], metadata: dict[str, Any]) -> None:
+        if TABLE_MIME not in data:
+            self._release("display", data=self._gate.display(data))
+            return
+        about = metadata.get(TABLE_MIME) or {}
+        table = pa.ipc.open_stream(base64.b64decode(data[TABLE_MIME])).read_all()
+        table.validate(full=True)
+        shape = about.get("shape") if about.get("shape") in SHAPES else "arrow"
+        judged = self._gate.table("", str(shape), table, rows=int(about.get("rows", table.num_rows)))
+        fields = {}
+        if judged is not None:
+            fields = {
+                "shape": judged.shape,
+                "rows": judged.table.num_rows,
+                "of": judged.rows_before,
+                "note": judged.note,
+            }
+        self._release("table", table=None if judged is None else _ipc(judged.table), **fields)
+
+    def _release(self, kind: str, **fields: Any) -> None:
+        """Pass on what the gate let through; say once for each kind what it held back."""
+        if any(value is None for value in fields.values()):
+            self.door.events.add("withheld", what=dict(self._gate.withheld))
+            return
+        event = {"type": kind, **fields}
+        self._content.append(event)
+        if self._live:
+            self.door.events.add(kind, **fields)
+
+    def _drain(self, cells: int) -> None:
+        deadline = time.monotonic() + DRAIN_SECONDS
+        while self._idle_cells < cells and time.monotonic() < deadline:
+            time.sleep(0.005)  # iopub is another socket; its messages may still be on their way
+
+    # --- the end ----------------------------------------------------------------------------------
+
+    def _set_end(self, **end: Any) -> None:
+        """The first word on how the run ended counts."""
+        with self._lock:
+            if not self._ended.is_set():
+                self._end = {**self._end, **end}
+                self._ended.set()
+
+    def _finish(self) -> None:
+        """Seal what was released to every recipient and say how the run ended."""
+        spec, status = self._contract.spec, str(self._end["status"])
+        if status == "error" and self._end.get("error", {}).get("name") == "MemoryError":
+            status, limit = "limit", {"limit": "memory", "allowed": spec.limits.memory_bytes}
+            self._end |= limit
+        released = self._tables if status == "ok" else {}
+        verdict = self._gate.verdict()
+        outputs = [
+            {"name": name, "shape": one.shape, "rows": one.table.num_rows, "of": one.rows_before, "note": one.note}
+            for name, one in released.items()
+        ]
+        tables = tuple(zip(outputs, (one.table for one in released.values()), strict=True))
+        packed = pack(Result(tuple(self._content), tables, verdict))
+        for person in spec.recipients:
+            self._results[person.did] = seal_result(packed, spec.digest, person.did, b64decode(person.hpke_public_key))
+        self._end["status"] = status
+        withheld = sum(self._gate.withheld.values())
+        self._audit.record("gate", released=sum(self._gate.released.values()), withheld=withheld)
+        self._audit.record("result", digest=digest(packed), recipients=len(spec.recipients), bytes=len(packed))
+        held_back = [name for name in spec.outputs if status == "ok" and name not in released]
+        self.door.events.add(
+            "end", **self._end, outputs=outputs, missing=self._missing, held_back=held_back, verdict=verdict
+        )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--spec", required=True)
+    measured = parser.parse_args().spec
+    results = wire.listen(f"{RESULT}/{wire.RESULT_SOCKET}")
+    run = OutputRun(measured, find_device(os.environ), AuditClient("output"))
+    run.door.serve(os.environ["SLS_LISTEN"])
+    threading.Thread(target=run.run, args=(results,), daemon=True).start()
+    signal.sigwait({signal.SIGTERM, signal.SIGINT})
+    return 0
+
+
+if __name__ == "__main__":
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    sys.exit(main())
