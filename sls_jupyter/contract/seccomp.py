@@ -13,8 +13,9 @@ from typing import Any
 from sls_jupyter.documents import canonical_json
 
 AF_UNIX = 1
-CLONE_NEW_FLAGS = 0x7E020000  # CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET}
-EPERM, ENOSYS = 1, 38
+CLONE_NEW_FLAGS = (0x00020000, 0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000)
+"""CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET} (``linux/sched.h``)."""
+EPERM, ENOSYS, EOPNOTSUPP = 1, 38, 95
 
 REFUSED_CALLS = (
     "acct",
@@ -35,6 +36,8 @@ REFUSED_CALLS = (
     "kexec_file_load",
     "kexec_load",
     "keyctl",
+    "memfd_create",
+    "memfd_secret",
     "mount",
     "mount_setattr",
     "move_mount",
@@ -62,6 +65,15 @@ REFUSED_CALLS = (
 )
 
 
+def _refuse_clone_flag(flag: int) -> dict[str, Any]:
+    return {
+        "names": ["clone"],
+        "action": "SCMP_ACT_ERRNO",
+        "errnoRet": EPERM,
+        "args": [{"index": 0, "value": flag, "valueTwo": flag, "op": "SCMP_CMP_MASKED_EQ"}],
+    }
+
+
 def program_profile() -> dict[str, Any]:
     """The profile as a JSON object."""
     return {
@@ -71,15 +83,10 @@ def program_profile() -> dict[str, Any]:
             {
                 "names": ["socket", "socketpair"],
                 "action": "SCMP_ACT_ERRNO",
-                "errnoRet": EPERM,
+                "errnoRet": EOPNOTSUPP,  # libzmq takes EPERM from getifaddrs for a bug and aborts the process
                 "args": [{"index": 0, "value": AF_UNIX, "op": "SCMP_CMP_NE"}],
             },
-            {
-                "names": ["clone"],
-                "action": "SCMP_ACT_ERRNO",
-                "errnoRet": EPERM,
-                "args": [{"index": 0, "value": CLONE_NEW_FLAGS, "valueTwo": 0, "op": "SCMP_CMP_MASKED_NE"}],
-            },
+            *(_refuse_clone_flag(flag) for flag in CLONE_NEW_FLAGS),
             {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": ENOSYS},
             {"names": list(REFUSED_CALLS), "action": "SCMP_ACT_ERRNO", "errnoRet": EPERM},
         ],

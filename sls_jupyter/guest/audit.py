@@ -11,7 +11,6 @@ is its own word; that is why its records carry its name.
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import socket
 import sys
@@ -20,7 +19,6 @@ import time
 from typing import Any, Literal
 
 from sls_jupyter.attestation.binding import receipt_report_data
-from sls_jupyter.attestation.device import find_device
 from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.contract.group import AUDIT
 from sls_jupyter.contract.spec import StreamSpec
@@ -39,7 +37,7 @@ class AuditClient:
     """A container's line to the sidecar. A record that cannot be sent ends the container: nothing is unlogged."""
 
     def __init__(self, role: Literal["input", "output"]) -> None:
-        self._file = wire.connect(f"{AUDIT[role]}/{wire.AUDIT_SOCKET}").makefile("wb")
+        self._file = wire.connect(f"{wire.here(AUDIT[role])}/{wire.AUDIT_SOCKET}").makefile("wb")
         self._lock = threading.Lock()
 
     def record(self, event: str, **fields: str | int | bool | None) -> None:
@@ -119,7 +117,7 @@ def post(sidecar: Sidecar, measured: str) -> bool:
     if sidecar.spec is None:
         return False
     records, head = sidecar.close()
-    evidence = find_device(os.environ).evidence(receipt_report_data(head))
+    evidence = wire.device().evidence(receipt_report_data(head))
     done = True
     for did, url in sidecar.spec.authorities():
         done &= _post_one(AuthorityClient(url, did=did), measured, records, evidence)
@@ -143,7 +141,7 @@ def main() -> int:
     measured = parser.parse_args().spec
     sidecar = Sidecar(measured)
     for role, folder in AUDIT.items():
-        listening = wire.listen(f"{folder}/{wire.AUDIT_SOCKET}")
+        listening = wire.listen(f"{wire.here(folder)}/{wire.AUDIT_SOCKET}")
         threading.Thread(target=sidecar.serve, args=(role, listening), daemon=True).start()
 
     def stopped(*_: object) -> None:

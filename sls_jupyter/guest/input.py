@@ -23,7 +23,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 
 from sls_jupyter.assets.manifest import AssetManifest
 from sls_jupyter.assets.opening import open_code, open_table
-from sls_jupyter.attestation.device import Device, find_device
+from sls_jupyter.attestation.device import Device
 from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.contract.group import FEED
 from sls_jupyter.contract.spec import AssetInput
@@ -149,7 +149,7 @@ class InputRun:
 
     def _execute(self, opened: list[Opened]) -> str:
         """Run the cells in order; ``ok``, ``error`` or ``died``. What they say goes to the output alone."""
-        client = BlockingKernelClient(transport="ipc", ip=f"{FEED}/{wire.SHELL_PREFIX}", **wire.PORTS)
+        client = BlockingKernelClient(transport="ipc", ip=f"{wire.here(FEED)}/{wire.SHELL_PREFIX}", **wire.PORTS)
         client.session.key = b""  # the socket's folder is shared by two containers; a key would add nothing
         client.shell_channel.start()
         self.door.events.add("running")
@@ -188,8 +188,8 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--spec", required=True)
     measured = parser.parse_args().spec
-    feed = wire.listen(f"{FEED}/{wire.FEED_SOCKET}")
-    run = InputRun(measured, find_device(os.environ), AuditClient("input"))
+    feed = wire.listen(f"{wire.here(FEED)}/{wire.FEED_SOCKET}")
+    run = InputRun(measured, wire.device(), AuditClient("input"))
     run.door.serve(os.environ["SLS_LISTEN"])
     threading.Thread(target=run.run, args=(feed,), daemon=True).start()
     signal.sigwait({signal.SIGTERM, signal.SIGINT})

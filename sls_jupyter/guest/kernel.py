@@ -24,7 +24,7 @@ class ProgramKernelApp(IPKernelApp):  # type: ignore[misc]  # ipykernel is untyp
     ip: str
 
     def init_iopub(self, context: Any) -> None:
-        shell, self.ip = self.ip, f"{RESULT}/{wire.IOPUB_PREFIX}"
+        shell, self.ip = self.ip, f"{wire.here(RESULT)}/{wire.IOPUB_PREFIX}"
         try:
             super().init_iopub(context)
         finally:
@@ -86,12 +86,12 @@ class Collector:
 def main() -> None:
     for name in ("MPLCONFIGDIR", "IPYTHONDIR", "XDG_CACHE_HOME"):
         os.environ.setdefault(name, "/tmp")  # noqa: S108  # the container's own memory
-    app = ProgramKernelApp.instance(transport="ipc", ip=f"{FEED}/{wire.SHELL_PREFIX}", **wire.PORTS)
+    app = ProgramKernelApp.instance(transport="ipc", ip=f"{wire.here(FEED)}/{wire.SHELL_PREFIX}", **wire.PORTS)
     app.session.key = b""
     app.initialize(["--IPKernelApp.quiet=True"])
-    result = wire.connect(f"{RESULT}/{wire.RESULT_SOCKET}").makefile("rwb")
+    result = wire.connect(f"{wire.here(RESULT)}/{wire.RESULT_SOCKET}").makefile("rwb")
     wire.send(result, {"from": "kernel"})
-    feed = wire.connect(f"{FEED}/{wire.FEED_SOCKET}").makefile("rwb")
+    feed = wire.connect(f"{wire.here(FEED)}/{wire.FEED_SOCKET}").makefile("rwb")
 
     from sls_jupyter.guest import displays, groups
 

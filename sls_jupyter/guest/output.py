@@ -19,7 +19,6 @@ from typing import Any
 import pyarrow as pa
 from jupyter_client.blocking.client import BlockingKernelClient
 
-from sls_jupyter.attestation.device import find_device
 from sls_jupyter.contract.group import RESULT
 from sls_jupyter.documents import b64decode, b64encode, digest
 from sls_jupyter.errors import MalformedDocument, SlsError
@@ -156,7 +155,7 @@ class OutputRun:
 
     def _subscribe(self) -> bool:
         """Follow the kernel's iopub channel; false if it is not there."""
-        client = BlockingKernelClient(transport="ipc", ip=f"{RESULT}/{wire.IOPUB_PREFIX}", **wire.PORTS)
+        client = BlockingKernelClient(transport="ipc", ip=f"{wire.here(RESULT)}/{wire.IOPUB_PREFIX}", **wire.PORTS)
         client.session.key = b""
         client.iopub_channel.start()
         if not client.iopub_channel.socket.poll(int(wire.CONNECT_SECONDS * 1000)):
@@ -267,8 +266,8 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--spec", required=True)
     measured = parser.parse_args().spec
-    results = wire.listen(f"{RESULT}/{wire.RESULT_SOCKET}")
-    run = OutputRun(measured, find_device(os.environ), AuditClient("output"))
+    results = wire.listen(f"{wire.here(RESULT)}/{wire.RESULT_SOCKET}")
+    run = OutputRun(measured, wire.device(), AuditClient("output"))
     run.door.serve(os.environ["SLS_LISTEN"])
     threading.Thread(target=run.run, args=(results,), daemon=True).start()
     signal.sigwait({signal.SIGTERM, signal.SIGINT})

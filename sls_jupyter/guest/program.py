@@ -94,7 +94,7 @@ def _limit_kernel(limits: ProgramLimits) -> None:
 
 def supervise(kernel: subprocess.Popen[bytes], limits: ProgramLimits) -> dict[str, object]:
     """Wait until the kernel ends or a limit is crossed; says which in one message for the output."""
-    connection = wire.connect(f"{RESULT}/{wire.RESULT_SOCKET}")
+    connection = wire.connect(f"{wire.here(RESULT)}/{wire.RESULT_SOCKET}")
     file = connection.makefile("rwb")
     wire.send(file, {"from": "supervisor"})
     connection.setblocking(False)

@@ -7,11 +7,13 @@ the program is hostile: lengths are bounded before anything is read.
 from __future__ import annotations
 
 import json
+import os
 import socket
 import time
 from pathlib import Path
 from typing import Any, Protocol
 
+from sls_jupyter.attestation.device import Device, find_device
 from sls_jupyter.documents import parse_json
 from sls_jupyter.errors import MalformedDocument, Unavailable
 
@@ -20,6 +22,19 @@ CONNECT_SECONDS = 60.0
 FEED_SOCKET, RESULT_SOCKET, AUDIT_SOCKET = "feed.sock", "result.sock", "audit.sock"
 SHELL_PREFIX, IOPUB_PREFIX = "kernel", "iopub"  # of the kernel's ipc sockets
 PORTS = {"shell_port": 1, "stdin_port": 2, "control_port": 3, "hb_port": 4, "iopub_port": 5}  # ipc suffixes
+
+
+def here(path: str) -> str:
+    """Where a path of the group lies. A host without mount namespaces sets ``SLS_ROOT``; no CCE rule admits it."""
+    return os.environ.get("SLS_ROOT", "") + path
+
+
+def device() -> Device:
+    """This container's TEE."""
+    environ = dict(os.environ)
+    if "SLS_TEE_DEVICE" in environ:
+        environ["SLS_TEE_DEVICE"] = here(environ["SLS_TEE_DEVICE"])
+    return find_device(environ)
 
 
 class ByteFile(Protocol):

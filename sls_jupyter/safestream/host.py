@@ -61,6 +61,8 @@ class Host(Protocol):
         """Start every container of ``group`` under ``cce_policy``; returns when all are started.
 
         Raises:
-            Unavailable: the host cannot start it; nothing is left running.
+            MalformedDocument: the policy is not one that this host understands.
+            Refused: the policy does not admit what was to be started.
+            Unavailable: the host cannot start it. Nothing is left running in any of these cases.
         """
         ...

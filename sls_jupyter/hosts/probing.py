@@ -1,0 +1,92 @@
+"""Does a sandbox work on this machine? Found by running the smallest program in one, once in a process.
+
+That bubblewrap is installed says little: containers, and some distributions, forbid the namespaces it needs.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from sls_jupyter.contract.image import PACKAGE
+from sls_jupyter.contract.seccomp import program_profile
+from sls_jupyter.errors import SlsError
+from sls_jupyter.hosts.sandbox import NOBODY, Box, Bubblewrap, prepare
+from sls_jupyter.hosts.seccomp import compile_profile
+
+PROBE_SECONDS = 20
+_WHERE = "import importlib.util as u; print(getattr(u.find_spec('sls_jupyter'), 'origin', None))"
+PROBE = ("python3", "-I", "-c", _WHERE)
+
+
+def _output(arguments: list[str], descriptors: Sequence[int] = ()) -> tuple[str, str]:
+    """What a command prints, and in words why it printed nothing of use."""
+    try:
+        done = subprocess.run(
+            arguments,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            env={},
+            pass_fds=descriptors,
+            timeout=PROBE_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return "", f"{type(error).__name__}: {Path(arguments[0]).name}"
+    lines = done.stderr.decode(errors="replace").strip().splitlines()
+    return done.stdout.decode(errors="replace").strip(), lines[-1] if lines else f"exit code {done.returncode}"
+
+
+def _is_this_package(origin: str) -> bool:
+    """Whether the interpreter in isolated mode imports the very files that were measured."""
+    return bool(origin) and Path(origin).resolve().parent == PACKAGE
+
+
+def _try(wrap: Bubblewrap) -> str:
+    """Run the smallest program in a sandbox; returns why it failed, or nothing."""
+    try:
+        prepared = prepare(wrap, Box("probe", PROBE, ()), bpf=compile_profile(program_profile()))
+    except (OSError, SlsError) as error:
+        return str(error)
+    try:
+        origin, reason = _output(prepared.arguments, prepared.descriptors)
+    finally:
+        prepared.close()
+    return "" if _is_this_package(origin) else reason
+
+
+@functools.cache
+def find_bubblewrap() -> tuple[Bubblewrap | None, str]:
+    """A bubblewrap that works on this machine, or why there is none. Tried once in a process."""
+    path = shutil.which("bwrap")
+    if not sys.platform.startswith("linux") or path is None:
+        return None, "bubblewrap (bwrap) is not installed" if path is None else "sandboxes need Linux"
+    usage = _output([path, "--help"])[0].split()
+    setpriv, prlimit = shutil.which("setpriv"), shutil.which("prlimit")
+    options = frozenset(word for word in usage if word.startswith("--"))
+    plain = Bubblewrap(path, options, no_core=(prlimit, "--core=0:0") if prlimit else ())
+    candidates = [plain]
+    if os.geteuid() == 0 and setpriv:
+        drop = (f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all")
+        candidates.insert(0, replace(plain, as_nobody=(setpriv, *drop, "--pdeathsig=KILL")))
+    reason = ""
+    for candidate in candidates:
+        reason = _try(candidate)
+        if not reason:
+            return candidate, ""
+    return None, f"bubblewrap does not work on this machine: {reason}"
+
+
+@functools.cache
+def interpreter_problem() -> str:
+    """Why the interpreter in isolated mode would not run this copy of the package, or nothing."""
+    origin, reason = _output([sys.executable, "-I", "-c", _WHERE])
+    if _is_this_package(origin):
+        return ""
+    return f"it finds {origin}" if origin and origin != "None" else f"it finds none ({reason})"

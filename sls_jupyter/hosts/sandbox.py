@@ -1,0 +1,255 @@
+"""The sandbox of one local container: an argument list for bubblewrap.
+
+A sandboxed process sees a read-only root with the system's libraries, the running interpreter and this
+package, empty scratch space in memory, its own sockets, and nothing else: no home, no notebook folder,
+no other process, no environment but the one given. ``python3`` in a group's command is the interpreter
+that runs this code; that is the local stand-in for the guest image.
+
+Three things that are easily missed, each with a test:
+
+- bubblewrap's own process 1 can be read inside the sandbox (``/proc/1``), so it is started with an empty
+  environment and reads its arguments, which name folders of the host, from a pipe.
+- The kernel does not apply RLIMIT_NPROC to root. Started by root, bubblewrap is therefore started as
+  ``nobody``, inside an outer one that makes the paths it needs reachable.
+- Folders that bubblewrap makes on the way to a mount have mode 0700.
+
+Containers with network share the host's network, its loopback and abstract sockets included; only our
+own guest code runs there. What is *not* limited here: the memory and CPU of containers other than the
+program's, which limits itself by its command.
+
+Source: bwrap(1), version 0.4 or later; options that an older version lacks are left out.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sls_jupyter.contract.image import PACKAGE
+
+GUEST_UID = 1000  # inside the sandbox
+NOBODY = 65534  # user and group of a sandbox outside, when root starts it
+_SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+_ETC = ("/etc/ld.so.cache", "/etc/localtime", "/etc/ssl/openssl.cnf")
+_ETC_NETWORK = (
+    "/etc/ca-certificates",
+    "/etc/gai.conf",
+    "/etc/host.conf",
+    "/etc/hosts",
+    "/etc/nsswitch.conf",
+    "/etc/pki/ca-trust",
+    "/etc/pki/tls/certs",
+    "/etc/resolv.conf",
+    "/etc/ssl/certs",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """What one sandbox contains."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: tuple[str, ...]  # NAME=value, all of it
+    writable: tuple[tuple[Path, str], ...] = ()  # folder of the host, path inside
+    readable: tuple[tuple[Path, str], ...] = ()
+    network: bool = False
+    scratch_bytes: int = 1 << 28  # of /tmp and of /dev/shm, in memory
+    hidden: tuple[Path, ...] = ()  # covered where they lie below something that is visible
+
+
+@dataclass(frozen=True, slots=True)
+class Bubblewrap:
+    """What this machine's bubblewrap can do, as :mod:`sls_jupyter.hosts.probing` found it."""
+
+    path: str
+    options: frozenset[str] = field(repr=False)
+    as_nobody: tuple[str, ...] = ()  # setpriv and its arguments, when root starts sandboxes
+    no_core: tuple[str, ...] = ()  # prlimit and its arguments: a core file would hold the program's memory
+
+
+# --- what is visible ------------------------------------------------------------------------------
+
+
+def interpreter_folders() -> tuple[Path, ...]:
+    """The folders without which the running interpreter cannot import this package.
+
+    A folder that holds the user's home is left out: then no sandbox works, and the host says so.
+    """
+    real = Path(sys.executable).resolve().parent.parent
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111 - never raises
+    wide = {Path("/"), home, *home.parents}
+    return tuple(
+        dict.fromkeys(path for path in (Path(sys.base_prefix), real, Path(sys.prefix), PACKAGE) if path not in wide)
+    )
+
+
+def interpreted(command: Sequence[str]) -> list[str]:
+    """A group's command on this machine: ``python3`` is the running interpreter."""
+    return [sys.executable if command[0] == "python3" else command[0], *command[1:]]
+
+
+def _visible(network: bool) -> list[Path]:
+    folders = [Path("/usr"), *interpreter_folders()]
+    files = (*_ETC, *(_ETC_NETWORK if network else ()))
+    return [*folders, *(path for path in map(Path, files) if path.exists())]
+
+
+def _layered(visible: Iterable[Path], hidden: Iterable[Path]) -> list[str]:
+    """Mounts from the root downwards: what is visible, and covers over what is hidden inside it."""
+    shown = set(visible)
+    covers = {path for path in hidden if path.is_dir() and path not in shown and shown & set(path.parents)}
+    arguments: list[str] = []
+    for path in sorted(shown | covers, key=lambda item: (len(item.parts), str(item))):
+        arguments += ["--ro-bind", str(path), str(path)] if path in shown else ["--tmpfs", str(path)]
+    for path in sorted(covers):
+        arguments += ["--remount-ro", str(path)]
+    return arguments
+
+
+def _system() -> list[str]:
+    arguments: list[str] = []
+    for name in _SYSTEM:
+        path = Path(name)
+        if path.is_symlink():
+            arguments += ["--symlink", str(path.readlink()), name]
+        elif path.is_dir():
+            arguments += ["--ro-bind", name, name]
+    return arguments
+
+
+# --- the argument list ----------------------------------------------------------------------------
+
+
+def _scratch(wrap: Bubblewrap, path: str, size: int) -> list[str]:
+    return [*(["--size", str(size)] if "--size" in wrap.options else []), "--tmpfs", path]
+
+
+def _namespaces(wrap: Bubblewrap, box: Box) -> list[str]:
+    arguments = ["--unshare-user", "--unshare-all", *(["--share-net"] if box.network else [])]
+    arguments += ["--uid", str(GUEST_UID), "--gid", str(GUEST_UID), "--hostname", box.name]
+    if "--disable-userns" in wrap.options:
+        arguments.append("--disable-userns")
+    return [*arguments, "--cap-drop", "ALL", "--new-session", "--die-with-parent"]
+
+
+def inner_arguments(wrap: Bubblewrap, box: Box) -> list[str]:
+    """bubblewrap's options for ``box``, without descriptors and without the command."""
+    # Scratch comes first: the interpreter, too, may lie below /tmp.
+    arguments = [*_namespaces(wrap, box), "--proc", "/proc", "--dev", "/dev"]
+    arguments += [*_scratch(wrap, "/dev/shm", box.scratch_bytes), *_scratch(wrap, "/run", 1 << 20)]  # noqa: S108
+    arguments += [*_scratch(wrap, "/tmp", box.scratch_bytes)]  # noqa: S108
+    arguments += [*_layered(_visible(box.network), box.hidden), *_system()]
+    for folder, inside in box.writable:
+        arguments += ["--bind", str(folder), inside]
+    for folder, inside in box.readable:
+        arguments += ["--ro-bind", str(folder), inside]
+    for path in ("/run", "/dev", "/"):
+        arguments += ["--remount-ro", path]
+    arguments += ["--chdir", "/", "--clearenv"]
+    for assignment in box.environment:
+        name, _, value = assignment.partition("=")
+        arguments += ["--setenv", name, value]
+    return arguments
+
+
+def _closed_above(path: Path) -> Path | None:
+    """The topmost folder above ``path`` that not everybody may enter."""
+    for folder in reversed(path.parents):
+        if not folder.stat().st_mode & stat.S_IXOTH:
+            return folder
+    return None
+
+
+def outer_arguments(box: Box) -> list[str]:
+    """Options of the outer bubblewrap: the whole machine, with a way for ``nobody`` to what ``box`` needs.
+
+    It has a PID namespace of its own, because the kernel lets a dying process signal its children only where
+    it may: the outer one, root without capabilities, may not signal ``nobody``. The end of its process 1, which
+    is root's too, ends the namespace and ``nobody`` with it.
+    """
+    needed = {path.resolve(): "--ro-bind" for path in _visible(box.network)}
+    needed |= {folder.resolve(): "--bind" for folder, _ in (*box.writable, *box.readable)}
+    arguments = ["--die-with-parent", "--unshare-pid", "--dev-bind", "/", "/", "--chdir", "/"]
+    made: set[Path] = set()
+    for path, how in sorted(needed.items(), key=lambda item: len(item[0].parts)):
+        closed = _closed_above(path)
+        if closed is None:
+            continue
+        if closed not in made:
+            arguments += ["--tmpfs", str(closed)]
+            made.add(closed)
+        for folder in reversed(path.parents):
+            if closed in folder.parents and folder not in made:
+                arguments += ["--dir", str(folder)]
+                made.add(folder)
+        arguments += [how, str(path), str(path)]
+    return arguments
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A command line and the descriptors it reads; :meth:`close` them once it runs."""
+
+    arguments: list[str]
+    descriptors: list[int]
+
+    def close(self) -> None:
+        while self.descriptors:
+            os.close(self.descriptors.pop())
+
+
+def pipe_with(data: bytes) -> int:
+    """The reading end of a pipe that holds ``data`` (64 KiB at most) and then ends."""
+    reading, writing = os.pipe()
+    try:
+        os.set_blocking(writing, False)
+        if os.write(writing, data) != len(data):
+            raise OSError("the pipe is full")
+    except OSError:
+        os.close(reading)
+        raise
+    finally:
+        os.close(writing)
+    return reading
+
+
+def _nul(arguments: Iterable[str]) -> bytes:
+    return b"".join(os.fsencode(argument) + b"\0" for argument in arguments)
+
+
+def prepare(wrap: Bubblewrap, box: Box, *, bpf: bytes, info_descriptor: int | None = None) -> Prepared:
+    """The command line that runs ``box``.
+
+    Args:
+        bpf: of :func:`sls_jupyter.hosts.seccomp.compile_profile`; empty for no filter.
+        info_descriptor: where the outermost bubblewrap writes the host's number of its process 1.
+
+    Raises:
+        OSError: a pipe cannot be made.
+    """
+    prepared = Prepared([], [])
+
+    def feed(data: bytes) -> str:
+        prepared.descriptors.append(pipe_with(data))
+        return str(prepared.descriptors[-1])
+
+    info = [] if info_descriptor is None else ["--info-fd", str(info_descriptor)]
+    try:
+        prepared.arguments += wrap.no_core
+        if wrap.as_nobody:
+            outer = [*outer_arguments(box), *info]
+            prepared.arguments += [wrap.path, "--args", feed(_nul(outer)), *wrap.as_nobody]
+            info = []
+        inner = [*inner_arguments(wrap, box), *info]
+        if bpf:
+            inner += ["--seccomp", feed(bpf)]
+        prepared.arguments += [wrap.path, "--args", feed(_nul(inner)), *interpreted(box.command)]
+    except BaseException:
+        prepared.close()
+        raise
+    return prepared
