@@ -50,6 +50,8 @@ CALLS: dict[str, tuple[int, int]] = {  # name -> number on x86-64, number on aar
     "kexec_file_load": (320, 294),
     "kexec_load": (246, 104),
     "keyctl": (250, 219),
+    "memfd_create": (319, 279),
+    "memfd_secret": (447, 447),
     "mount": (165, 40),
     "mount_setattr": (442, 442),
     "move_mount": (429, 429),

@@ -1,0 +1,156 @@
+"""A policy and a decision in plain words, for cards, inboxes and terminals. Text only: whoever shows it escapes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from sls_jupyter.contract.grants import Obligations
+from sls_jupyter.policy.facts import Decision
+from sls_jupyter.policy.model import OwnerPolicy, utc_text
+
+_KIND_WORDS = {"table": "tables", "text": "text", "figure": "figures"}
+
+
+def describe_policy(policy: OwnerPolicy, names: Mapping[str, str]) -> tuple[str, ...]:
+    """One sentence per rule, in the order in which a person asks: who, what, why, where, what leaves, until when.
+
+    Args:
+        names: DID to the name that the reader knows somebody by; a DID without a name is shortened.
+    """
+    return (
+        *(_own_module(policy) if policy.module is not None else _who_and_code(policy, names)),
+        _purposes(policy),
+        _columns(policy),
+        *_tees(policy),
+        *_results(policy, names),
+        *_limits(policy),
+    )
+
+
+def describe_decision(decision: Decision) -> tuple[str, ...]:
+    """The verdict, then each reason with its fix, then (unless denied) what would be granted."""
+    count = len(decision.reasons)
+    reasons = [f"{reason.text} → {reason.fix}" for reason in decision.reasons]
+    if decision.verdict == "deny":
+        return (f"Denied, for {count} reason{'s' if count != 1 else ''}:", *reasons)
+    head = "Allowed." if decision.verdict == "allow" else "A person has to decide first."
+    return (head, *reasons, *_granted(decision))
+
+
+# --- a policy -------------------------------------------------------------------------------------
+
+
+def _named(dids: Iterable[str], names: Mapping[str, str], last: str = "and") -> str:
+    return _joined([names.get(did) or f"{did[:16]}…{did[-4:]}" for did in dids], last)
+
+
+def _joined(words: Iterable[str], last: str = "and") -> str:
+    *most, end = words
+    return f"{', '.join(most)} {last} {end}" if most else end
+
+
+def _approvers(policy: OwnerPolicy, names: Mapping[str, str]) -> str:
+    """The people whose yes is needed, with how many of them."""
+    people = policy.approvers or (policy.owner,)
+    if len(people) == policy.required_approvals:
+        return _named(people, names)
+    if policy.required_approvals == 1:
+        return _named(people, names, "or")
+    return f"{policy.required_approvals} of {_named(people, names)}"
+
+
+def _own_module(policy: OwnerPolicy) -> tuple[str, ...]:
+    return (f"Who may ask, which code may run and who approves: the owner's own Rego module {policy.module}.",)
+
+
+def _who_and_code(policy: OwnerPolicy, names: Mapping[str, str]) -> tuple[str, ...]:
+    approvers = _approvers(policy, names)
+    if policy.requesters:
+        who = f"Only {_named(policy.requesters, names)} may ask."
+    else:
+        who = f"Anyone may ask; each request needs approval by {approvers}."
+    digests = f"sha256 {_joined([text[7:19] + '…' for text in policy.code_digests])}" if policy.code_digests else ""
+    if policy.code == "any":
+        code = "Any code may run."
+    elif policy.code == "listed":
+        code = f"Only this code may run: {digests}."
+    else:
+        known = f" Code that needs no review: {digests}." if digests else ""
+        code = f"Code runs after it was reviewed and approved by {approvers}.{known}"
+    return who, code
+
+
+def _purposes(policy: OwnerPolicy) -> str:
+    if not policy.purposes:
+        return "For any purpose that the requester states."
+    return f"Only for the purpose {_joined([f'“{text}”' for text in policy.purposes], 'or')}."
+
+
+def _columns(policy: OwnerPolicy) -> str:
+    if policy.columns is None:
+        return "Every column may be used."
+    if not policy.columns:
+        return "No column may be used."
+    return f"Only these columns may be used: {_joined(policy.columns)}."
+
+
+def _tees(policy: OwnerPolicy) -> tuple[str, ...]:
+    hardware = [tee for tee in policy.tees if not tee.startswith("simulated-")]
+    simulated = [tee for tee in policy.tees if tee.startswith("simulated-")]
+    sentences = []
+    if hardware and not simulated:
+        sentences.append(
+            f"Keys go to hardware only: {_joined(hardware, 'or')}."
+            " A laptop cannot run it; for a demonstration seal with --tee simulated-snp."
+        )
+    elif hardware:
+        sentences.append(f"Keys go to hardware: {_joined(hardware, 'or')}.")
+    if simulated:
+        also = "also " if hardware else ""
+        sentences.append(
+            f"Keys {also}go to a SIMULATED TEE ({_joined(simulated, 'or')}):"
+            " for demonstrations, no protection from whoever runs the machine."
+        )
+    for platform, least in sorted(policy.minimum_tcb.items()):
+        versions = _joined([f"{component} {version}" for component, version in sorted(least.items())])
+        sentences.append(f"On {platform}, firmware is at least at {versions}.")
+    return tuple(sentences)
+
+
+def _results(policy: OwnerPolicy, names: Mapping[str, str]) -> tuple[str, ...]:
+    kinds = _joined([_KIND_WORDS[kind] for kind in policy.kinds])
+    people = _named(policy.recipients, names, "or") if policy.recipients else "the requester"
+    return (f"Of the results, {kinds} may leave, to {people} only.", *_obligations(policy.obligations()))
+
+
+def _obligations(obligations: Obligations) -> tuple[str, ...]:
+    sentences = []
+    if obligations.min_group is not None:
+        sentences.append(f"A row of a result describes at least {obligations.min_group} records.")
+    if obligations.max_rows is not None:
+        sentences.append(f"A table that leaves has at most {obligations.max_rows} rows.")
+    if obligations.max_bytes is not None:
+        sentences.append(f"At most {obligations.max_bytes} bytes leave in one run.")
+    if obligations.full_errors:
+        sentences.append("Error messages leave in full.")
+    else:
+        sentences.append("Of an error, only its type leaves.")
+    return tuple(sentences)
+
+
+def _limits(policy: OwnerPolicy) -> tuple[str, ...]:
+    sentences = []
+    if policy.max_runs is not None:
+        sentences.append(f"At most {policy.max_runs} run{'s' if policy.max_runs != 1 else ''}.")
+    if policy.expires_at is not None:
+        sentences.append(f"Until {utc_text(policy.expires_at)}.")
+    return tuple(sentences)
+
+
+# --- a decision -----------------------------------------------------------------------------------
+
+
+def _granted(decision: Decision) -> tuple[str, ...]:
+    columns = () if decision.columns is None else (f"Columns: {_joined(decision.columns or ('none',))}.",)
+    kinds = _joined([_KIND_WORDS[kind] for kind in decision.obligations.kinds] or ["nothing"])
+    return (*columns, f"Results: {kinds}.", *_obligations(decision.obligations))

@@ -1,0 +1,50 @@
+"""Policies and decisions as people read them; the sentences are golden, because owners rely on them."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from policy_cases import OWNER, STRANGER, policy, request
+
+from sls_jupyter.policy.decide import DecisionInput, decide
+from sls_jupyter.policy.model import OwnerPolicy
+from sls_jupyter.policy.words import describe_decision, describe_policy
+
+GOLDEN = json.loads((Path(__file__).parent / "vectors" / "policy" / "words.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("case", GOLDEN["policies"], ids=[case["name"] for case in GOLDEN["policies"]])
+def test_policy_sentences(case):
+    """An owner reads on the card what the policy says, word for word."""
+    document = OwnerPolicy.from_json(case["policy"])
+    assert list(describe_policy(document, GOLDEN["names"])) == case["sentences"]
+
+
+@pytest.mark.parametrize("case", GOLDEN["decisions"], ids=[case["name"] for case in GOLDEN["decisions"]])
+def test_decision_sentences(case):
+    """A requester reads the verdict first, then each reason with its fix."""
+    asked = DecisionInput.model_validate_json(json.dumps(case["request"]))
+    decision = decide(OwnerPolicy.from_json(case["policy"]), None, asked)
+    assert list(describe_decision(decision)) == case["sentences"]
+
+
+def test_somebody_without_a_name_is_shortened():
+    """A DID that the reader has no name for stays recognisable and short."""
+    (who, *_) = describe_policy(policy(requesters=(STRANGER,)), {OWNER: "North Hospital"})
+    assert who == f"Only {STRANGER[:16]}…{STRANGER[-4:]} may ask."
+
+
+def test_simulation_is_said_loudly():
+    """Nobody may overlook that a policy accepts a TEE without hardware."""
+    assert any("SIMULATED" in line for line in describe_policy(policy(tees=("simulated-snp",)), {}))
+    assert not any("SIMULATED" in line for line in describe_policy(policy(), {}))
+
+
+@given(st.text(min_size=1, max_size=30), st.text(max_size=30))
+def test_any_text_can_be_described(purpose, column):
+    """Odd characters in an owner's words must not break a card."""
+    sentences = describe_policy(policy(purposes=(purpose,), columns=(column,)), {})
+    assert any(purpose in line for line in sentences)
+    assert describe_decision(decide(policy(), None, request(denied=(purpose,))))
