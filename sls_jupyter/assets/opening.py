@@ -248,7 +248,11 @@ def to_pandas(table: Any) -> pd.DataFrame:
     """
     from sls_jupyter.assets.frames import from_arrow
 
-    return from_arrow(table if isinstance(table, pa.Table) else pa.RecordBatchReader.from_stream(table).read_all())
+    if isinstance(table, pa.Table):
+        return from_arrow(table)
+    if not isinstance(table, pa.RecordBatchReader):  # a reader of ours keeps its errors only when it is read as it is
+        table = pa.RecordBatchReader.from_stream(table)
+    return from_arrow(table.read_all())
 
 
 def open_code(manifest: AssetManifest, keys: Mapping[str, bytes], *, open_part: PartOpener) -> dict[str, bytes]:

@@ -39,7 +39,7 @@ class Folder:
             Unavailable: the file system's package is not installed.
         """
         protocol = url.partition("://")[0] if "://" in url else "file"
-        if protocol not in PROTOCOLS or "::" in url:
+        if protocol not in PROTOCOLS or "::" in url or not url.isprintable():
             raise BadInput(
                 "Assets cannot be stored there.",
                 found=protocol[:40],
@@ -78,14 +78,20 @@ class Folder:
             Unavailable: it cannot be made.
         """
         with self._io():
-            if self._fs.exists(self._path):
+            try:
+                if self._local:
+                    Path(self._path).mkdir(parents=True)  # one of two that start together gets it
+                elif self._fs.exists(self._path):
+                    raise FileExistsError
+                else:
+                    self._fs.makedirs(self._path)
+            except FileExistsError:
                 raise BadInput(
                     "There is something at the place where the asset would go.",
                     found=self.url,
                     expected="a folder that does not exist yet",
                     hint="Choose another folder, or remove the asset that is there.",
-                )
-            self._fs.makedirs(self._path)
+                ) from None
 
     def open_new(self, name: str) -> BinaryIO:
         """A part to write to, from its beginning."""

@@ -1,0 +1,383 @@
+"""The SafeStream Manager: one request from plan to results. It holds no key and sees no sealed data.
+
+The steps are the lines of the status block, in this order and each in one method. Whatever fails, the
+group is stopped, and authorities that granted are told how the run ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from sls_jupyter.attestation.evidence import TrustAnchors
+from sls_jupyter.attestation.profile import profile_of
+from sls_jupyter.authority.client import AuthorityClient
+from sls_jupyter.contract import cce
+from sls_jupyter.contract.group import group_for
+from sls_jupyter.contract.image import GuestImage
+from sls_jupyter.documents import b64encode
+from sls_jupyter.errors import (
+    ApprovalPending,
+    LimitExceeded,
+    OutputWithheld,
+    ProgramFailed,
+    RunFailed,
+    SlsError,
+    from_problem,
+)
+from sls_jupyter.guest.bundle import Result, open_result
+from sls_jupyter.guest.values import restore
+from sls_jupyter.identity import Identity
+from sls_jupyter.safestream.doors import CONNECT_SECONDS, AttestedDoor, Expected
+from sls_jupyter.safestream.host import Host, RunningGroup
+from sls_jupyter.safestream.placement import place
+from sls_jupyter.safestream.request import Answers, StreamRequest, ask_all
+from sls_jupyter.safestream.run import Run
+
+POLL_APPROVAL_SECONDS = 1.0
+AUDIT_SECONDS = 20.0  # how long the sidecar may take to send its records
+
+LIMIT_HINTS = {
+    "memory": "Ask for more with --memory 4G, or read fewer columns with -i name:a,b.",
+    "cpu": "Ask for more with --time 30m, or compute less.",
+    "time": "Ask for more with --time 30m, or compute less.",
+    "processes": "Start fewer processes; pandas and scikit-learn need n_jobs=1 here.",
+    "output": "Print and return less; the owner's and your own limit of bytes both hold.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Manager:
+    """What a run needs beside its request."""
+
+    identity: Identity
+    anchors: TrustAnchors
+    image: GuestImage
+    hosts: Mapping[str, Host]
+    clients: Mapping[str, AuthorityClient]  # authority's DID -> client
+    names: Mapping[str, str]  # DID -> name, for messages
+    save_result: Callable[[str, str, bytes], None] = field(default=lambda *_: None)  # (spec, recipient, sealed)
+
+    def launch(self, request: StreamRequest, *, host: str | None, wait_for_approval: bool) -> Run:
+        """Start a run in its thread."""
+        return Run(request.spec.digest, _Execution(self, request, host, wait_for_approval).work).start()
+
+
+class _Execution:
+    """One run's work."""
+
+    def __init__(self, manager: Manager, request: StreamRequest, host: str | None, wait_for_approval: bool) -> None:
+        self.manager, self.request, self.host = manager, request, host
+        self.wait_for_approval = wait_for_approval
+        self.spec = request.spec
+        self.end: dict[str, Any] = {}
+        self.group: RunningGroup | None = None
+
+    def work(self, run: Run) -> None:
+        answers = self._plan(run)
+        answers = self._await_approval(run, answers)
+        name, host = place(self.manager.hosts, self.host, self.spec, answers.grants)
+        group = group_for(self.spec, self.manager.image)
+        policy = cce.render(group)
+        run.steps.begin("launched", f"on {name}")
+        running = self.group = host.launch(group, policy)
+        try:
+            run.on_cancel(running.stop)
+            run.require_going()
+            run.steps.done("launched", f"4 containers on {name}")
+            for warning in host.capabilities().warnings:
+                run.steps.note("launched", evidence=warning)
+            self._execute(run, running, cce.host_data(policy), answers)
+        except BaseException:
+            self._report_end(run)
+            raise
+        finally:
+            running.stop()
+
+    # --- planned, approved ------------------------------------------------------------------------
+
+    def _plan(self, run: Run) -> Answers:
+        run.steps.begin("planned")
+        aliases = ", ".join(item.alias for item in self.spec.inputs)
+        answers = ask_all(self.request, self.manager.clients)
+        run.steps.note("planned", evidence=f"spec {self.spec.digest}")
+        run.steps.done("planned", f"{aliases} for “{self.spec.purpose or 'no stated purpose'}”")
+        run.steps.begin("approved")
+        answers.require_not_denied()
+        return answers
+
+    def _await_approval(self, run: Run, answers: Answers) -> Answers:
+        while answers.verdict != "allow":
+            waiting = [item for item in self.spec.inputs if answers.decisions[item.alias].verdict == "ask"]
+            owners = ", ".join(dict.fromkeys(self.manager.names.get(item.owner, item.owner) for item in waiting))
+            if not self.wait_for_approval:
+                raise self._pending(answers, owners)
+            run.steps.note("approved", f"waiting for {owners}")
+            if run.cancelled.wait(POLL_APPROVAL_SECONDS):
+                run.require_going()
+            answers = ask_all(self.request, self.manager.clients)
+            answers.require_not_denied()
+        for grant in answers.grants:
+            alias = next(item.alias for item in self.spec.inputs if item.asset == grant.asset)
+            run.steps.note("approved", evidence=f"{alias}: grant {grant.digest} by {grant.authority}")
+        count = len(answers.grants)
+        run.steps.done("approved", f"{count} grant{'s' if count > 1 else ''}")
+        return answers
+
+    def _pending(self, answers: Answers, owners: str) -> ApprovalPending:
+        reasons = [reason.text for one in answers.decisions.values() if one.verdict == "ask" for reason in one.reasons]
+        return ApprovalPending(
+            f"{owners} must approve this first; the request is in their inbox.",
+            found="; ".join(dict.fromkeys(reasons)),
+            hint="Run the cell again when they have, or use --no-wait and let the run wait for them.",
+            detail={"request": self.spec.terms},
+        )
+
+    # --- attested ---------------------------------------------------------------------------------
+
+    def _door(self, running: RunningGroup, name: str, host_data: bytes, deadline: float) -> AttestedDoor:
+        address, port = running.endpoints[name]
+        expected = Expected(self.manager.anchors, self.spec.tees, self.manager.image.measurement, host_data)
+        try:
+            return AttestedDoor.open(
+                address, port, self.manager.identity.signing, expected, now=datetime.now(UTC), deadline=deadline
+            )
+        except SlsError as error:
+            state = running.states()[name]
+            if not state.running:
+                error.detail["container"] = f"{name} ended: {state.exit_code} {state.detail}"
+                error.hint = f"The {name} container ended early. {running.logs(name)[-500:]}".strip()
+            raise
+
+    def _execute(self, run: Run, running: RunningGroup, host_data: bytes, answers: Answers) -> None:
+        run.steps.begin("attested")
+        deadline = time.monotonic() + CONNECT_SECONDS
+        with contextlib.ExitStack() as doors:
+            into = self._door(running, "input", host_data, deadline)
+            doors.callback(into.close)
+            out = self._door(running, "output", host_data, deadline)
+            doors.callback(out.close)
+            claims, checks = into.result.claims, into.result.checks
+            run.steps.note("attested", evidence=f"measurement {claims.measurement}")
+            run.steps.note("attested", evidence=f"HOST_DATA {claims.init_data} (the policy of this very run)")
+            for check in checks:
+                run.steps.note("attested", evidence=f"✓ {check.name}: {check.found}")
+            label = profile_of(claims.tee).label
+            run.steps.done("attested", f"{label}, {len(checks)} checks at each door")
+            run.summary |= {"tee": claims.tee, "label": label, "checks": len(checks), "simulated": claims.simulated}
+            run.on_cancel(lambda: self._tell_cancel(into))
+            run.require_going()
+            self._hand_over(run, into, out, answers)
+            self._follow(run, into, out)
+            self._collect(run, out)
+        self._await_audit(run, running)
+        self._report_end(run)
+        self._judge(run)
+
+    def _hand_over(self, run: Run, into: AttestedDoor, out: AttestedDoor, answers: Answers) -> None:
+        run.steps.begin("keys released")
+        contract = {
+            "spec": self.request.envelope.decode(),
+            "grants": [envelope.decode() for envelope in answers.grant_envelopes],
+        }
+        out.post("/v1/contract", contract)
+        material = {
+            "code": self.request.code,
+            "parameters": b64encode(self.request.parameters),
+            "manifests": {asset: envelope.decode() for asset, envelope in self.request.manifests.items()},
+        }
+        into.post("/v1/contract", contract | material)
+
+    def _tell_cancel(self, into: AttestedDoor) -> None:
+        """Best effort: the group is stopped right after, and the authorities are told by us."""
+        with contextlib.suppress(SlsError):
+            into.post("/v1/cancel", {})
+
+    # --- keys released, running -------------------------------------------------------------------
+
+    def _follow(self, run: Run, into: AttestedDoor, out: AttestedDoor) -> None:
+        """Both event streams to their ends; the input's in a thread of its own."""
+        failures: list[SlsError] = []
+
+        def follow_input() -> None:
+            try:
+                for event in into.events():
+                    self._take_input(run, event)
+            except SlsError as error:
+                failures.append(error)
+
+        follower = threading.Thread(target=follow_input, daemon=True)
+        follower.start()
+        failed_input = False
+        for event in self._output_events(out, follower, failures):
+            if event["type"] == "end":
+                self.end = event
+            else:
+                run.emit(event)
+        follower.join(5)
+        failed_input = "problem" in self.end
+        if failures and not failed_input and not self.end:
+            raise failures[0]
+
+    def _output_events(self, out: AttestedDoor, follower: threading.Thread, failures: list[SlsError]) -> Any:
+        """The output's events; ends early when the input failed, because then no more will come."""
+        import queue
+
+        events: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+        def pump() -> None:
+            try:
+                for event in out.events():
+                    events.put(event)
+                events.put(None)
+            except SlsError as error:
+                events.put(error)
+
+        threading.Thread(target=pump, daemon=True).start()
+        while True:
+            try:
+                event = events.get(timeout=0.1)
+            except queue.Empty:
+                if self.end.get("problem") or failures:
+                    return
+                continue
+            if event is None:
+                return
+            if isinstance(event, SlsError):
+                failures.append(event)
+                follower.join(2)
+                return
+            yield event
+
+    def _take_input(self, run: Run, event: dict[str, Any]) -> None:
+        kind = event["type"]
+        if kind == "key":
+            owner = self.manager.names.get(event["authority"], event["authority"])
+            run.steps.note(
+                "keys released",
+                f"{event['alias']}",
+                evidence=f"{event['alias']}: entry {event['entry']} in the log of {owner}",
+            )
+            run.summary.setdefault("entries", {})[event["authority"]] = event["entry"]
+        elif kind == "fed":
+            run.steps.note("keys released", evidence=f"{event['alias']}: {event['rows']} rows read inside the group")
+        elif kind == "running":
+            count = len(run.summary.get("entries", {}))
+            run.steps.done("keys released", f"by {count} authorit{'ies' if count > 1 else 'y'}")
+            run.steps.begin("running")
+        elif kind == "failed":
+            self.end = {"status": "failed", "problem": event["problem"]}
+
+    # --- checked, sealed, returned ----------------------------------------------------------------
+
+    def _collect(self, run: Run, out: AttestedDoor) -> None:
+        """Fetch each recipient's sealed result; open our own."""
+        if "verdict" not in self.end:
+            return
+        run.steps.done("running")
+        run.steps.begin("checked")
+        withheld = {name: count for name, count in self.end["verdict"]["withheld"].items() if count}
+        held = ", ".join(f"{count} {name}" for name, count in withheld.items())
+        run.steps.note("checked", evidence=f"rules: {self.end['verdict']['rules']}")
+        run.steps.done("checked", f"withheld: {held}" if held else "nothing withheld")
+        run.summary["withheld"] = withheld
+        run.steps.begin("sealed")
+        sealed = {person.did: out.result_for(person.did) for person in self.spec.recipients}
+        for recipient, data in sealed.items():
+            self.manager.save_result(self.spec.digest, recipient, data)
+        run.steps.done("sealed", f"to {', '.join(self.manager.names.get(did, did) for did in sealed)}")
+        run.steps.begin("returned")
+        me = self.manager.identity
+        if me.did in sealed:
+            self._take_result(run, open_result(sealed[me.did], self.spec.digest, me.did, me.hpke))
+        run.steps.done("returned", ", ".join(run.outputs) or "nothing by name")
+
+    def _take_result(self, run: Run, result: Result) -> None:
+        for about, table in result.tables:
+            run.outputs[about["name"]] = restore(table, about["shape"])
+            run.summary.setdefault("tables", []).append(about)
+
+    def _await_audit(self, run: Run, running: RunningGroup) -> None:
+        """The sidecar ends when every authority has its records."""
+        deadline = time.monotonic() + AUDIT_SECONDS
+        while running.states()["audit"].running and time.monotonic() < deadline:
+            if run.cancelled.wait(0.02):
+                return
+        state = running.states()["audit"]
+        run.summary["audited"] = not state.running and state.exit_code == 0
+
+    def _report_end(self, run: Run) -> None:
+        """Tell every authority how the run ended, by our own word."""
+        status = str(self.end.get("status", "failed"))
+        state, reason = {"ok": ("ended", "ok"), "limit": ("killed", str(self.end.get("limit", "limit")))}.get(
+            status, ("failed", status)
+        )
+        if run.cancelled.is_set():
+            state, reason = "cancelled", "interrupt"
+        for did, _ in self.spec.authorities():
+            with contextlib.suppress(SlsError):
+                self.manager.clients[did].report_end(self.spec.digest, state, reason)
+
+    def _judge(self, run: Run) -> None:
+        """Raise what the end of the run means for whoever waits for its results."""
+        status = self.end.get("status")
+        problem = self.end.get("problem")
+        if isinstance(problem, dict) and "type" in problem:
+            raise from_problem(problem)
+        if status == "limit":
+            limit, allowed = self.end.get("limit", "?"), self.end.get("allowed")
+            raise LimitExceeded(
+                f"The run was stopped at its limit of {limit}.",
+                expected=f"{allowed} at most" if allowed is not None else None,
+                hint=LIMIT_HINTS.get(str(limit), "Ask for less."),
+                detail={"limit": limit, "allowed": allowed},
+            )
+        if status == "error":
+            raise self._program_error()
+        if status != "ok":
+            raise RunFailed(
+                "The program ended before its cell did.",
+                found=f"{status} {self.end.get('code', '')}".strip(),
+                hint="The cell ended its own process, or crashed it.",
+            )
+        self._require_outputs()
+
+    def _program_error(self) -> ProgramFailed:
+        error = self.end.get("error") or {"name": "an error", "value": ""}
+        detail = error.get("value") or ""
+        return ProgramFailed(
+            f"The cell raised {error['name']}{': ' + detail if detail else '.'}",
+            hint=""
+            if detail
+            else "The owners' policies let only the type of an error out; try the code on data of your own.",
+            detail={"error": error},
+        )
+
+    def _require_outputs(self) -> None:
+        missing, held = self.end.get("missing") or {}, self.end.get("held_back") or []
+        for name, kind in missing.items():
+            raise RunFailed(
+                f"The cell gave no {name} to return.",
+                found="no such variable" if kind is None else f"a {kind}",
+                expected="a DataFrame, Series, Arrow table, number or text",
+                hint=f"Assign {name} in the cell, or leave -o {name} away.",
+            )
+        lost = [name for name in held if name not in missing]
+        if lost:
+            rules, withheld = self.end["verdict"]["rules"], self.end["verdict"]["withheld"]
+            needs_size = "min_group" in withheld
+            raise OutputWithheld(
+                f"The output gate withheld {', '.join(lost)}.",
+                found="a table that does not tell the size of its groups" if needs_size else "a table",
+                expected=f"groups of {rules['min_group']} at least"
+                if needs_size
+                else f"kinds {', '.join(rules['kinds'])}",
+                hint="Return what groupby(...) gives, or add an integer column n with each row's group size."
+                if needs_size
+                else "Ask the owner for another policy, or return one of the allowed kinds.",
+            )
