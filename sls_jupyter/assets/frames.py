@@ -51,6 +51,7 @@ def frame_schema(frame: pd.DataFrame) -> pa.Schema:
         fields.append(pa.field(field.name, _to_array(field.name, whole, None).type))
         marks[field.name] = _mark(values)
     schema = pa.schema(fields, metadata=_metadata(frame, empty, marks))
+    _check_objects(frame, schema)
     _check_sample(frame.iloc[:SAMPLE_ROWS], schema)
     return schema
 
@@ -225,7 +226,7 @@ def _check_sample(sample: pd.DataFrame, schema: pa.Schema) -> None:
         ) from None
 
 
-def check_objects(frame: pd.DataFrame, schema: pa.Schema) -> None:
+def _check_objects(frame: pd.DataFrame, schema: pa.Schema) -> None:
     """Look at every value of the object columns, whose dtype promises nothing.
 
     Raises:

@@ -235,10 +235,10 @@ class _Image:
             Unavailable: storage failed.
         """
         end = start + length
-        if not len(MAGIC) <= start <= end <= self._body_end:
+        if length and not len(MAGIC) <= start < end <= self._body_end:
             raise _changed(self._name, "a column outside the file")
         with _storage_errors(self._name):
-            self._file.seek(start)
+            self._file.seek(start)  # a column without pages has no place: nothing is read
             while start < end:
                 count = self._read(start, min(end - start, _READ_BYTES))
                 if not count:
@@ -341,6 +341,6 @@ def _top_level(source: Any, leaf: int) -> str:
 
 
 def _extent(chunk: Any) -> tuple[int, int]:
-    """Where a column chunk lies: first byte and length."""
+    """Where a column chunk lies: first byte and length. An offset that is absent or 0 is no page's."""
     offsets = (chunk.dictionary_page_offset, chunk.data_page_offset)
-    return min(offset for offset in offsets if offset is not None), chunk.total_compressed_size
+    return min((offset for offset in offsets if offset), default=0), chunk.total_compressed_size

@@ -58,10 +58,9 @@ def _is_pandas(data: Any) -> bool:
 
 
 def _frame(frame: Any) -> Source:
-    from sls_jupyter.assets.frames import check_objects, frame_batches, frame_schema
+    from sls_jupyter.assets.frames import frame_batches, frame_schema
 
     schema = frame_schema(frame)
-    check_objects(frame, schema)
     return Source(schema, frame_batches(frame, schema, FRAME_ROWS), len(frame))
 
 

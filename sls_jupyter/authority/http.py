@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 class Body(BaseModel):
     """A request's JSON: envelopes are text, binary values base64."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, regex_engine="python-re")
 
 
 class PublishBody(Body):
@@ -59,7 +59,7 @@ class VerdictBody(Body):
 class ReleaseBody(Body):
     spec: str
     asset: Digest
-    nonce: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    nonce: Annotated[str, Field(pattern=r"^[0-9a-f]{64}\Z")]
     hpke_public_key: Base64
     evidence: str
 
@@ -125,35 +125,41 @@ def _add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, unexpected)
 
 
+async def _caller(request: Request) -> str:
+    """The DID of whoever signed this call's token."""
+    authority: Authority = request.app.state.authority
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise NotAuthorised("This call needs a token.", hint="Sign one for this call with your identity.")
+    return verify_token(
+        token,
+        audience=authority.did,
+        method=request.method,
+        path=request.url.path,
+        body=await request.body(),
+        now=authority.clock(),
+    )
+
+
+Person = Annotated[str, Depends(_caller)]
+
+
 def create_app(authority: Authority) -> FastAPI:
     """The HTTP application of one authority."""
     app = FastAPI(title="sls authority", version=metadata.version("sls-jupyter"))
+    app.state.authority = authority
     app.add_middleware(_BoundedBody)
     _add_error_handlers(app)
 
-    async def caller(request: Request) -> str:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            raise NotAuthorised("This call needs a token.", hint="Sign one for this call with your identity.")
-        return verify_token(
-            token,
-            audience=authority.did,
-            method=request.method,
-            path=request.url.path,
-            body=await request.body(),
-            now=authority.clock(),
-        )
-
-    person = Annotated[str, Depends(caller)]
-    _add_catalogue(app, authority, person)
-    _add_requests(app, authority, person)
+    _add_catalogue(app, authority)
+    _add_requests(app, authority)
     _add_release(app, authority)
-    _add_runs(app, authority, person)
+    _add_runs(app, authority)
     _add_log(app, authority)
     return app
 
 
-def _add_catalogue(app: FastAPI, authority: Authority, person: Any) -> None:
+def _add_catalogue(app: FastAPI, authority: Authority) -> None:
     @app.get("/v1/authority")
     def about() -> dict[str, Any]:
         return {
@@ -172,7 +178,7 @@ def _add_catalogue(app: FastAPI, authority: Authority, person: Any) -> None:
             return [catalogue.to_json(published) for published in catalogue.newest(connection)]
 
     @app.post("/v1/assets", status_code=201)
-    def publish(body: PublishBody, who: person) -> dict[str, Any]:
+    def publish(body: PublishBody, who: Person) -> dict[str, Any]:
         if who != authority.owner:
             raise NotAuthorised("Only the owner publishes here.", found=who, expected=authority.owner)
         asset, entry = catalogue.publish(
@@ -186,7 +192,7 @@ def _add_catalogue(app: FastAPI, authority: Authority, person: Any) -> None:
             return catalogue.to_json(catalogue.find(connection, asset))
 
     @app.delete("/v1/assets/{asset}")
-    def withdraw(asset: str, who: person, shred: bool = False) -> dict[str, int]:
+    def withdraw(asset: str, who: Person, shred: bool = False) -> dict[str, int]:
         return {"entry": catalogue.withdraw(authority, who, asset, shred=shred)}
 
     @app.get("/v1/assets/{asset}/parts/{name}")
@@ -219,9 +225,9 @@ def _read(file: BinaryIO, first: int, last: int) -> Iterator[bytes]:
             yield chunk
 
 
-def _add_requests(app: FastAPI, authority: Authority, person: Any) -> None:
+def _add_requests(app: FastAPI, authority: Authority) -> None:
     @app.post("/v1/requests")
-    def submit(body: SubmitBody, who: person) -> dict[str, Any]:
+    def submit(body: SubmitBody, who: Person) -> dict[str, Any]:
         contact = None if body.contact is None else body.contact.encode()
         answer = decisions.submit(authority, who, body.spec.encode(), body.code, contact, dry_run=body.dry_run)
         return {
@@ -234,15 +240,15 @@ def _add_requests(app: FastAPI, authority: Authority, person: Any) -> None:
         }
 
     @app.get("/v1/requests")
-    def inbox(who: person) -> list[dict[str, Any]]:
+    def inbox(who: Person) -> list[dict[str, Any]]:
         return decisions.inbox(authority, who)
 
     @app.post("/v1/approvals", status_code=201)
-    def approve(body: VerdictBody, who: person) -> dict[str, int]:
+    def approve(body: VerdictBody, who: Person) -> dict[str, int]:
         return {"entry": decisions.record_verdict(authority, who, body.verdict.encode(), approved=True)}
 
     @app.post("/v1/denials", status_code=201)
-    def deny(body: VerdictBody, who: person) -> dict[str, int]:
+    def deny(body: VerdictBody, who: Person) -> dict[str, int]:
         return {"entry": decisions.record_verdict(authority, who, body.verdict.encode(), approved=False)}
 
 
@@ -270,18 +276,18 @@ def _add_release(app: FastAPI, authority: Authority) -> None:
         }
 
 
-def _add_runs(app: FastAPI, authority: Authority, person: Any) -> None:
+def _add_runs(app: FastAPI, authority: Authority) -> None:
     @app.post("/v1/runs/{spec}/records", status_code=201)
     def records(spec: str, body: RecordsBody) -> dict[str, int]:
         evidence = Evidence.parse(body.evidence.encode())
         return {"entry": runs.post_records(authority, spec, body.records.encode(), evidence)}
 
     @app.post("/v1/runs/{spec}/end", status_code=201)
-    def end(spec: str, body: EndBody, who: person) -> dict[str, int]:
+    def end(spec: str, body: EndBody, who: Person) -> dict[str, int]:
         return {"entry": runs.report_end(authority, who, spec, body.state, body.reason)}
 
     @app.get("/v1/runs/{spec}")
-    def history(spec: str, who: person) -> dict[str, Any]:
+    def history(spec: str, who: Person) -> dict[str, Any]:
         return runs.history(authority, who, spec)
 
 
