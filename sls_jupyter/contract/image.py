@@ -21,7 +21,7 @@ from pathlib import Path
 from sls_jupyter.documents import lp
 
 PACKAGE = Path(__file__).resolve().parent.parent
-OUTSIDE_THE_GUEST = ("notebook", "lab", "labextension", "hosts", "safestream", "session.py", "cli.py")
+OUTSIDE_THE_GUEST = ("notebook", "lab", "labextension", "hosts", "safestream", "session", "cli.py")
 GUEST_DISTRIBUTIONS = (
     "cryptography",
     "httpx",

@@ -1,0 +1,144 @@
+"""Whom a persona knows: its own authority, those it is connected to, and everybody's names and keys."""
+
+from __future__ import annotations
+
+import contextlib
+
+from sls_jupyter.attestation.evidence import TrustAnchors
+from sls_jupyter.attestation.simulated import DevelopmentChain
+from sls_jupyter.authority.client import AuthorityClient
+from sls_jupyter.authority.embedded import AuthorityServer, ensure_running
+from sls_jupyter.authority.service import open_authority
+from sls_jupyter.documents import canonical_json, parse_json
+from sls_jupyter.errors import Unavailable
+from sls_jupyter.identity import Contact, Home
+from sls_jupyter.transparency.entries import Entry
+from sls_jupyter.transparency.memory import CheckpointMemory
+from sls_jupyter.transparency.proofs import LogProof, verify_log_proof
+
+
+class Directory:
+    """A persona, the authorities it can reach, and the people behind them.
+
+    Args:
+        home: whose; see :class:`sls_jupyter.identity.Home`.
+    """
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.identity = home.identity()
+        self.machine = home.root / "machine"  # what all personas of this user share: the simulated processor
+        self.machine.mkdir(mode=0o700, parents=True, exist_ok=True)
+        pin = DevelopmentChain.load_or_create(self.machine).root_pin
+        self.anchors = TrustAnchors(simulated_ark_spki=frozenset({pin}))
+        self.memory = CheckpointMemory(home.folder("checkpoints"))
+        self._server: AuthorityServer | None = None
+        self._own_url = ""
+        self._clients: dict[str, AuthorityClient] = {}  # by URL
+
+    @property
+    def name(self) -> str:
+        return self.home.persona
+
+    @property
+    def did(self) -> str:
+        return self.identity.did
+
+    def close(self) -> None:
+        """Stop the embedded authority, if this process serves it."""
+        for client in self._clients.values():
+            client.close()
+        self._clients.clear()
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
+            self._own_url = ""
+
+    def whoami(self) -> dict[str, str]:
+        """Name, DID and folder of this persona."""
+        return {"name": self.name, "did": self.did, "home": str(self.home.path)}
+
+    def _client(self, url: str, did: str | None = None) -> AuthorityClient:
+        client = self._clients.get(url)
+        if client is None:
+            client = self._clients[url] = AuthorityClient(url, self.identity, did)
+        return client
+
+    def own_authority(self) -> AuthorityClient:
+        """This persona's embedded authority, started if nobody serves it yet."""
+        if not self._own_url:
+            authority = open_authority(self.home, anchors=self.anchors)
+            self._own_url, self._server = ensure_running(authority, self.home.folder("authority"))
+        return self._client(self._own_url)
+
+    def _connections(self) -> dict[str, str]:
+        """Connected authorities of others: URL -> DID, as first seen."""
+        path = self.home.path / "authorities.json"
+        return dict(parse_json(path.read_bytes())) if path.exists() else {}
+
+    def connect(self, url: str) -> str:
+        """Remember another owner's authority; returns its owner's name.
+
+        Raises:
+            BadInput: not a URL of one. Unavailable: nobody answers there.
+        """
+        client = AuthorityClient(url, self.identity)
+        facts = client.about()
+        known = {**self._connections(), client.url: facts.did}
+        path = self.home.path / "authorities.json"
+        scratch = path.with_suffix(".new")
+        scratch.write_bytes(canonical_json(known))
+        scratch.replace(path)
+        self._clients[client.url] = client
+        return facts.owner_contact.name
+
+    def authorities(self) -> list[AuthorityClient]:
+        """Own, connected, and those of this user's other personas that are being served; own first."""
+        urls = {self._own_url: None} if self._own_url or self._has_assets() else {}
+        if urls:
+            urls = {self.own_authority().url: None}
+        found: dict[str, str | None] = {**urls, **self._connections()}
+        for persona in self.home.personas():
+            port = self.home.root / "personas" / persona / "authority" / "port"
+            if port.exists():
+                found.setdefault(f"http://127.0.0.1:{port.read_text()}", None)
+        clients = []
+        for url, did in found.items():
+            client = self._client(url, did)
+            with contextlib.suppress(Unavailable):
+                client.about()
+                clients.append(client)
+        return clients
+
+    def _has_assets(self) -> bool:
+        return (self.home.path / "authority" / "authority.db").exists()
+
+    def _client_of(self, did: str) -> AuthorityClient:
+        found = next((client for client in self.authorities() if client.did == did), None)
+        if found is None:
+            raise Unavailable("That authority does not answer.", found=did, hint="%sls connect URL, or start it.")
+        return found
+
+    def names(self) -> dict[str, str]:
+        """DID -> name of everybody this persona knows of."""
+        found = {self.did: self.name}
+        for client in self.authorities():
+            facts = client.about()
+            found |= {facts.owner: facts.owner_contact.name, facts.did: f"{facts.owner_contact.name}'s authority"}
+        for contact in self._contacts():
+            found.setdefault(contact.did, contact.name)
+        return found
+
+    def _contacts(self) -> list[Contact]:
+        """Contacts of this user's personas and of connected authorities' owners."""
+        found = {client.about().owner: client.about().owner_contact for client in self.authorities()}
+        for persona in self.home.personas():
+            contact = Home(self.home.root, persona).identity().contact()
+            found.setdefault(contact.did, contact)
+        return list(found.values())
+
+    def _prove(self, client: AuthorityClient, index: int) -> tuple[LogProof, Entry]:
+        """The entry at ``index``, proven under a checkpoint that extends the last one we saw."""
+        client.follow_log(self.memory)
+        proof = client.proof(index)
+        return proof, verify_log_proof(proof, expected_log=client.did)

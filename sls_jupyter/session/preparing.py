@@ -1,0 +1,160 @@
+"""Preparing a run: from words on a magic line to a signed contract."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from sls_jupyter.authority.client import AuthorityClient
+from sls_jupyter.contract.spec import (
+    KINDS,
+    SPEC_SECONDS,
+    AssetInput,
+    Limits,
+    Recipient,
+    StreamSpec,
+    fresh_nonce,
+)
+from sls_jupyter.documents import digest, sign
+from sls_jupyter.errors import BadInput, UnknownName
+from sls_jupyter.guest.values import pack_parameters
+from sls_jupyter.hosts.local import LocalHost
+from sls_jupyter.identity import Home
+from sls_jupyter.policy.decide import Decision
+from sls_jupyter.safestream.host import Host
+from sls_jupyter.safestream.request import StreamRequest, ask_all
+from sls_jupyter.session.catalogue import AssetInfo, Catalogue
+
+
+class Preparing(Catalogue):
+    """Contracts.
+
+    Args:
+        hosts: where runs can be placed, by name; the local host by default.
+    """
+
+    def __init__(self, home: Home, hosts: Mapping[str, Host] | None = None) -> None:
+        super().__init__(home)
+        self.hosts: dict[str, Host] = dict(hosts) if hosts is not None else {"local": LocalHost(self.machine)}
+
+    def prepare(
+        self,
+        code: str,
+        inputs: Iterable[str],
+        *,
+        outputs: Iterable[str] = (),
+        code_assets: Iterable[str] = (),
+        parameters: Mapping[str, Any] | None = None,
+        purpose: str = "",
+        recipients: Iterable[str] = (),
+        tees: Iterable[str] = (),
+        kinds: Iterable[str] = KINDS,
+        limits: Limits | None = None,
+    ) -> StreamRequest:
+        """Make and sign the contract of one run; nothing is sent yet.
+
+        Args:
+            inputs: ``ASSET[=alias][:col,col]`` each; the alias is the variable in the cell.
+            outputs: names of variables to return.
+            code_assets: names of sealed code that runs before the cell.
+            recipients: DIDs or names; the requester by default.
+            tees: accepted kinds of TEE; those of this session's hosts by default.
+
+        Raises:
+            UnknownName, BadInput: with the fix.
+        """
+        chosen = [self._input(text, "table") for text in inputs] + [self._input(name, "code") for name in code_assets]
+        if not chosen:
+            raise BadInput("A SafeStream needs at least one asset.", hint="Name it with -i ASSET.")
+        aliases = [item.alias for item, _ in chosen]
+        if len(set(aliases)) < len(aliases):
+            raise BadInput("Two inputs have one alias.", found=", ".join(aliases), hint="Write -i NAME=another_alias.")
+        packed, now = pack_parameters(parameters or {}), int(time.time())
+        accepted = sorted(set(tees) or {host.capabilities().tee for host in self.hosts.values()})
+        spec = StreamSpec(
+            requester=self.did,
+            purpose=purpose,
+            inputs=tuple(sorted((item for item, _ in chosen), key=lambda item: item.alias)),
+            code=digest(code.encode()),
+            parameters=digest(packed),
+            outputs=tuple(sorted(set(outputs))),
+            kinds=tuple(kind for kind in KINDS if kind in set(kinds)),
+            recipients=self._recipients(recipients),
+            limits=limits or Limits(),
+            tees=tuple(accepted),
+            nonce=fresh_nonce(),
+            issued_at=now,
+            expires_at=now + SPEC_SECONDS,
+        )
+        manifests = {info.id: info.manifest_envelope for _, info in chosen}
+        contact = sign(self.identity.contact(), self.identity)
+        return StreamRequest(spec, sign(spec, self.identity), code, packed, manifests, contact)
+
+    def _input(self, text: str, kind: Literal["table", "code"]) -> tuple[AssetInput, AssetInfo]:
+        name, alias, columns = parse_input(text)
+        info = self.asset(name)
+        if info.manifest.kind != kind:
+            raise BadInput(
+                f"{name} is sealed {info.manifest.kind}.", expected=f"a sealed {kind}", hint="Tables: -i. Code: -c."
+            )
+        unknown = sorted(set(columns or ()) - set(info.manifest.columns)) if info.manifest.columns else []
+        if unknown:
+            raise UnknownName(
+                f"{name} has no column {unknown[0]}.",
+                found=", ".join(unknown),
+                expected=", ".join(info.manifest.columns),
+            )
+        item = AssetInput(
+            alias=alias or name.rpartition("/")[2].replace("-", "_").replace(".", "_"),
+            asset=info.id,
+            kind=info.manifest.kind,
+            columns=None if columns is None else tuple(sorted(set(columns))),
+            owner=info.manifest.owner,
+            authority=info.manifest.authority,
+            authority_url=info.manifest.authority_url,
+        )
+        return item, info
+
+    def _recipients(self, wanted: Iterable[str]) -> tuple[Recipient, ...]:
+        contacts = {contact.did: contact for contact in self._contacts()}
+        contacts[self.did] = self.identity.contact()
+        by_name = {contact.name: contact for contact in contacts.values()}
+        found = {}
+        for one in list(wanted) or [self.did]:
+            contact = contacts.get(one) or by_name.get(one)
+            if contact is None:
+                raise UnknownName(
+                    "This recipient's key is not known.",
+                    found=one,
+                    expected=", ".join(sorted(by_name)),
+                    hint="%sls connect URL of the recipient's authority makes it known.",
+                )
+            found[contact.did] = Recipient(did=contact.did, hpke_public_key=contact.hpke_public_key)
+        return tuple(found[did] for did in sorted(found))
+
+    def preflight(self, request: StreamRequest) -> dict[str, Decision]:
+        """What every owner would decide, by alias; nothing is asked, run or logged."""
+        return dict(ask_all(request, self._run_clients(request), dry_run=True).decisions)
+
+    def _run_clients(self, request: StreamRequest) -> dict[str, AuthorityClient]:
+        return {did: self._client(url, did) for did, url in request.spec.authorities()}
+
+
+def parse_input(text: str) -> tuple[str, str | None, list[str] | None]:
+    """``ASSET[=alias][:col,col]`` as asset, alias, columns.
+
+    Raises:
+        BadInput: an empty part, or an alias that cannot be a variable.
+    """
+    head, colon, tail = text.partition(":") if not text.startswith("sha256:") else _split_digest(text)
+    name, equals, alias = head.partition("=")
+    columns = [column.strip() for column in tail.split(",")] if colon else None
+    if not name or (equals and not alias.isidentifier()) or (columns is not None and not all(columns)):
+        raise BadInput("This input cannot be read.", found=text[:100], expected="ASSET[=alias][:column,column]")
+    return name, alias or None, columns
+
+
+def _split_digest(text: str) -> tuple[str, str, str]:
+    head, colon, tail = text[7:].partition(":")
+    return "sha256:" + head, colon, tail

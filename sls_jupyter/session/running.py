@@ -1,0 +1,159 @@
+"""Runs: start them, remember them, fetch their results again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sls_jupyter.contract.image import installed_image
+from sls_jupyter.contract.spec import StreamSpec
+from sls_jupyter.documents import parse_json, verify
+from sls_jupyter.errors import SlsError, UnknownName
+from sls_jupyter.guest.bundle import open_result
+from sls_jupyter.guest.values import restore
+from sls_jupyter.identity import Home, verify_signature
+from sls_jupyter.safestream.host import Host
+from sls_jupyter.safestream.manager import Manager
+from sls_jupyter.safestream.request import StreamRequest
+from sls_jupyter.safestream.run import Run
+from sls_jupyter.session.preparing import Preparing
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A run as this persona remembers it."""
+
+    id: str
+    spec_digest: str
+    state: str
+    started_at: int
+    inputs: tuple[str, ...]
+    purpose: str
+    tee: str
+    reason: str
+
+
+class Running(Preparing):
+    """Runs of this persona: its own folder remembers them, their results stay sealed there."""
+
+    def __init__(self, home: Home, hosts: Mapping[str, Host] | None = None) -> None:
+        super().__init__(home, hosts)
+        self._runs: dict[str, Run] = {}
+
+    def run(self, request: StreamRequest, *, host: str | None = None, wait_for_approval: bool = False) -> Run:
+        """Start a run; returns its handle at once.
+
+        Args:
+            wait_for_approval: let the run wait for a person; otherwise it ends with
+                :class:`ApprovalPending` when one is needed.
+        """
+        manager = Manager(
+            identity=self.identity,
+            anchors=self.anchors,
+            image=installed_image(),
+            hosts=self.hosts,
+            clients=self._run_clients(request),
+            names=self.names(),
+            save_result=self._save_result,
+        )
+        folder = self._run_folder(request.spec.digest)
+        (folder / "spec.json").write_bytes(request.envelope)
+        run = manager.launch(request, host=host, wait_for_approval=wait_for_approval)
+        self._runs[run.id] = run
+        return run
+
+    def runs(self) -> list[RunRecord]:
+        """Runs of this persona, newest first."""
+        found = []
+        for folder in self.home.folder("runs").iterdir():
+            with contextlib.suppress(SlsError, OSError):
+                found.append(self._record(folder))
+        return sorted(found, key=lambda record: record.started_at, reverse=True)
+
+    def result(self, id_: str) -> dict[str, Any]:
+        """The named outputs of a finished run, from its sealed result.
+
+        Raises:
+            UnknownName: no such run, or it gave no result to this persona.
+        """
+        record = self._find_run(id_)
+        path = self._run_folder(record.spec_digest) / "result.sealed"
+        if not path.exists():
+            raise UnknownName("The run has no result for you.", found=record.state, hint="%sls audit RUN says why.")
+        result = open_result(path.read_bytes(), record.spec_digest, self.did, self.identity.hpke)
+        return {about["name"]: restore(table, about["shape"]) for about, table in result.tables}
+
+    def cancel(self, id_: str) -> Run:
+        """Cancel a run of this session.
+
+        Raises:
+            UnknownName: no such run, or it belongs to another kernel.
+        """
+        record = self._find_run(id_)
+        run = self._runs.get(record.id)
+        if run is None:
+            raise UnknownName(
+                "That run belongs to another kernel.", found=record.state, hint="Interrupt or restart that kernel."
+            )
+        return run.cancel()
+
+    def _find_run(self, id_: str) -> RunRecord:
+        fitting = [one for one in self.runs() if id_ and one.id.startswith(id_.removeprefix("sha256:")[:12])]
+        if len(fitting) != 1:
+            raise UnknownName(
+                "There is no such run." if not fitting else "Several runs begin like that.",
+                found=id_[:80],
+                hint="%sls runs lists them.",
+            )
+        return fitting[0]
+
+    def _record(self, folder: Path) -> RunRecord:
+        spec = self._spec(folder.name)
+        live = self._runs.get(folder.name)
+        if live is not None and live.state != "running":
+            self._remember(live)
+        end = folder / "end.json"
+        known = parse_json(end.read_bytes()) if end.exists() else {}
+        state = known.get("state") or ("running" if live is not None else "unknown: its kernel ended")
+        return RunRecord(
+            id=folder.name,
+            spec_digest=spec.digest,
+            state=state,
+            started_at=spec.issued_at,
+            inputs=tuple(item.alias for item in spec.inputs),
+            purpose=spec.purpose,
+            tee=known.get("tee", ""),
+            reason=known.get("reason", ""),
+        )
+
+    def _spec(self, run: str) -> StreamSpec:
+        """The contract of a run, from this persona's folder; its own signature is checked."""
+        path = self.home.folder("runs") / run / "spec.json"
+        return verify(path.read_bytes(), StreamSpec, verify_signature, did=self.did)
+
+    def _remember(self, run: Run) -> None:
+        state = {
+            "state": run.state,
+            "tee": run.summary.get("tee", ""),
+            "reason": run.error.message if run.error else "",
+        }
+        (self._run_folder(run.spec_digest) / "end.json").write_text(json.dumps(state))
+
+    def close(self) -> None:
+        """Cancel every run, then stop the embedded authority."""
+        for run in self._runs.values():
+            run.cancel(timeout=5)
+        super().close()
+
+    def _run_folder(self, spec_digest: str) -> Path:
+        folder = self.home.folder("runs") / spec_digest.removeprefix("sha256:")[:12]
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder
+
+    def _save_result(self, spec_digest: str, recipient: str, sealed: bytes) -> None:
+        name = "result" if recipient == self.did else f"result-{recipient.rpartition(':')[2][-12:]}"
+        (self._run_folder(spec_digest) / f"{name}.sealed").write_bytes(sealed)
