@@ -15,8 +15,9 @@ from sls_jupyter.assets.manifest import AssetManifest
 from sls_jupyter.assets.opening import local_parts, verify_manifest
 from sls_jupyter.authority import ledger
 from sls_jupyter.authority import store as db
+from sls_jupyter.authority.protocol import publish_info
 from sls_jupyter.authority.service import Authority
-from sls_jupyter.documents import b64decode, b64encode, canonical_json, lp, parse_json, verify
+from sls_jupyter.documents import b64decode, b64encode, canonical_json, parse_json, verify
 from sls_jupyter.errors import BadInput, DigestMismatch, NotAuthorised, UnknownName
 from sls_jupyter.hpke import seal
 from sls_jupyter.identity import verify_signature
@@ -37,19 +38,15 @@ class Published:
     module: str | None
 
 
-def _publish_info(asset: str) -> bytes:
-    return lp("sls-jupyter/publish/v1", asset)
-
-
 def seal_keys(authority_key: bytes, asset: str, keys: Mapping[str, bytes]) -> bytes:
     """An asset's master keys, HPKE-sealed to its authority; the owner's side of :func:`publish`."""
     return seal(
-        authority_key, _publish_info(asset), canonical_json({name: b64encode(key) for name, key in keys.items()})
+        authority_key, publish_info(asset), canonical_json({name: b64encode(key) for name, key in keys.items()})
     )
 
 
 def _open_keys(authority: Authority, manifest: AssetManifest, sealed: bytes) -> dict[str, bytes]:
-    value = parse_json(authority.identity.hpke.open(_publish_info(manifest.digest), sealed))
+    value = parse_json(authority.identity.hpke.open(publish_info(manifest.digest), sealed))
     keys = {str(name): b64decode(str(key)) for name, key in dict(value).items()}
     expected = {manifest.footer_key_id, *(group.key_id for group in manifest.groups)}
     if set(keys) != expected or any(len(key) != 32 for key in keys.values()):

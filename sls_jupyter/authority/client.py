@@ -80,6 +80,7 @@ class AuthorityClient:
         self.identity = identity
         self._did = did
         self._now = now
+        self._facts: AuthorityFacts | None = None
         self._http = httpx.Client(timeout=TIMEOUT_SECONDS, trust_env=False)
 
     def close(self) -> None:
@@ -87,7 +88,12 @@ class AuthorityClient:
 
     @property
     def did(self) -> str:
-        return self._did or self.about().did
+        return self._did or self.facts.did
+
+    @property
+    def facts(self) -> AuthorityFacts:
+        """What :meth:`about` said last; asked for on first use."""
+        return self._facts or self.about()
 
     # --- transport --------------------------------------------------------------------------------
 
@@ -163,7 +169,7 @@ class AuthorityClient:
                 expected=self._did,
                 hint="Ask the owner for the present URL and DID of the authority.",
             )
-        self._did = facts.did
+        self._did, self._facts = facts.did, facts
         return facts
 
     def publish(self, manifest: bytes, policy: bytes, module: str | None, sealed_keys: bytes) -> tuple[str, int]:
@@ -247,6 +253,6 @@ class AuthorityClient:
 
     def follow_log(self, memory: CheckpointMemory) -> Checkpoint:
         """The log's newest checkpoint, proven to extend the last one that ``memory`` saw."""
-        facts = self.about()
+        facts = self.facts
         key = public_key_from_did(facts.did)
         return memory.follow(lambda: self._bytes("GET", "/v1/log/checkpoint"), facts.origin, key, self.consistency)

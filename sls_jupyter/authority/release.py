@@ -25,11 +25,12 @@ from sls_jupyter.authority import catalogue, ledger
 from sls_jupyter.authority import store as db
 from sls_jupyter.authority.catalogue import Published
 from sls_jupyter.authority.decisions import decide_one, verify_spec
+from sls_jupyter.authority.protocol import release_info
 from sls_jupyter.authority.service import Authority
 from sls_jupyter.contract import cce
 from sls_jupyter.contract.group import group_for
 from sls_jupyter.contract.spec import AssetInput, StreamSpec
-from sls_jupyter.documents import b64encode, canonical_json, lp, verify
+from sls_jupyter.documents import b64encode, canonical_json, verify
 from sls_jupyter.errors import BadInput, EvidenceRejected, KeyRefused, SlsError
 from sls_jupyter.hpke import seal
 from sls_jupyter.identity import verify_signature
@@ -37,11 +38,6 @@ from sls_jupyter.policy.decide import Decision
 
 CHALLENGE_SECONDS = 300
 MAX_OPEN_CHALLENGES = 64  # of one spec
-
-
-def release_info(spec: str, asset: str) -> bytes:
-    """HPKE ``info`` of sealed keys: ``lp("sls-jupyter/release/v1", spec digest, asset id)``."""
-    return lp("sls-jupyter/release/v1", spec, asset)
 
 
 def challenge(authority: Authority, spec: str) -> bytes:

@@ -12,14 +12,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sls_jupyter.contract.image import GuestImage
+from sls_jupyter.contract.places import AUDIT, FEED, INPUT_PORT, OUTPUT_PORT, RESULT, ROLES, Role
 from sls_jupyter.contract.seccomp import program_profile_bytes
 from sls_jupyter.contract.spec import StreamSpec
-
-Role = Literal["input", "program", "output", "audit"]
-ROLES: tuple[Role, ...] = ("input", "program", "output", "audit")
-INPUT_PORT, OUTPUT_PORT = 8443, 8444
-FEED, RESULT = "/run/sls/feed", "/run/sls/result"
-AUDIT = {role: f"/run/sls/audit-{role}" for role in ROLES if role != "audit"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from sls_jupyter.attestation.binding import receipt_report_data
 from sls_jupyter.authority.client import AuthorityClient
-from sls_jupyter.contract.group import AUDIT
+from sls_jupyter.contract.places import AUDIT
 from sls_jupyter.contract.spec import StreamSpec
 from sls_jupyter.documents import canonical_json, verify
 from sls_jupyter.errors import DigestMismatch, SlsError

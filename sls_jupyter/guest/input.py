@@ -10,7 +10,6 @@ import argparse
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -25,7 +24,7 @@ from sls_jupyter.assets.manifest import AssetManifest
 from sls_jupyter.assets.opening import open_code, open_table
 from sls_jupyter.attestation.device import Device
 from sls_jupyter.authority.client import AuthorityClient
-from sls_jupyter.contract.group import FEED
+from sls_jupyter.contract.places import FEED
 from sls_jupyter.contract.spec import AssetInput
 from sls_jupyter.documents import b64encode
 from sls_jupyter.errors import RunFailed, SlsError, to_problem
@@ -198,4 +197,4 @@ def main() -> int:
 
 if __name__ == "__main__":
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
-    sys.exit(main())
+    os._exit(main())  # nothing to tidy up: the memory goes with the group

@@ -13,7 +13,7 @@ from typing import Any
 
 from ipykernel.kernelapp import IPKernelApp
 
-from sls_jupyter.contract.group import FEED, RESULT
+from sls_jupyter.contract.places import FEED, RESULT
 from sls_jupyter.documents import b64decode
 from sls_jupyter.guest import wire
 

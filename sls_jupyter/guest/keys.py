@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from sls_jupyter.attestation.binding import release_report_data
 from sls_jupyter.attestation.device import Device
 from sls_jupyter.authority.client import AuthorityClient
-from sls_jupyter.authority.release import release_info
+from sls_jupyter.authority.protocol import release_info
 from sls_jupyter.contract.spec import AssetInput
 from sls_jupyter.documents import b64decode, parse_json
 from sls_jupyter.hpke import HpkeKey

@@ -11,7 +11,6 @@ import base64
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 from typing import Any
@@ -19,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 from jupyter_client.blocking.client import BlockingKernelClient
 
-from sls_jupyter.contract.group import RESULT
+from sls_jupyter.contract.places import RESULT
 from sls_jupyter.documents import b64decode, b64encode, digest
 from sls_jupyter.errors import MalformedDocument, SlsError
 from sls_jupyter.guest import wire
@@ -276,4 +275,4 @@ def main() -> int:
 
 if __name__ == "__main__":
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
-    sys.exit(main())
+    os._exit(main())  # nothing to tidy up: the memory goes with the group

@@ -20,7 +20,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from sls_jupyter.contract.group import RESULT
+from sls_jupyter.contract.places import RESULT
 from sls_jupyter.guest import wire
 
 POLL_SECONDS = 0.05

@@ -11,11 +11,12 @@ import os
 import socket
 import time
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from sls_jupyter.attestation.device import Device, find_device
-from sls_jupyter.documents import parse_json
 from sls_jupyter.errors import MalformedDocument, Unavailable
+
+if TYPE_CHECKING:
+    from sls_jupyter.attestation.device import Device
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 CONNECT_SECONDS = 60.0
@@ -31,6 +32,8 @@ def here(path: str) -> str:
 
 def device() -> Device:
     """This container's TEE."""
+    from sls_jupyter.attestation.device import find_device
+
     environ = dict(os.environ)
     if "SLS_TEE_DEVICE" in environ:
         environ["SLS_TEE_DEVICE"] = here(environ["SLS_TEE_DEVICE"])
@@ -86,6 +89,8 @@ def receive(file: ByteFile) -> dict[str, Any] | None:
     Raises:
         MalformedDocument: too long, cut, or not a JSON object.
     """
+    from sls_jupyter.documents import parse_json
+
     head = file.read(4)
     if not head:
         return None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sls_jupyter.documents import b64decode
+from sls_jupyter.errors import VerificationError
 from sls_jupyter.session.running import Running
 from sls_jupyter.transparency.chain import parse_records, verify_chain
 from sls_jupyter.transparency.entries import Entry, open_commitment

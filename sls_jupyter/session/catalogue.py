@@ -125,7 +125,7 @@ class Catalogue(Directory):
             raise BadInput("An asset's name is letters, digits, _ . -", found=name[:60], hint="Choose one with --as.")
         owner_policy, module = self._policy(policy, options)
         client = self.own_authority() if authority is None else self._client(authority)
-        facts = client.about()
+        facts = client.facts
         previous = next((one.id for one in self._assets_of(client, {}) if one.name == name and one.mine), None)
         folder = storage or (self.home.folder("assets") / f"{name}-{secrets.token_hex(6)}").as_uri()
         sealed = make(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 
 from sls_jupyter.attestation.evidence import TrustAnchors
 from sls_jupyter.attestation.simulated import DevelopmentChain
@@ -15,6 +16,8 @@ from sls_jupyter.identity import Contact, Home
 from sls_jupyter.transparency.entries import Entry
 from sls_jupyter.transparency.memory import CheckpointMemory
 from sls_jupyter.transparency.proofs import LogProof, verify_log_proof
+
+REACHABLE_SECONDS = 1.0  # how long an answer of the authorities stands for being there
 
 
 class Directory:
@@ -35,6 +38,7 @@ class Directory:
         self._server: AuthorityServer | None = None
         self._own_url = ""
         self._clients: dict[str, AuthorityClient] = {}  # by URL
+        self._reachable: tuple[float, list[AuthorityClient]] = (-REACHABLE_SECONDS, [])
 
     @property
     def name(self) -> str:
@@ -69,6 +73,7 @@ class Directory:
         if not self._own_url:
             authority = open_authority(self.home, anchors=self.anchors)
             self._own_url, self._server = ensure_running(authority, self.home.folder("authority"))
+            self._reachable = (-REACHABLE_SECONDS, [])
         return self._client(self._own_url)
 
     def _connections(self) -> dict[str, str]:
@@ -90,12 +95,16 @@ class Directory:
         scratch.write_bytes(canonical_json(known))
         scratch.replace(path)
         self._clients[client.url] = client
+        self._reachable = (-REACHABLE_SECONDS, [])
         return facts.owner_contact.name
 
     def authorities(self) -> list[AuthorityClient]:
         """Own, connected, and those of this user's other personas that are being served; own first."""
-        urls = {self._own_url: None} if self._own_url or self._has_assets() else {}
-        if urls:
+        asked, known = self._reachable
+        if time.monotonic() - asked < REACHABLE_SECONDS:
+            return known
+        urls: dict[str, str | None] = {}
+        if self._own_url or (self.home.path / "authority" / "authority.db").exists():
             urls = {self.own_authority().url: None}
         found: dict[str, str | None] = {**urls, **self._connections()}
         for persona in self.home.personas():
@@ -108,10 +117,8 @@ class Directory:
             with contextlib.suppress(Unavailable):
                 client.about()
                 clients.append(client)
+        self._reachable = (time.monotonic(), clients)
         return clients
-
-    def _has_assets(self) -> bool:
-        return (self.home.path / "authority" / "authority.db").exists()
 
     def _client_of(self, did: str) -> AuthorityClient:
         found = next((client for client in self.authorities() if client.did == did), None)
@@ -123,7 +130,7 @@ class Directory:
         """DID -> name of everybody this persona knows of."""
         found = {self.did: self.name}
         for client in self.authorities():
-            facts = client.about()
+            facts = client.facts
             found |= {facts.owner: facts.owner_contact.name, facts.did: f"{facts.owner_contact.name}'s authority"}
         for contact in self._contacts():
             found.setdefault(contact.did, contact.name)
@@ -131,7 +138,7 @@ class Directory:
 
     def _contacts(self) -> list[Contact]:
         """Contacts of this user's personas and of connected authorities' owners."""
-        found = {client.about().owner: client.about().owner_contact for client in self.authorities()}
+        found = {client.facts.owner: client.facts.owner_contact for client in self.authorities()}
         for persona in self.home.personas():
             contact = Home(self.home.root, persona).identity().contact()
             found.setdefault(contact.did, contact)

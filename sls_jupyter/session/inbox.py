@@ -37,7 +37,7 @@ class Inbox(Directory):
         """Requests that wait for this persona, and its own; newest first."""
         found = []
         for client in self.authorities():
-            owner = client.about().owner
+            owner = client.facts.owner
             for value in client.requests():
                 spec = verify(str(value["spec"]).encode(), StreamSpec, verify_signature, did=None)
                 found.append(

@@ -1,0 +1,11 @@
+"""Where the containers of a group meet: mount points and ports. Constants only; the supervisor starts with this."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Role = Literal["input", "program", "output", "audit"]
+ROLES: tuple[Role, ...] = ("input", "program", "output", "audit")
+INPUT_PORT, OUTPUT_PORT = 8443, 8444
+FEED, RESULT = "/run/sls/feed", "/run/sls/result"
+AUDIT: dict[Role, str] = {role: f"/run/sls/audit-{role}" for role in ROLES if role != "audit"}
