@@ -80,6 +80,15 @@ def sizes_of(frame: pd.DataFrame) -> list[int] | None:
     return [known.get(key, 0) for key in keys]
 
 
+def without_sizes(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame as it leaves: without our note, with whatever else its attrs hold."""
+    if ATTRIBUTE not in frame.attrs:
+        return frame
+    plain = frame.copy(deep=False)
+    plain.attrs = {name: value for name, value in frame.attrs.items() if name != ATTRIBUTE}
+    return plain
+
+
 def _keys(frame: pd.DataFrame, names: list[Any]) -> list[tuple[Any, ...]] | None:
     """Each row's group key, from index levels or columns of the keys' names."""
     parts = []

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from ipykernel.kernelapp import IPKernelApp
@@ -83,9 +84,17 @@ class Collector:
         value.write(self._result)
 
 
+def _quiet_fontconfig() -> None:
+    """Plotting libraries ask fontconfig for fonts; there are only the ones they bring along."""
+    path = Path(os.environ["XDG_CACHE_HOME"]) / "fonts.conf"
+    path.write_text("<fontconfig></fontconfig>")
+    os.environ["FONTCONFIG_FILE"] = str(path)
+
+
 def main() -> None:
     for name in ("MPLCONFIGDIR", "IPYTHONDIR", "XDG_CACHE_HOME"):
         os.environ.setdefault(name, "/tmp")  # noqa: S108  # the container's own memory
+    _quiet_fontconfig()
     app = ProgramKernelApp.instance(transport="ipc", ip=f"{wire.here(FEED)}/{wire.SHELL_PREFIX}", **wire.PORTS)
     app.session.key = b""
     app.initialize(["--IPKernelApp.quiet=True"])

@@ -18,7 +18,7 @@ from sls_jupyter.assets.frames import frame_batches, frame_schema
 from sls_jupyter.assets.opening import to_pandas
 from sls_jupyter.documents import b64decode, b64encode, canonical_json
 from sls_jupyter.errors import BadInput, SlsError, UnsealableData
-from sls_jupyter.guest.groups import SIZE_COLUMN, sizes_of
+from sls_jupyter.guest.groups import SIZE_COLUMN, sizes_of, without_sizes
 from sls_jupyter.guest.wire import ByteFile
 
 MAX_PARAMETERS_BYTES = 16 * 2**20
@@ -51,6 +51,7 @@ class Outgoing:
 
 def _arrow_frame(frame: pd.DataFrame) -> tuple[pa.Schema, list[pa.RecordBatch]]:
     sizes = sizes_of(frame)
+    frame = without_sizes(frame)
     schema = frame_schema(frame)
     batches = list(frame_batches(frame, schema, _ROWS_PER_BATCH))
     if sizes is None:
