@@ -14,7 +14,7 @@ from assets_kit import frame, reader, seal_at
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sls_jupyter.assets.frames import from_arrow
+from sls_jupyter.assets.frames_back import from_arrow
 from sls_jupyter.assets.opening import to_pandas
 from sls_jupyter.errors import MalformedDocument, UnsealableData
 

@@ -1,4 +1,4 @@
-"""pandas frames to Arrow, slice by slice, and back to an equal frame.
+"""pandas frames to Arrow, slice by slice, with all that brings an equal frame back.
 
 pyarrow's own conversion changes some frames: object columns, categories, indexes with a frequency, nullable
 or object indexes. So a frame's dtypes are recorded in the schema's metadata (``sls.pandas``, beside the
@@ -12,9 +12,7 @@ Known and accepted: a list or tuple in a cell comes back as a numpy array, as fr
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -22,7 +20,8 @@ import pandas as pd
 import pyarrow as pa
 
 from sls_jupyter.assets.columns import PANDAS_METADATA
-from sls_jupyter.errors import MalformedDocument, UnsealableData
+from sls_jupyter.assets.frames_back import from_arrow, is_object, object_values
+from sls_jupyter.errors import UnsealableData
 
 _STANDARD, _OURS = PANDAS_METADATA
 SAMPLE_ROWS = 32  # rows that are converted there and back before a frame is accepted
@@ -47,7 +46,7 @@ def frame_schema(frame: pd.DataFrame) -> pa.Schema:
         raise _blame_column(frame, error) from None
     fields, marks = [], {}
     for field, values in zip(empty, _pieces(frame, empty), strict=True):
-        whole = values if _is_object(values) else values[:0]  # other dtypes say their type
+        whole = values if is_object(values) else values[:0]  # other dtypes say their type
         fields.append(pa.field(field.name, _to_array(field.name, whole, None).type))
         marks[field.name] = _mark(values)
     schema = pa.schema(fields, metadata=_metadata(frame, empty, marks))
@@ -77,10 +76,6 @@ def _pieces(frame: pd.DataFrame, schema: pa.Schema) -> list[Any]:
     return columns + (levels if len(schema) > len(columns) else [])
 
 
-def _is_object(values: Any) -> bool:
-    return bool(pd.api.types.is_object_dtype(values.dtype))
-
-
 def _to_array(name: str, values: Any, kind: pa.DataType | None) -> pa.Array:
     try:
         if isinstance(values.dtype, pd.CategoricalDtype):
@@ -102,7 +97,7 @@ def _dictionary(array: pa.DictionaryArray) -> pa.DictionaryArray:
 
 
 def _unsealable(name: object, values: Any, why: str) -> UnsealableData:
-    inferred = pd.api.types.infer_dtype(values, skipna=True) if _is_object(values) else ""
+    inferred = pd.api.types.infer_dtype(values, skipna=True) if is_object(values) else ""
     if inferred == "integer":
         hint = "Its integers are beyond 64 bits: convert the column to text or to decimal.Decimal."
     elif inferred.startswith("mixed"):
@@ -158,7 +153,7 @@ def _mark(values: Any) -> dict[str, Any]:
         return {"dtype": "category", "categories": _mark(dtype.categories)}
     if isinstance(dtype, pd.ArrowDtype):
         return {"dtype": "arrow"}
-    if _is_object(values):
+    if is_object(values):
         return {"dtype": "object", "null": min(_null_kinds(values), default="none")}
     if isinstance(dtype, pd.StringDtype) and dtype.na_value is pd.NA:
         return {"dtype": f"string[{dtype.storage}]"}
@@ -190,7 +185,7 @@ def _label_mark(labels: pd.Index[Any]) -> Any:
     """What pyarrow forgets about labels: that they are a range (then its three numbers), or of dtype object."""
     if isinstance(labels, pd.RangeIndex):
         return [labels.start, labels.stop, labels.step]
-    return "object" if labels.nlevels == 1 and _is_object(labels) else None
+    return "object" if labels.nlevels == 1 and is_object(labels) else None
 
 
 # --- checks before anything is written ------------------------------------------------------------
@@ -233,7 +228,7 @@ def _check_objects(frame: pd.DataFrame, schema: pa.Schema) -> None:
         UnsealableData: naming a column whose values mix kinds or would come back changed.
     """
     for field, values in zip(schema, _pieces(frame, schema), strict=True):
-        if not _is_object(values):
+        if not is_object(values):
             continue
         if len(kinds := _null_kinds(values)) > 1:
             raise UnsealableData(
@@ -246,7 +241,7 @@ def _check_objects(frame: pd.DataFrame, schema: pa.Schema) -> None:
             continue
         if inferred not in _CHECKED_OBJECTS:
             raise _unsealable(field.name, values, "several kinds in one column")
-        back = _object_values(pa.chunked_array([_to_array(field.name, values, field.type)]), "none")
+        back = object_values(pa.chunked_array([_to_array(field.name, values, field.type)]), "none")
         if not all(_same(a, b) for a, b in zip(back, values, strict=True)):
             raise _unsealable(field.name, values, "some values would come back changed")
 
@@ -265,122 +260,3 @@ def _same(back: Any, value: Any) -> bool:
         return False
     zone, zone_back = getattr(value, "tzinfo", None), getattr(back, "tzinfo", None)
     return bool(back == value) and (zone is None) == (zone_back is None) and str(zone) == str(zone_back)
-
-
-# --- from Arrow -----------------------------------------------------------------------------------
-
-
-def from_arrow(table: pa.Table) -> pd.DataFrame:
-    """The frame that a table was made from, or the part of it that the table still has.
-
-    Raises:
-        MalformedDocument: the schema's metadata is not what sealing writes.
-    """
-    metadata = table.schema.metadata or {}
-    if _OURS not in metadata or _STANDARD not in metadata:
-        plain: pd.DataFrame = table.to_pandas()
-        return plain
-    try:
-        ours, standard = json.loads(metadata[_OURS]), json.loads(metadata[_STANDARD])
-        marks, index_columns = ours["columns"], standard["index_columns"]
-        level_names = {entry["field_name"]: entry["name"] for entry in standard["columns"]}
-    except (ValueError, KeyError, TypeError) as error:
-        raise MalformedDocument("The pandas metadata of a table is damaged.", found=type(error).__name__) from None
-    levels = [entry for entry in index_columns if isinstance(entry, str)]
-    names = [name for name in table.column_names if name not in levels]
-    with ThreadPoolExecutor(os.cpu_count(), "sls-open") as pool:
-        arrays = list(pool.map(lambda name: _values(table.column(name), marks[name]), names))
-    present = [
-        (_values(table.column(name), marks[name]), level_names[name]) for name in levels if name in table.column_names
-    ]
-    index = _index(present, index_columns, table.num_rows, ours["frequency"])
-    series = {i: _as_series(values, index) for i, values in enumerate(arrays)}
-    frame = pd.DataFrame(series, index=index, copy=False)
-    frame.columns = _labels(table.schema, names, ours["labels"])
-    return frame
-
-
-def _as_series(values: Any, index: pd.Index[Any]) -> Any:
-    """An object array as a Series, so that pandas does not guess another dtype; others as they are."""
-    return pd.Series(values, index=index, dtype=object, copy=False) if _is_object(values) else values
-
-
-def _as_index(values: Any, name: Any = None) -> pd.Index[Any]:
-    index: pd.Index[Any] = pd.Index(values, name=name, copy=False, dtype=object if _is_object(values) else None)
-    return index
-
-
-def _labels(schema: pa.Schema, names: list[str], mark: Any) -> pd.Index[Any]:
-    """The labels of the columns ``names``, from pandas' standard metadata and what :func:`_label_mark` adds."""
-    labels: pd.Index[Any] = schema.empty_table().select(names).to_pandas().columns
-    if isinstance(mark, list):
-        start, stop, step = mark
-        counted = pd.RangeIndex(start, stop, step, name=labels.name)
-        return counted if len(counted) == len(labels) else labels
-    return labels.astype(object) if mark == "object" else labels
-
-
-def _index(present: list[tuple[Any, Any]], index_columns: list[Any], rows: int, frequency: str | None) -> pd.Index[Any]:
-    if len(present) > 1:
-        levels = [_as_index(values) for values, _ in present]
-        return pd.MultiIndex.from_arrays(levels, names=[name for _, name in present])
-    if present:
-        index = _as_index(*present[0])
-        return index if frequency is None else pd.DatetimeIndex(index, freq=frequency)
-    for entry in index_columns:
-        if isinstance(entry, dict):
-            counted = pd.RangeIndex(entry["start"], entry["stop"], entry["step"], name=entry["name"])
-            if len(counted) == rows:
-                return counted
-    return pd.RangeIndex(rows)
-
-
-def _values(column: pa.ChunkedArray, mark: dict[str, Any]) -> Any:
-    """A column as an array of the dtype that ``mark`` names."""
-    dtype = mark["dtype"]
-    if dtype == "category":
-        return _categorical(column, mark["categories"])
-    if dtype == "arrow":
-        return pd.arrays.ArrowExtensionArray(column)
-    if dtype == "object":
-        return _object_values(column, mark["null"])
-    kind = pd.api.types.pandas_dtype(dtype)
-    if hasattr(kind, "__from_arrow__"):
-        return kind.__from_arrow__(column)
-    return column.to_numpy().astype(kind, copy=False)
-
-
-def _categorical(column: pa.ChunkedArray, mark: dict[str, Any]) -> pd.Categorical:
-    column = column.unify_dictionaries() if column.num_chunks > 1 and not _one_dictionary(column) else column
-    values = column.chunk(0).dictionary if column.num_chunks else pa.array([], column.type.value_type)
-    categories = _as_index(_values(pa.chunked_array([values]), mark))
-    codes = [chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in column.chunks]
-    joined = np.concatenate(codes) if codes else np.array([], "int8")
-    return pd.Categorical.from_codes(joined, categories=categories, ordered=column.type.ordered)
-
-
-def _one_dictionary(column: pa.ChunkedArray) -> bool:
-    first = column.chunk(0).dictionary
-    return all(chunk.dictionary.equals(first) for chunk in column.chunks)
-
-
-def _object_values(column: pa.ChunkedArray, null: str) -> np.ndarray[Any, Any]:
-    values: np.ndarray[Any, Any]
-    kind = column.type
-    direct = any(
-        test(kind)
-        for test in (
-            pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary,
-            pa.types.is_list, pa.types.is_large_list, pa.types.is_decimal,
-        )
-    )  # fmt: skip
-    if direct:
-        values = column.to_numpy()
-        values = values if values.flags.writeable else values.copy()
-    else:
-        values = np.empty(len(column), dtype=object)
-        values[:] = column.to_pylist()
-    if null != "none" and column.null_count:
-        replacement = {"nan": np.nan, "na": pd.NA, "nat": pd.NaT}.get(null)
-        values[column.is_null().to_numpy()] = replacement
-    return values

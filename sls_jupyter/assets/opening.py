@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from sls_jupyter.assets.columns import from_physical, physical_name, physical_type, value_field
 from sls_jupyter.assets.manifest import DICTIONARY, AssetManifest, Part, part_name, read_schema
-from sls_jupyter.assets.parts import FOREIGN_ERRORS, MasterKeys, opened_part
+from sls_jupyter.assets.part_keys import MasterKeys
+from sls_jupyter.assets.part_read import FOREIGN_ERRORS, opened_part
 from sls_jupyter.documents import b64decode, verify
 from sls_jupyter.errors import BadInput, DigestMismatch, MalformedDocument, UnknownName, VerificationError
 from sls_jupyter.identity import verify_signature
@@ -246,7 +247,7 @@ def to_pandas(table: Any) -> pd.DataFrame:
     Index, labels and dtypes come back. An index column that is not among the columns gives way to the
     remaining levels, or to a RangeIndex. Arrow data that never was a frame is converted as pyarrow does.
     """
-    from sls_jupyter.assets.frames import from_arrow
+    from sls_jupyter.assets.frames_back import from_arrow
 
     if isinstance(table, pa.Table):
         return from_arrow(table)

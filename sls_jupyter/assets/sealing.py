@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,7 +26,8 @@ from sls_jupyter.assets.columns import (
 )
 from sls_jupyter.assets.manifest import DATA, DICTIONARY, AssetManifest, ColumnGroup, Part, part_name
 from sls_jupyter.assets.opening import CODE_SCHEMA, SCHEMA_KEY
-from sls_jupyter.assets.parts import MASTER_KEY_BYTES, check_written, write_part
+from sls_jupyter.assets.part_keys import MASTER_KEY_BYTES
+from sls_jupyter.assets.part_write import check_written, write_part
 from sls_jupyter.assets.sources import Source, open_source
 from sls_jupyter.assets.storage import Folder, storage_error
 from sls_jupyter.documents import MAX_DOCUMENT_BYTES, Signer, b64encode, sign
@@ -234,7 +236,8 @@ class _Job:
                 )
             self.folder.publish(envelope)
         except BaseException:
-            self.folder.remove()
+            with contextlib.suppress(SlsError):  # the first error is the one to report
+                self.folder.remove()
             raise
         return SealedAsset(manifest, envelope, self.keys)
 

@@ -1,0 +1,66 @@
+# make demo, make test: each sets up everything it needs on a machine with Python 3.11 and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUT := build/demo
+
+.PHONY: demo test check lint types lab bench fix clean help
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo    the main job, start to end: seal, ask, approve, run, audit (no account, no network after installing)"
+	@echo "make test    lint, types and every test"
+	@echo "make lab     JupyterLab on the example notebooks"
+	@echo "make bench   ratios against the plain alternative"
+	@echo "make fix     what a machine can repair"
+
+$(VENV)/.base: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; $$($(PYTHON) --version) was found. Try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[notebooks]'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.base
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[notebooks,test,dev]'
+	@touch $@
+
+$(VENV)/.lab: $(VENV)/.base
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[notebooks,lab]'
+	@touch $@
+
+.PHONY: sandbox
+sandbox:
+	@command -v bwrap >/dev/null || { \
+	  echo "bubblewrap (bwrap) is not installed. Containers of the local host are then plain processes:"; \
+	  echo "everything runs, the cards say that they are not isolated, and the isolation tests are skipped."; \
+	  echo "To have the sandbox: apt-get install bubblewrap (or dnf, pacman, apk)."; }
+
+demo: $(VENV)/.base sandbox
+	@$(BIN)/python notebooks/run.py quickstart --out $(OUT)
+
+lab: $(VENV)/.lab sandbox
+	$(BIN)/jupyter lab notebooks
+
+test: check
+
+check: $(VENV)/.test sandbox lint types
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.test
+	$(BIN)/mypy
+
+fix: $(VENV)/.test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.test sandbox
+	$(BIN)/python benchmarks/seal.py
+	$(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis
