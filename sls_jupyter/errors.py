@@ -129,7 +129,18 @@ class Refused(SlsError):
 
 
 class AccessDenied(Refused):
-    pass
+    """The owner's policy denies; ``detail["reasons"]`` has every reason with its alias, text and fix."""
+
+    def lines(self) -> list[str]:
+        """Each reason with its own fix, one below the other."""
+        reasons = self.detail.get("reasons")
+        if not isinstance(reasons, list) or not all(isinstance(reason, dict) for reason in reasons):
+            return super().lines()
+        lines = [f"{type(self).__name__}: {self.message}"]
+        for reason in reasons:
+            lines.append(f"  • {reason.get('alias', '')}: {reason.get('text', '')}")
+            lines.append(f"    → {reason.get('fix', '')}")
+        return lines
 
 
 class NotAuthorised(Refused):
@@ -206,7 +217,8 @@ def from_problem(problem: dict[str, Any]) -> SlsError:
     """The error that :func:`to_problem` described; an unknown type becomes a plain :class:`SlsError`."""
     code = str(problem.get("type", "")).rpartition(":")[2]
     cls = _tree(SlsError).get(code, SlsError)
-    data = problem.get("data") if isinstance(problem.get("data"), dict) else {}
+    found = problem.get("data")
+    data: dict[str, Any] = found if isinstance(found, dict) else {}
     fields: dict[str, Any] = {
         "found": problem.get("found"),
         "expected": problem.get("expected"),
@@ -215,5 +227,6 @@ def from_problem(problem: dict[str, Any]) -> SlsError:
     }
     message = str(problem.get("detail", "The other side reported an error without a description."))
     if cls is KeyRefused:
-        return KeyRefused(int((data or {}).get("check", 0)), message, **fields)
+        check = data.get("check")
+        return KeyRefused(check if isinstance(check, int) else 0, message, **fields)
     return cls(message, **fields)

@@ -20,7 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -46,6 +46,8 @@ from sls_jupyter.policy.own import ask_own_module
 __all__ = ["AssetFacts", "Decision", "DecisionInput", "InputFacts", "Reason", "RequestFacts", "check_module", "decide"]
 
 _SEVERITY: dict[Verdict, int] = {"allow": 0, "ask": 1, "deny": 2}
+_Level = Literal["deny", "ask", "note"]
+_LEVELS: tuple[_Level, ...] = ("deny", "ask", "note")
 _OUR_ENTRYPOINT = "sls/owner_policy/result"
 _MAX_NAMED = 20  # columns in a sentence
 _MAX_TEES = 64  # of a request; there are not so many kinds
@@ -163,17 +165,17 @@ def _some(names: tuple[str, ...]) -> list[str]:
 def _ours(facts: dict[str, Any]) -> tuple[Verdict, tuple[Reason, ...]]:
     try:
         result = engine.evaluate(_our_module(), _OUR_ENTRYPOINT, facts)
-        deny, ask, note = (in_order(map(_in_words, result[name])) for name in ("deny", "ask", "note"))
+        deny, ask, note = (in_order(_in_words(rule, level) for rule in result[level]) for level in _LEVELS)
     except (SlsError, KeyError, TypeError, ValidationError) as error:
         return "deny", (no_decision(error),)
     verdict: Verdict = "deny" if deny else "ask" if ask else "allow"
     return verdict, (*deny, *ask, *note)
 
 
-def _in_words(rule: dict[str, Any]) -> Reason:
+def _in_words(rule: dict[str, Any], level: _Level) -> Reason:
     """Put the values of a rule of ours into its sentences."""
     values = {name: _listed(value) if isinstance(value, list) else value for name, value in rule["values"].items()}
-    return Reason(code=rule["code"], text=rule["text"].format(**values), fix=rule["fix"].format(**values))
+    return Reason(code=rule["code"], text=rule["text"].format(**values), fix=rule["fix"].format(**values), level=level)
 
 
 def _listed(values: list[Any]) -> str:

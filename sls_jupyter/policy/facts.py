@@ -91,6 +91,7 @@ class Reason(Model):
     code: str
     text: str
     fix: str
+    level: Literal["deny", "ask", "note"] = "deny"  # what it leads to by itself; a note only says what will be cut
 
 
 class Decision(Model):

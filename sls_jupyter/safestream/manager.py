@@ -31,6 +31,7 @@ from sls_jupyter.errors import (
     from_problem,
 )
 from sls_jupyter.guest.bundle import Result, open_result
+from sls_jupyter.guest.hostile import type_name
 from sls_jupyter.guest.values import restore
 from sls_jupyter.identity import Identity
 from sls_jupyter.safestream.doors import CONNECT_SECONDS, AttestedDoor, Expected
@@ -130,10 +131,10 @@ class _Execution:
         return answers
 
     def _pending(self, answers: Answers, owners: str) -> ApprovalPending:
-        reasons = [reason.text for one in answers.decisions.values() if one.verdict == "ask" for reason in one.reasons]
+        reasons = [reason.text for one in answers.decisions.values() for reason in one.reasons if reason.level == "ask"]
         return ApprovalPending(
             f"{owners} must approve this first; the request is in their inbox.",
-            found="; ".join(dict.fromkeys(reasons)),
+            found=" ".join(dict.fromkeys(reasons)),
             hint="Run the cell again when they have, or use --no-wait and let the run wait for them.",
             detail={"request": self.spec.terms},
         )
@@ -349,9 +350,10 @@ class _Execution:
 
     def _program_error(self) -> ProgramFailed:
         error = self.end.get("error") or {"name": "an error", "value": ""}
-        detail = error.get("value") or ""
-        return ProgramFailed(
-            f"The cell raised {error['name']}{': ' + detail if detail else '.'}",
+        detail, name = error.get("value") or "", str(error["name"])
+        return ProgramFailed(  # the message is kept on disk with the run; what the cell says is not in it
+            f"The cell raised {name if type_name(name) == name else 'an error of its own'}.",
+            found=f"{name}: {detail}" if detail else None,
             hint=""
             if detail
             else "The owners' policies let only the type of an error out; try the code on data of your own.",
@@ -370,14 +372,28 @@ class _Execution:
         lost = [name for name in held if name not in missing]
         if lost:
             rules, withheld = self.end["verdict"]["rules"], self.end["verdict"]["withheld"]
-            needs_size = "min_group" in withheld
+            found, expected, hint = _why_withheld(rules, withheld)
             raise OutputWithheld(
-                f"The output gate withheld {', '.join(lost)}.",
-                found="a table that does not tell the size of its groups" if needs_size else "a table",
-                expected=f"groups of {rules['min_group']} at least"
-                if needs_size
-                else f"kinds {', '.join(rules['kinds'])}",
-                hint="Return what groupby(...) gives, or add an integer column n with each row's group size."
-                if needs_size
-                else "Ask the owner for another policy, or return one of the allowed kinds.",
+                f"The output gate withheld {', '.join(lost)}.", found=found, expected=expected, hint=hint
             )
+
+
+def _why_withheld(rules: dict[str, Any], withheld: dict[str, int]) -> tuple[str, str, str]:
+    """Found, expected and hint for a table that the gate held back."""
+    if "min_group" in withheld:
+        return (
+            "a table that does not tell the size of its groups",
+            f"groups of {rules['min_group']} at least",
+            "Return what groupby(...) gives, or add an integer column n with each row's group size.",
+        )
+    if "unsafe" in withheld and "table" in rules["kinds"]:
+        return (
+            "a table with a type of column that does not leave",
+            "numbers, text, times, categories, or lists of these",
+            "Convert the column, for instance with .astype(str).",
+        )
+    return (
+        "a table",
+        f"kinds {', '.join(rules['kinds'])}",
+        "Ask the owner for another policy, or return one of the allowed kinds.",
+    )

@@ -47,10 +47,15 @@ class Answers:
         denied = {alias: one for alias, one in self.decisions.items() if one.verdict == "deny"}
         if not denied:
             return
-        reasons = [(alias, reason) for alias, decision in denied.items() for reason in decision.reasons]
+        reasons = [
+            (alias, reason)
+            for alias, decision in denied.items()
+            for reason in decision.reasons
+            if reason.level == "deny"
+        ]
         raise AccessDenied(
             f"The owner's policy does not allow this use of {', '.join(denied)}.",
-            found="; ".join(f"{alias}: {reason.text}" for alias, reason in reasons),
+            found=" ".join(f"{alias}: {reason.text}" for alias, reason in reasons),
             hint=" ".join(dict.fromkeys(reason.fix for _, reason in reasons)),
             detail={"reasons": [{"alias": alias, **reason.model_dump()} for alias, reason in reasons]},
         )
