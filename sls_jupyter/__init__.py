@@ -1,1 +1,61 @@
-"""Confidential analytics in a notebook cell."""
+"""Confidential analytics in a notebook cell.
+
+``%load_ext sls_jupyter`` gives the magics; :func:`connect` gives the same calls as a plain object. Importing
+the package loads nothing: the containers of a group import it too, and they need little of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sls_jupyter.errors import SlsError
+    from sls_jupyter.session import Session
+
+    __version__: str
+
+__all__ = ["Session", "SlsError", "__version__", "connect", "load_ipython_extension"]
+
+
+def connect(persona: str | None = None) -> Session:
+    """The session of one persona of this user, the same one that the magics use.
+
+    Args:
+        persona: its name; ``SLS_PERSONA``, or else ``me``, by default.
+
+    Raises:
+        BadInput: not a persona's name. Unavailable: its folder cannot be used.
+    """
+    from sls_jupyter.notebook.sessions import session_for
+
+    return session_for(persona)
+
+
+def load_ipython_extension(ipython: Any) -> None:
+    """What ``%load_ext sls_jupyter`` calls."""
+    from sls_jupyter.notebook.magics import register
+
+    register(ipython)
+
+
+def unload_ipython_extension(ipython: Any) -> None:
+    """What ``%unload_ext sls_jupyter`` calls; runs that go on are not touched."""
+    from sls_jupyter.notebook.magics import unregister
+
+    unregister(ipython)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Session":
+        from sls_jupyter.session import Session
+
+        return Session
+    if name == "SlsError":
+        from sls_jupyter.errors import SlsError
+
+        return SlsError
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("sls-jupyter")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

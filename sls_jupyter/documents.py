@@ -98,7 +98,8 @@ def _refuse_constant(name: str) -> Any:
     raise MalformedDocument("JSON has no such number.", found=name)
 
 
-_JSON_TOKEN = re.compile(rb'"(?:\\.|[^"\\])*"|[\[{]|[\]}]')
+# a string, ended or not, is one token: each byte is then looked at once, whatever a stranger sends
+_JSON_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 
 def _depth(data: bytes) -> int:
@@ -110,7 +111,7 @@ def _depth(data: bytes) -> int:
 
 
 def parse_json(data: bytes, *, max_bytes: int = MAX_DOCUMENT_BYTES) -> Any:
-    """Parse JSON from a stranger: bounded in size and depth, no duplicate members, no NaN.
+    """Parse UTF-8 JSON from a stranger: bounded in size and depth, no duplicate members, no NaN.
 
     Raises:
         MalformedDocument: for everything else.
@@ -120,7 +121,7 @@ def parse_json(data: bytes, *, max_bytes: int = MAX_DOCUMENT_BYTES) -> Any:
     if _depth(data) > MAX_DEPTH:
         raise MalformedDocument("A JSON document is nested too deeply.", expected=f"{MAX_DEPTH} levels at most")
     try:
-        return json.loads(data, object_pairs_hook=_no_duplicates, parse_constant=_refuse_constant)
+        return json.loads(data.decode(), object_pairs_hook=_no_duplicates, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise MalformedDocument("This is not JSON.", found=type(error).__name__) from None
 

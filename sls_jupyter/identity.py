@@ -163,11 +163,18 @@ def read_or_create_private(path: Path, make: bytes, length: int) -> bytes:
     Two processes that start together agree: the first to link its file wins, the other reads it.
 
     Raises:
-        Unavailable: others may read the file, or it has not ``length`` bytes.
+        Unavailable: the file cannot be written or read, others may read it, or it has not ``length`` bytes.
     """
-    with contextlib.suppress(FileExistsError):
-        write_private(path, make)
-    mode = stat.S_IMODE(path.stat().st_mode)
+    try:
+        with contextlib.suppress(FileExistsError):
+            write_private(path, make)
+        mode, data = stat.S_IMODE(path.stat().st_mode), path.read_bytes()
+    except OSError as error:
+        raise Unavailable(
+            f"The private key {path.name} cannot be kept.",
+            found=f"{path}: {error.strerror}",
+            hint="Free some space, or set SLS_HOME to a folder that you may write to.",
+        ) from None
     if mode & 0o077:
         raise Unavailable(
             f"The private key {path.name} can be read by others.",
@@ -175,7 +182,6 @@ def read_or_create_private(path: Path, make: bytes, length: int) -> bytes:
             expected="mode 0600",
             hint=f"chmod 600 {path}",
         )
-    data = path.read_bytes()
     if len(data) != length:
         raise Unavailable(
             f"The private key {path.name} is damaged.",
@@ -184,6 +190,18 @@ def read_or_create_private(path: Path, make: bytes, length: int) -> bytes:
             hint=f"Restore {path} from a backup. What was sealed with it cannot be opened without it.",
         )
     return data
+
+
+def _make_folder(path: Path) -> Path:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(
+            "The folder for keys and assets cannot be made.",
+            found=f"{path}: {error.strerror}",
+            hint="Set SLS_HOME to a folder that you may write to.",
+        ) from None
+    return path
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,14 +231,7 @@ class Home:
         chosen = os.environ.get("SLS_HOME")
         root = Path(chosen) if chosen else Path(platformdirs.user_data_path("sls_jupyter"))
         home = cls(root.expanduser().absolute(), name)
-        try:
-            home.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise Unavailable(
-                "The folder for keys and assets cannot be made.",
-                found=f"{home.path}: {error.strerror}",
-                hint="Set SLS_HOME to a folder that you may write to.",
-            ) from None
+        _make_folder(home.path)
         return home
 
     @property
@@ -228,10 +239,12 @@ class Home:
         return self.root / "personas" / self.persona
 
     def folder(self, name: str) -> Path:
-        """A sub-folder, made with mode 0700 on first use."""
-        path = self.path / name
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return path
+        """A sub-folder, made with mode 0700 on first use.
+
+        Raises:
+            Unavailable: it cannot be made.
+        """
+        return _make_folder(self.path / name)
 
     def personas(self) -> list[str]:
         """Every persona of this user that has a home, by name."""
@@ -283,9 +296,14 @@ def verify_token(token: str, *, audience: str, method: str, path: str, body: byt
     try:
         issuer = str(jwt.decode(token, options={"verify_signature": False}).get("iss", ""))
         key = Ed25519PublicKey.from_public_bytes(public_key_from_did(issuer))
-        options = {"require": ["iss", "aud", "iat", "exp"], "verify_exp": False, "verify_iat": False}
+        options = {
+            "require": ["iss", "aud", "iat", "exp"],
+            "verify_exp": False,
+            "verify_iat": False,
+            "verify_nbf": False,
+        }
         claims = jwt.decode(token, key, algorithms=["EdDSA"], audience=audience, options=options)  # type: ignore[arg-type]
-    except (jwt.PyJWTError, MalformedDocument, ValueError) as error:
+    except (jwt.PyJWTError, MalformedDocument, ValueError, TypeError, RecursionError) as error:
         raise NotAuthorised("The caller's token is not valid.", found=type(error).__name__, hint=hint) from None
     issued, expires = claims["iat"], claims["exp"]
     if not (isinstance(issued, int) and isinstance(expires, int)) or expires - issued > TOKEN_SECONDS:

@@ -23,6 +23,7 @@ from sls_jupyter.hpke import seal
 from sls_jupyter.identity import verify_signature
 from sls_jupyter.policy.decide import check_module
 from sls_jupyter.policy.model import OwnerPolicy
+from sls_jupyter.transparency.entries import EntryKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,8 @@ def seal_keys(authority_key: bytes, asset: str, keys: Mapping[str, bytes]) -> by
 
 def _open_keys(authority: Authority, manifest: AssetManifest, sealed: bytes) -> dict[str, bytes]:
     value = parse_json(authority.identity.hpke.open(publish_info(manifest.digest), sealed))
-    keys = {str(name): b64decode(str(key)) for name, key in dict(value).items()}
+    items = value.items() if isinstance(value, dict) else ()
+    keys = {str(name): b64decode(str(key)) for name, key in items}
     expected = {manifest.footer_key_id, *(group.key_id for group in manifest.groups)}
     if set(keys) != expected or any(len(key) != 32 for key in keys.values()):
         raise BadInput(
@@ -89,9 +91,9 @@ def publish(
             raise DigestMismatch(f"The {what} is not the one that was named.", found=found, expected=expected)
     master_keys, asset = _open_keys(authority, manifest, sealed_keys), manifest.digest
     with authority.store.write() as connection:
-        known = ledger.about(connection, asset)
-        if known:
-            return asset, known[0][0]
+        known = ledger.last(connection, asset, "asset.published")
+        if known is not None:
+            return asset, known
         row: dict[str, Any] = {"id": asset, "name": manifest.name, "state": "active", "module": module}
         row |= {"manifest": manifest_envelope, "policy": policy_envelope, "created_at": authority.clock()}
         connection.execute(sa.insert(db.assets).values(**row))
@@ -133,20 +135,35 @@ def newest(connection: Connection) -> list[Published]:
 def withdraw(authority: Authority, caller: str, asset: str, *, shred: bool) -> int:
     """Stop granting an asset; with ``shred``, destroy its master keys, so nobody opens it ever again.
 
+    Withdrawing what is withdrawn, or anything with what is shredded, changes nothing.
+
     Returns:
         The index of the log entry.
+
+    Raises:
+        NotAuthorised, UnknownName. Unavailable: after shredding, when a reader kept the database's files
+        busy; the keys are deleted then, and calling again takes them out of the files.
     """
     if caller != authority.owner:
         raise NotAuthorised("Only its owner can withdraw an asset.", found=caller, expected=authority.owner)
     with authority.store.write() as connection:
-        published = find(connection, asset)
-        state = "shredded" if shred else "withdrawn"
-        connection.execute(sa.update(db.assets).where(db.assets.c.id == asset).values(state=state))
-        if shred:
-            connection.execute(sa.delete(db.keys).where(db.keys.c.asset == asset))
-        kind = "asset.shredded" if shred else "asset.withdrawn"
-        event = ledger.Event(kind, asset, {"asset": asset, "name": published.manifest.name})  # type: ignore[arg-type]
-        return ledger.append(connection, authority, [event])
+        entry = _withdraw(connection, authority, find(connection, asset), shred=shred)
+    if shred:
+        authority.store.forget()
+    return entry
+
+
+def _withdraw(connection: Connection, authority: Authority, published: Published, *, shred: bool) -> int:
+    kind: EntryKind = "asset.shredded" if shred else "asset.withdrawn"
+    known = ledger.last(connection, published.id, "asset.shredded", kind)
+    if known is not None:
+        return known
+    state = "shredded" if shred else "withdrawn"
+    connection.execute(sa.update(db.assets).where(db.assets.c.id == published.id).values(state=state))
+    if shred:
+        connection.execute(sa.delete(db.keys).where(db.keys.c.asset == published.id))
+    meaning = {"asset": published.id, "name": published.manifest.name}
+    return ledger.append(connection, authority, [ledger.Event(kind, published.id, meaning)])
 
 
 def unwrap_keys(

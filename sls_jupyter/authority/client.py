@@ -30,7 +30,11 @@ def check_url(url: str) -> str:
     Raises:
         BadInput: not an HTTP URL, or one that would cross a network unencrypted.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(str(httpx.URL(url)))
+        _ = parts.port  # raises when it is no port
+    except (ValueError, httpx.InvalidURL):
+        parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise BadInput("This is not the URL of an authority.", found=url[:200], expected="https://host[:port]")
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -23,6 +23,7 @@ from sls_jupyter.documents import D, digest, sign, verify
 from sls_jupyter.errors import AccessDenied, BadInput, DigestMismatch, NotAuthorised, UnknownName
 from sls_jupyter.identity import Contact, verify_signature
 from sls_jupyter.policy.decide import AssetFacts, Decision, DecisionInput, RequestFacts, decide
+from sls_jupyter.transparency.entries import EntryKind
 
 GRANT_SECONDS = 24 * 3600
 MAX_CODE_BYTES = 1 << 20
@@ -93,6 +94,8 @@ def submit(
     with authority.store.write() as connection:
         decisions = _decide_all(connection, authority, spec)
         answer = Answer(spec.terms, decisions, _grants(connection, authority, spec, decisions))
+        if answer.grants:
+            _keep_spec(connection, spec, spec_envelope)
         _remember(connection, authority, spec, spec_envelope, code, contact, answer)
         return answer
 
@@ -189,6 +192,12 @@ def _grants(
     return tuple(envelopes)
 
 
+def _keep_spec(connection: Connection, spec: StreamSpec, envelope: bytes) -> None:
+    """Keep each granted spec: the request itself holds only the newest one on its terms."""
+    if connection.execute(sa.select(db.specs.c.id).where(db.specs.c.id == spec.digest)).first() is None:
+        connection.execute(sa.insert(db.specs).values(id=spec.digest, envelope=envelope))
+
+
 def _remember(
     connection: Connection,
     authority: Authority,
@@ -270,9 +279,13 @@ def _request_json(
 def record_verdict(authority: Authority, caller: str, envelope: bytes, *, approved: bool) -> int:
     """Store an approver's signed yes or no; returns the index of its log entry.
 
+    The same verdict again changes nothing. The request stays open while other approvals are missing.
+
     Raises:
-        NotAuthorised: the caller did not sign it, or may not decide on any of the assets.
+        SignatureInvalid, NotAuthorised: the caller did not sign it, or may not decide on any of the assets.
         UnknownName: nothing was asked on these terms.
+        DigestMismatch: the approval is for other code. BadInput: it has expired.
+        AccessDenied: one of the assets was taken back.
     """
     if approved:
         return _record(authority, caller, envelope, Approval)
@@ -283,29 +296,46 @@ def _record(authority: Authority, caller: str, envelope: bytes, cls: type[D]) ->
     verdict: Any = verify(envelope, cls, verify_signature, did=caller)
     if verdict.authority != authority.did:
         raise NotAuthorised("The verdict is for another authority.", found=verdict.authority, expected=authority.did)
+    approved = isinstance(verdict, Approval)
+    kind: EntryKind = "approval.given" if approved else "denial.given"
+    rows, where = db.requests, db.requests.c.id == verdict.terms
     with authority.store.write() as connection:
-        row = connection.execute(sa.select(db.requests).where(db.requests.c.id == verdict.terms)).mappings().first()
+        row = connection.execute(sa.select(rows.c.spec).where(where)).first()
         if row is None:
             raise UnknownName(
                 "Nothing was asked on these terms.", found=verdict.terms, hint="%sls requests lists them."
             )
-        spec = verify(row["spec"], StreamSpec, verify_signature, did=None)
-        assets = [catalogue.find(connection, item.asset) for item in spec.inputs_of(authority.did)]
-        if not any(caller in _approvers(published) for published in assets):
-            raise NotAuthorised("Only an approver named in the policy can decide.", found=caller)
-        if verdict.requester != spec.requester:
-            raise NotAuthorised(
-                "The verdict names another requester.", found=verdict.requester, expected=spec.requester
-            )
-        if isinstance(verdict, Approval) and verdict.code != spec.code_digests:
-            raise DigestMismatch("The approval is for other code.", expected=", ".join(spec.code_digests))
-        approved = isinstance(verdict, Approval)
+        spec = verify(row.spec, StreamSpec, verify_signature, did=None)
+        _require_fitting(connection, authority, caller, verdict, spec)
+        if connection.execute(sa.select(db.verdicts.c.id).where(db.verdicts.c.id == verdict.digest)).first():
+            return cast(int, ledger.last(connection, spec.terms, kind))
         values = {"id": verdict.digest, "request": spec.terms, "approver": caller, "approved": approved}
-        if connection.execute(sa.select(db.verdicts.c.id).where(db.verdicts.c.id == verdict.digest)).scalar():
-            return ledger.about(connection, spec.terms)[-1][0]
         connection.execute(sa.insert(db.verdicts).values(**values, envelope=envelope))
-        state = "approved" if approved else "denied"
-        connection.execute(sa.update(db.requests).where(db.requests.c.id == spec.terms).values(state=state))
+        state = "denied"
+        if approved:
+            answer = Answer(spec.terms, _decide_all(connection, authority, spec), ())
+            state = "open" if answer.verdict == "ask" else "approved"
+        connection.execute(sa.update(rows).where(where).values(state=state))
         meaning = {"terms": spec.terms, "approver": caller, "requester": spec.requester}
-        kind = "approval.given" if approved else "denial.given"
-        return ledger.append(connection, authority, [ledger.Event(kind, spec.terms, meaning)])  # type: ignore[arg-type]
+        return ledger.append(connection, authority, [ledger.Event(kind, spec.terms, meaning)])
+
+
+def _require_fitting(
+    connection: Connection, authority: Authority, caller: str, verdict: Approval | Denial, spec: StreamSpec
+) -> None:
+    """The verdict is by an approver, about this spec's requester and code, and still counts."""
+    assets = [catalogue.find(connection, item.asset) for item in spec.inputs_of(authority.did)]
+    if not any(caller in _approvers(published) for published in assets):
+        raise NotAuthorised("Only an approver named in the policy can decide.", found=caller)
+    if verdict.requester != spec.requester:
+        raise NotAuthorised("The verdict names another requester.", found=verdict.requester, expected=spec.requester)
+    if isinstance(verdict, Denial):
+        return
+    if verdict.code != spec.code_digests:
+        raise DigestMismatch("The approval is for other code.", expected=", ".join(spec.code_digests))
+    if verdict.expires_at <= authority.clock():
+        raise BadInput(
+            "The approval has expired already.",
+            found=f"it ended {authority.clock() - verdict.expires_at} s ago",
+            hint="Approve again; if it persists, set this machine's clock.",
+        )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterator
 from importlib import metadata
 from typing import Annotated, Any, BinaryIO
@@ -18,7 +19,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sls_jupyter.attestation.evidence import Evidence
 from sls_jupyter.authority import catalogue, decisions, ledger, release, runs
@@ -94,6 +95,29 @@ class _BoundedBody:
         await self.app(scope, bounded, send)
 
 
+class _NoTraceback:
+    """Answer for a failure that nobody foresaw. Its text may quote what it choked on, so it goes nowhere."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        except Exception as error:  # noqa: BLE001  # the server would print the traceback
+            _log.error("unexpected %s", type(error).__name__)
+            if not started:
+                hint = "Its operator's log has the time of it."
+                await _problem(SlsError("The authority failed unexpectedly.", hint=hint))(scope, receive, send)
+
+
 def _problem(error: SlsError, status: int | None = None) -> JSONResponse:
     problem = to_problem(error)
     problem["status"] = status or problem["status"]
@@ -115,14 +139,9 @@ def _add_error_handlers(app: FastAPI) -> None:
         cls = UnknownName if status == 404 else BadInput
         return _problem(cls(detail, hint="The API is described at /openapi.json."), status)
 
-    def unexpected(_: Request, error: Exception) -> JSONResponse:
-        _log.error("unexpected %s", type(error).__name__)  # never its text: it may quote what it choked on
-        return _problem(SlsError("The authority failed unexpectedly.", hint="Its operator's log has the time of it."))
-
     app.add_exception_handler(SlsError, ours)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
-    app.add_exception_handler(Exception, unexpected)
 
 
 async def _caller(request: Request) -> str:
@@ -146,9 +165,10 @@ Person = Annotated[str, Depends(_caller)]
 
 def create_app(authority: Authority) -> FastAPI:
     """The HTTP application of one authority."""
-    app = FastAPI(title="sls authority", version=metadata.version("sls-jupyter"))
+    app = FastAPI(title="sls authority", version=metadata.version("sls-jupyter"), redirect_slashes=False)
     app.state.authority = authority
     app.add_middleware(_BoundedBody)
+    app.add_middleware(_NoTraceback)  # the outermost
     _add_error_handlers(app)
 
     _add_catalogue(app, authority)
@@ -198,7 +218,11 @@ def _add_catalogue(app: FastAPI, authority: Authority) -> None:
     @app.get("/v1/assets/{asset}/parts/{name}")
     def part(asset: str, name: str, request: Request) -> Response:
         file, size = catalogue.open_part(authority, asset, name)
-        first, last = _byte_range(request.headers.get("range"), size)
+        try:
+            first, last = _byte_range(request.headers.get("range"), size)
+        except HTTPException:
+            file.close()
+            raise
         headers = {"Content-Length": str(last - first + 1), "Accept-Ranges": "bytes"}
         status = 200
         if request.headers.get("range"):
@@ -210,10 +234,10 @@ def _byte_range(header: str | None, size: int) -> tuple[int, int]:
     """The one range ``bytes=first-last`` of RFC 9110, section 14.1.2."""
     if header is None:
         return 0, size - 1
-    first, _, last = header.removeprefix("bytes=").partition("-")
-    if not (header.startswith("bytes=") and first.isdigit() and last.isdigit() and int(first) <= int(last) < size):
+    found = re.fullmatch(r"bytes=([0-9]{1,18})-([0-9]{1,18})", header)
+    if found is None or not int(found[1]) <= int(found[2]) < size:
         raise HTTPException(416, "The range is not within the part.")
-    return int(first), int(last)
+    return int(found[1]), int(found[2])
 
 
 def _read(file: BinaryIO, first: int, last: int) -> Iterator[bytes]:

@@ -20,7 +20,7 @@ from sls_jupyter.documents import canonical_json
 from sls_jupyter.errors import BadInput, Unavailable
 from sls_jupyter.transparency import tree
 from sls_jupyter.transparency.checkpoint import Checkpoint, sign_checkpoint
-from sls_jupyter.transparency.entries import EntryKind, fresh_salt, make_entry
+from sls_jupyter.transparency.entries import Entry, EntryKind, fresh_salt, make_entry
 from sls_jupyter.transparency.merkle import leaf_hash
 from sls_jupyter.transparency.proofs import LogProof
 
@@ -106,10 +106,10 @@ def prove(connection: Connection, authority: Authority, index: int) -> LogProof:
         BadInput: there is no such entry.
     """
     total = size(connection, authority)
+    if not 0 <= index < total:
+        raise BadInput("The log has no such entry.", found=index, expected=f"0 to {total - 1}" if total else "none yet")
     entries = db.log_entries
-    entry = connection.execute(sa.select(entries.c.entry).where(entries.c.position == index)).scalar()
-    if entry is None or index >= total:
-        raise BadInput("The log has no such entry.", found=index, expected=f"0 to {total - 1}")
+    entry = connection.execute(sa.select(entries.c.entry).where(entries.c.position == index)).scalar_one()
     hashes = tree.inclusion_proof(SqlTiles(connection), total, index)
     return LogProof.make(
         origin=authority.origin,
@@ -133,6 +133,14 @@ def consistency(connection: Connection, authority: Authority, old: int, new: int
             "These are not sizes of this log.", found=f"{old} and {new}", expected=f"0 ≤ old ≤ new ≤ {total}"
         )
     return tree.consistency_proof(SqlTiles(connection), old, new)
+
+
+def last(connection: Connection, subject: str, *kinds: EntryKind) -> int | None:
+    """Index of the newest entry of one of these kinds about a spec or an asset."""
+    entries = db.log_entries
+    query = sa.select(entries.c.position, entries.c.entry).where(entries.c.subject == subject)
+    rows = connection.execute(query.order_by(entries.c.position.desc()))
+    return next((row.position for row in rows if Entry.parse(row.entry).kind in kinds), None)
 
 
 def about(connection: Connection, subject: str) -> list[tuple[int, bytes | None, bytes | None]]:

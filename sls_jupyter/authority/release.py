@@ -31,7 +31,7 @@ from sls_jupyter.contract import cce
 from sls_jupyter.contract.group import group_for
 from sls_jupyter.contract.spec import AssetInput, StreamSpec
 from sls_jupyter.documents import b64encode, canonical_json, verify
-from sls_jupyter.errors import BadInput, EvidenceRejected, KeyRefused, SlsError
+from sls_jupyter.errors import BadInput, EvidenceRejected, KeyRefused, SlsError, Unavailable
 from sls_jupyter.hpke import seal
 from sls_jupyter.identity import verify_signature
 from sls_jupyter.policy.decide import Decision
@@ -97,36 +97,47 @@ def release(authority: Authority, request: ReleaseRequest) -> Released:
     """Check everything, log it, and seal the granted columns' keys to the guest.
 
     The numbered steps are the list in the design (section 6). The spec of check 6 is verified before
-    check 4, which renders from it; a failure is reported under its own number all the same.
+    the claims are appraised, because HOST_DATA is rendered from it; a failure is reported under its own
+    number all the same.
 
     Raises:
-        KeyRefused: with the number of the first check that failed. The challenge is used up.
+        KeyRefused: with the number of the first check that failed. The challenge is used up and the
+            refusal is logged, unless the log itself fails (check 8): then nothing at all was written.
     """
-    with authority.store.write() as connection:
-        try:
-            return _release(connection, authority, request)
-        except KeyRefused as error:
-            refusal = error
-        meaning = {"asset": request.asset, "reason": refusal.message}
-        event = ledger.Event("key.refused", _subject(request), meaning, {"check": refusal.check})
-        ledger.append(connection, authority, [event])
+    try:
+        with authority.store.write() as connection:
+            try:
+                _consume_challenge(connection, authority, request)
+                with connection.begin_nested():  # what a refused release wrote is undone, the refusal stays
+                    return _release(connection, authority, request)
+            except KeyRefused as error:
+                refusal = error
+            meaning = {"asset": request.asset, "reason": refusal.message}
+            event = ledger.Event("key.refused", _subject(request), meaning, {"check": refusal.check})
+            ledger.append(connection, authority, [event])
+    except Unavailable as error:
+        raise KeyRefused(
+            8,
+            "The log entry of this release cannot be written, so no key leaves.",
+            found=error.found,
+            expected="a database that can be written",
+            hint=error.hint,
+        ) from None
     raise refusal
 
 
 def _release(connection: Connection, authority: Authority, request: ReleaseRequest) -> Released:
-    # 1. the challenge is ours, for this spec, unused and not older than five minutes
-    _consume_challenge(connection, authority, request)
+    """Checks 2 to 9; the challenge was check 1."""
+    # 2. evidence verifies up to a pinned vendor root
+    with _failing(2):
+        now = datetime.fromtimestamp(authority.clock(), UTC)
+        verified = verify_evidence(Evidence.parse(request.evidence), authority.anchors, now=now)
 
     # 6a. the spec is signed by its requester, is current and names this asset
     with _failing(6):
         spec = verify_spec(authority, request.spec_envelope, None)
         item = _input(spec, request.asset)
         published = catalogue.find(connection, item.asset)
-
-    # 2. evidence verifies up to a pinned vendor root
-    with _failing(2):
-        now = datetime.fromtimestamp(authority.clock(), UTC)
-        verified = verify_evidence(Evidence.parse(request.evidence), authority.anchors, now=now)
 
     # 2-5. not debug, TCB not below the owner's minimum; REPORT_DATA; HOST_DATA; measurement
     result = _appraise(authority, request, spec, published, verified)
@@ -149,27 +160,43 @@ def _release(connection: Connection, authority: Authority, request: ReleaseReque
     return Released(sealed, decision.columns, entry)
 
 
-def _subject(request: ReleaseRequest) -> str:
-    """What a refusal is logged about: the spec if it can be read at all, the asset otherwise."""
+def _spec_digest(request: ReleaseRequest) -> str | None:
+    """The spec's digest; ``None`` if nobody signed it or it cannot be read."""
     try:
         return verify(request.spec_envelope, StreamSpec, verify_signature, did=None).digest
     except SlsError:
-        return request.asset[:71]
+        return None
+
+
+def _subject(request: ReleaseRequest) -> str:
+    """What a refusal is logged about: the spec if it can be read at all, the asset otherwise."""
+    return _spec_digest(request) or request.asset[:71]
 
 
 def _consume_challenge(connection: Connection, authority: Authority, request: ReleaseRequest) -> None:
+    """1. The challenge is ours, for this spec, unused and not older than five minutes.
+
+    A spec that cannot be read has no digest to compare; it is left to check 6.
+    """
     rows = db.challenges
-    where = (rows.c.nonce == request.nonce.hex()) & (rows.c.spec == _subject(request))
-    row = connection.execute(sa.select(rows.c.expires_at).where(where)).scalar()
-    connection.execute(sa.delete(rows).where(rows.c.nonce == request.nonce.hex()))
-    if row is None or row <= authority.clock():
-        raise KeyRefused(
-            1,
-            "The challenge is unknown, used or too old.",
-            found="no such challenge" if row is None else f"{authority.clock() - row} s too late",
-            expected=f"one of this authority for this spec, {CHALLENGE_SECONDS} seconds old at most",
-            hint="Ask for a new challenge and answer it at once.",
-        )
+    where = rows.c.nonce == request.nonce.hex()
+    row = connection.execute(sa.select(rows.c.spec, rows.c.expires_at).where(where)).first()
+    connection.execute(sa.delete(rows).where(where))
+    if row is None:
+        found = "no such challenge"
+    elif row.expires_at <= authority.clock():
+        found = f"{authority.clock() - row.expires_at} s too late"
+    elif _spec_digest(request) not in (None, row.spec):
+        found = "a challenge for another spec"
+    else:
+        return
+    raise KeyRefused(
+        1,
+        "The challenge is unknown, used or too old.",
+        found=found,
+        expected=f"one of this authority for this spec, {CHALLENGE_SECONDS} seconds old at most",
+        hint="Ask for a new challenge and answer it at once.",
+    )
 
 
 def _input(spec: StreamSpec, asset: str) -> AssetInput:

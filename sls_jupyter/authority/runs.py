@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -35,12 +35,10 @@ MAX_RECORDS_BYTES = 1 << 20
 
 def _find_spec(connection: Connection, digest: str) -> StreamSpec:
     """The granted spec with this digest."""
-    query = sa.select(db.requests.c.spec).join(db.grants, db.grants.c.spec == digest)
-    for envelope in connection.execute(query.distinct()).scalars():
-        spec = verify(envelope, StreamSpec, verify_signature, did=None)
-        if spec.digest == digest:
-            return spec
-    raise UnknownName("No run of that spec was granted here.", found=digest, hint="%sls runs lists yours.")
+    envelope = connection.execute(sa.select(db.specs.c.envelope).where(db.specs.c.id == digest)).scalar()
+    if envelope is None:
+        raise UnknownName("No run of that spec was granted here.", found=digest, hint="%sls runs lists yours.")
+    return verify(envelope, StreamSpec, verify_signature, did=None)
 
 
 def post_records(authority: Authority, spec_digest: str, records: bytes, evidence: Evidence) -> int:
@@ -63,7 +61,7 @@ def post_records(authority: Authority, spec_digest: str, records: bytes, evidenc
         if known is not None:
             if known != records:
                 raise BadInput("Other records of this run are here already.", hint="A run's records are sent once.")
-            return next(index for index, _, meaning in reversed(ledger.about(connection, spec_digest)) if meaning)
+            return cast(int, ledger.last(connection, spec_digest, "run.records"))
         tee = _appraise_group(connection, authority, spec, head, evidence)
         facts: dict[str, str | int | bool] = {"tee": tee, "record_root": head, "records": len(chained)}
         meaning = {"spec": spec_digest, "requester": spec.requester}

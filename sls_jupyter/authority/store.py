@@ -15,9 +15,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from sls_jupyter.errors import Unavailable
+from sls_jupyter.errors import BadInput, Unavailable
 
 metadata = sa.MetaData()
+_WRITE_LOCK = 0x736C73  # PostgreSQL advisory lock, any number that is ours
 _BIG = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 assets = sa.Table(
@@ -61,6 +62,13 @@ verdicts = sa.Table(
     sa.Column("request", sa.String(71), sa.ForeignKey("requests.id"), nullable=False, index=True),
     sa.Column("approver", sa.String(100), nullable=False),
     sa.Column("approved", sa.Boolean, nullable=False),
+    sa.Column("envelope", sa.LargeBinary, nullable=False),  # DSSE
+)
+
+specs = sa.Table(
+    "specs",
+    metadata,
+    sa.Column("id", sa.String(71), primary_key=True),  # digest of a spec that was granted
     sa.Column("envelope", sa.LargeBinary, nullable=False),  # DSSE
 )
 
@@ -133,22 +141,32 @@ class Store:
         url: a SQLAlchemy URL, or a path for SQLite.
 
     Raises:
-        Unavailable: it cannot be opened or made.
+        BadInput: not a URL, or its driver is not installed. Unavailable: it cannot be opened or made.
     """
 
     def __init__(self, url: str | Path) -> None:
         text = f"sqlite:///{url}" if isinstance(url, Path) else url
-        self.engine = sa.create_engine(text, connect_args={"timeout": 30} if text.startswith("sqlite") else {})
+        try:
+            self.engine = sa.create_engine(text, connect_args={"timeout": 30} if text.startswith("sqlite") else {})
+        except (sa.exc.ArgumentError, ModuleNotFoundError) as error:
+            raise BadInput(
+                "This is not the URL of a database that can be used here.",
+                found=type(error).__name__,  # never the URL: it may hold a password
+                expected="sqlite:////path/authority.db or postgresql+psycopg://user@host/name",
+                hint="For PostgreSQL, install its driver: pip install psycopg",
+            ) from None
         if self.engine.dialect.name == "sqlite":
             sa.event.listen(self.engine, "connect", _configure_sqlite)
             sa.event.listen(self.engine, "begin", _begin_sqlite)
-        with _as_unavailable():
-            metadata.create_all(self.engine)
+        with self.write() as connection:
+            metadata.create_all(connection)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection for reading; nothing written through it is kept."""
+        """A connection for reading one state of the database; nothing written through it is kept."""
         with _as_unavailable(), self.engine.connect() as connection:
+            if connection.dialect.name == "postgresql":
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
             yield connection
 
     @contextmanager
@@ -160,8 +178,24 @@ class Store:
             connection.begin(),
         ):
             if connection.dialect.name == "postgresql":
-                connection.execute(sa.text("LOCK TABLE log_checkpoint IN EXCLUSIVE MODE"))
+                connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_WRITE_LOCK})"))
             yield connection
+
+    def forget(self) -> None:
+        """Take deleted rows out of the files too: SQLite keeps them in its write-ahead log for a while.
+
+        What is *not* covered: backups, the disk's own copies, and PostgreSQL, whose administrator has to
+        vacuum the table and retire its archived log.
+
+        Raises:
+            Unavailable: readers kept the file busy.
+        """
+        if self.engine.dialect.name != "sqlite":
+            return
+        with _as_unavailable(), self.engine.connect().execution_options(sls_begin=False) as connection:
+            busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar_one()
+        if busy:
+            raise Unavailable("The database is in use, so deleted keys are still in its file.", hint="Try again.")
 
     def close(self) -> None:
         self.engine.dispose()
@@ -169,22 +203,23 @@ class Store:
 
 def _configure_sqlite(connection: object, _: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # type: ignore[attr-defined]  # we say BEGIN ourselves
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
         connection.execute(f"PRAGMA {pragma}")  # type: ignore[attr-defined]
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("sls_write")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    options = connection.get_execution_options()
+    if options.get("sls_begin", True):
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("sls_write") else "BEGIN")
 
 
 @contextmanager
 def _as_unavailable() -> Iterator[None]:
     try:
         yield
-    except sa.exc.OperationalError as error:
+    except (sa.exc.DatabaseError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
         raise Unavailable(
             "The authority's database cannot be used.",
-            found=str(error.orig)[:200],
+            found=str(getattr(error, "orig", None) or type(error).__name__)[:200],
             hint="Check that its disk is mounted, writable and not full, then try again; nothing was half written.",
         ) from None

@@ -4,18 +4,20 @@ Each container has a socket of its own, so a record's origin is the socket it ca
 speak for a neighbour. When the run ends, however it ends, the chain's head goes into REPORT_DATA of a
 last report, and records and report go to every authority's log.
 
-A record holds what happened and how much, never code, outputs or names. What the program itself sends
-is its own word; that is why its records carry its name.
+A record holds what happened and how much, never code, outputs or names. The program has no line to the
+sidecar: what a cell could write here would leave past the gate, and lie in plain text in every log.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Literal
 
 from sls_jupyter.attestation.binding import receipt_report_data
@@ -28,31 +30,42 @@ from sls_jupyter.guest import wire
 from sls_jupyter.identity import verify_signature
 from sls_jupyter.transparency.chain import Chain, ChainedRecord, encode_records
 
-MAX_RECORDS = 10_000
+Speaker = Literal["input", "output"]
+SPEAKERS: tuple[Speaker, ...] = ("input", "output")
+MAX_RECORDS = 1_000
 MAX_RECORD_BYTES = 4096
 POST_ATTEMPTS = 5
+
+
+def _end_container() -> None:
+    os._exit(1)  # threads, doors and all
 
 
 class AuditClient:
     """A container's line to the sidecar. A record that cannot be sent ends the container: nothing is unlogged."""
 
-    def __init__(self, role: Literal["input", "output"]) -> None:
+    def __init__(self, role: Speaker, lost: Callable[[], None] = _end_container) -> None:
         self._file = wire.connect(f"{wire.here(AUDIT[role])}/{wire.AUDIT_SOCKET}").makefile("wb")
         self._lock = threading.Lock()
+        self._lost = lost
+
+    def _send(self, message: dict[str, Any]) -> None:
+        with self._lock:
+            try:
+                wire.send(self._file, message)
+            except OSError:
+                self._lost()
 
     def record(self, event: str, **fields: str | int | bool | None) -> None:
-        with self._lock:
-            wire.send(self._file, {"event": event, "at": int(time.time()), **fields})
+        self._send({"event": event, "at": int(time.time()), **fields})
 
     def contract(self, spec_envelope: bytes) -> None:
         """Tell the sidecar which spec runs, so that it knows whose logs to write to."""
-        with self._lock:
-            wire.send(self._file, {"contract": spec_envelope.decode()})
+        self._send({"contract": spec_envelope.decode()})
 
     def finish(self, status: str) -> None:
         """The run is over; the sidecar closes the chain."""
-        with self._lock:
-            wire.send(self._file, {"finish": status})
+        self._send({"finish": status})
 
 
 class Sidecar:
@@ -73,12 +86,16 @@ class Sidecar:
             threading.Thread(target=self._follow, args=(role, connection), daemon=True).start()
 
     def _follow(self, role: str, connection: socket.socket) -> None:
+        """One container's records to the last; a container that goes before the end is the end."""
         with connection, connection.makefile("rb") as file:
             try:
                 while (message := wire.receive(file)) is not None:
                     self._take(role, message)
             except (SlsError, OSError) as error:
                 self.append(role, {"event": "malformed-record", "error": type(error).__name__})
+        if not self.finished.is_set():
+            self.append(role, {"event": "container-gone"})
+            self.finished.set()
 
     def _take(self, role: str, message: dict[str, Any]) -> None:
         if role == "input" and "contract" in message:
@@ -140,8 +157,8 @@ def main() -> int:
     parser.add_argument("--spec", required=True)
     measured = parser.parse_args().spec
     sidecar = Sidecar(measured)
-    for role, folder in AUDIT.items():
-        listening = wire.listen(f"{wire.here(folder)}/{wire.AUDIT_SOCKET}")
+    for role in SPEAKERS:
+        listening = wire.listen(f"{wire.here(AUDIT[role])}/{wire.AUDIT_SOCKET}")
         threading.Thread(target=sidecar.serve, args=(role, listening), daemon=True).start()
 
     def stopped(*_: object) -> None:

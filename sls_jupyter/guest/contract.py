@@ -10,7 +10,7 @@ from sls_jupyter.assets.opening import verify_manifest
 from sls_jupyter.contract.grants import Grant, Obligations, combined_obligations
 from sls_jupyter.contract.spec import StreamSpec
 from sls_jupyter.documents import b64decode, require_digest, verify
-from sls_jupyter.errors import BadInput, DigestMismatch, MalformedDocument
+from sls_jupyter.errors import BadInput, DigestMismatch, MalformedDocument, NotAuthorised
 from sls_jupyter.identity import verify_signature
 
 
@@ -36,13 +36,15 @@ class Material:
     manifests: tuple[AssetManifest, ...]  # in the order of spec.inputs
 
 
-def accept_contract(body: dict[str, Any], measured: str, *, now: int) -> Contract:
+def accept_contract(body: dict[str, Any], measured: str, caller: str, *, now: int) -> Contract:
     """The contract in the body of ``POST /v1/contract``.
 
     Args:
         measured: the spec's digest in this container's command, hence in HOST_DATA.
+        caller: DID of who brings it, already authenticated.
 
     Raises:
+        NotAuthorised: somebody else than the spec's requester brings it.
         DigestMismatch: another spec than the measured one.
         SignatureInvalid, MalformedDocument, BadInput: the spec or a grant.
     """
@@ -54,6 +56,8 @@ def accept_contract(body: dict[str, Any], measured: str, *, now: int) -> Contrac
     spec = verify(envelope, StreamSpec, verify_signature, did=None)
     if spec.digest != measured:
         raise DigestMismatch("This group was measured for another spec.", found=spec.digest, expected=measured)
+    if caller != spec.requester:
+        raise NotAuthorised("Only its requester may bring a spec.", found=caller, expected=spec.requester)
     grants = [verify(grant, Grant, verify_signature, did=None) for grant in grant_envelopes]
     ordered = []
     for item in spec.inputs:

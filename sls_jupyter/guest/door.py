@@ -29,7 +29,7 @@ from starlette.routing import Route
 
 from sls_jupyter.attestation.binding import door_report_data
 from sls_jupyter.attestation.device import Device
-from sls_jupyter.documents import digest
+from sls_jupyter.documents import digest, parse_json
 from sls_jupyter.errors import BadInput, NotAuthorised, SlsError, to_problem
 from sls_jupyter.identity import verify_token
 
@@ -119,15 +119,15 @@ class Door:
 
     Args:
         device: gives evidence.
-        accept: called once with the body of ``POST /v1/contract``; returns the requester's DID or
-            raises. The door answers when it returns.
+        accept: called with the body of ``POST /v1/contract`` and the caller's DID; raises, and has
+            changed nothing then, unless the caller is the requester. Called until it accepts, never after.
         fetch: bodies for ``GET /v1/results/{name}``.
     """
 
     def __init__(
         self,
         device: Device,
-        accept: Callable[[dict[str, Any]], str],
+        accept: Callable[[dict[str, Any], str], None],
         *,
         fetch: Callable[[str], bytes | None] = lambda _: None,
         cancel: Callable[[], None] = lambda: None,
@@ -139,6 +139,7 @@ class Door:
         self._context = _server_context(key)
         self._device, self._accept, self._fetch, self._cancel = device, accept, fetch, cancel
         self._requester: str | None = None
+        self._accepting = asyncio.Lock()  # two contracts at once: the second one comes too late
         self.events = Events()
 
     def serve(self, listen: str) -> None:
@@ -188,12 +189,11 @@ class Door:
 
     async def _contract(self, request: Request) -> Response:
         caller, body = await self._caller(request)
-        if self._requester is not None:
-            raise BadInput("This group has its contract already.", hint="One group executes one spec, once.")
-        requester = await asyncio.to_thread(self._accept, json.loads(body))
-        if caller != requester:
-            raise NotAuthorised("Only its requester may bring a spec.", found=caller, expected=requester)
-        self._requester = requester
+        async with self._accepting:
+            if self._requester is not None:
+                raise BadInput("This group has its contract already.", hint="One group executes one spec, once.")
+            await asyncio.to_thread(self._accept, parse_json(body, max_bytes=MAX_BODY_BYTES), caller)
+            self._requester = caller
         return JSONResponse({}, 201)
 
     async def _cancelled(self, request: Request) -> Response:

@@ -21,11 +21,12 @@ from typing import Any, TypeVar
 
 import nh3
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from sls_jupyter.contract.grants import Obligations
 from sls_jupyter.contract.spec import Kind
+from sls_jupyter.documents import canonical_json
 from sls_jupyter.errors import SlsError
+from sls_jupyter.guest.tables import has_only_known_types, has_sequences, stripped, with_enough, written_bytes
 
 TABLE_MIME = "application/vnd.apache.arrow.stream"
 GROUP_SIZE_COLUMN = "__sls_group_size__"
@@ -45,6 +46,9 @@ _SVG_ATTRIBUTES = {
     *("stroke-linecap", "stroke-linejoin", "font-size", "font-family", "text-anchor", "clip-path", "id", "offset"),
     *("gradientUnits", "gradientTransform", "stop-color", "stop-opacity", "preserveAspectRatio", "version", "xmlns"),
 }
+_HTML_ATTRIBUTES = {tag: names - {"cite", "href", "src"} for tag, names in nh3.ALLOWED_ATTRIBUTES.items()}
+_FRAGMENT = re.compile(r"url\(#[A-Za-z0-9_.:-]+\)")
+MAX_JSON_DEPTH = 20
 _ANSI_OTHER_THAN_COLOUR = re.compile(r"\x1b(?!\[[0-9;]*m)[^A-Za-z]*[A-Za-z]?")
 
 
@@ -91,13 +95,18 @@ class Gate:
         figures = {mime: data[mime] for mime in FIGURE_MIMES if isinstance(data.get(mime), str)}
         if figures:
             return self._figure(figures)
-        texts = {mime: _clean_mime(mime, data[mime]) for mime in TEXT_MIMES if mime in data}
-        if not texts:
+        if not any(mime in data for mime in TEXT_MIMES):
             self.withheld["unsafe"] += 1
             return None
         if not self._kind("text"):
             return None
-        return self._count("text", texts, sum(len(str(value).encode()) for value in texts.values()))
+        texts = {
+            mime: _clean_mime(mime, data[mime]) for mime in TEXT_MIMES if mime in data and _is_text(mime, data[mime])
+        }
+        if not texts:
+            self.withheld["unsafe"] += 1
+            return None
+        return self._count("text", texts, len(canonical_json(texts)))
 
     def _figure(self, figures: dict[str, str]) -> dict[str, Any] | None:
         if not self._kind("figure"):
@@ -113,20 +122,23 @@ class Gate:
             return None
         return self._count("figure", clean, sum(map(len, clean.values())))
 
-    def error(self, name: str, value: str, traceback: list[str]) -> dict[str, Any]:
+    def error(self, name: str, value: str, traceback: list[str]) -> dict[str, Any] | None:
         """An exception: its type always leaves, the rest where every owner allows it.
 
-        A type that is not Python's own could be named after a secret, so it leaves as ``Exception``.
+        A type that is not Python's own could be named after a secret, so it leaves as ``Exception``; and only
+        the first, because a series of names could spell one.
         """
         if self.obligations.full_errors:
             detail = {
-                "name": name[:200],
+                "name": _clean(name)[:200],
                 "value": _clean(value)[:2000],
                 "traceback": [_clean(line) for line in traceback],
             }
-            return self._count("error", detail, sum(len(line) for line in traceback))
-        known = isinstance(getattr(builtins, name, None), type) or name in ("KeyboardInterrupt", "MemoryError")
+            return self._count("error", detail, len(canonical_json(detail)))
         self.withheld["error detail"] += 1
+        if self.withheld["error detail"] > 1:
+            return None
+        known = isinstance(getattr(builtins, name, None), type)
         return {"name": name if known else "Exception", "value": "", "traceback": []}
 
     def table(self, name: str, shape: str, table: pa.Table, *, rows: int | None = None) -> Table | None:
@@ -137,7 +149,10 @@ class Gate:
         """
         if not self._kind("table"):
             return None
-        before, notes = rows or table.num_rows, []
+        if not has_only_known_types(table.schema):
+            self.withheld["unsafe"] += 1
+            return None
+        before, notes = max(rows or 0, table.num_rows), []
         sized = self._drop_small_groups(table)
         if sized is None:
             self.withheld["min_group"] += 1
@@ -150,8 +165,8 @@ class Gate:
             self.withheld["rows"] += sized.num_rows - limit
             notes.append(f"the owner's limit is {limit} rows")
             sized = sized.slice(0, limit)
-        sized = sized.combine_chunks()
-        return self._count("table", Table(name, shape, sized, before, "; ".join(notes)), sized.nbytes)
+        sized = stripped(sized, values=self.obligations.min_group is not None or limit is not None)
+        return self._count("table", Table(name, shape, sized, before, "; ".join(notes)), written_bytes(sized))
 
     # --- rules ------------------------------------------------------------------------------------
 
@@ -167,10 +182,10 @@ class Gate:
         names = [GROUP_SIZE_COLUMN] if hidden else [name for name in COUNT_COLUMNS if name in table.column_names]
         minimum = self.obligations.min_group
         if minimum is not None:
-            sizes = next((table[name] for name in names if pa.types.is_integer(table[name].type)), None)
-            if sizes is None:
+            sizes = next((name for name in names if pa.types.is_integer(table.schema.field(name).type)), None)
+            if sizes is None or has_sequences(table.schema):  # a list in one row can hold a row of each person
                 return None
-            table = table.filter(pc.fill_null(pc.greater_equal(sizes, minimum), False))
+            table = with_enough(table, sizes, minimum)
         return table.drop_columns([GROUP_SIZE_COLUMN]) if hidden else table
 
     def _count(self, kind: str, value: T, size: int) -> T:
@@ -199,17 +214,48 @@ def _clean(text: str) -> str:
     return _ANSI_OTHER_THAN_COLOUR.sub("", text)
 
 
+def _is_text(mime: str, value: Any) -> bool:
+    """JSON that has one canonical form, and text that is text."""
+    if mime != "application/json":
+        return isinstance(value, str)
+    try:
+        return _depth(value) <= MAX_JSON_DEPTH and bool(canonical_json(value))
+    except (SlsError, RecursionError):
+        return False
+
+
+def _depth(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(_depth, inner), default=0)
+
+
 def _clean_mime(mime: str, value: Any) -> Any:
+    """A text without what runs, and without what fetches: an address can carry data to whoever serves it."""
     if mime == "text/html":
-        return nh3.clean(str(value), url_schemes=set(), link_rel="noopener noreferrer")
+        return nh3.clean(_clean(value), attributes=_HTML_ATTRIBUTES, url_schemes=set(), link_rel=None)
     if mime in ("text/markdown", "text/latex"):
-        return nh3.clean(str(value), url_schemes=set()) if "<" in str(value) else str(value)
-    return value if mime == "application/json" else _clean(str(value))
+        text = _clean(value).replace("![", "!\\[")
+        return nh3.clean(text, attributes=_HTML_ATTRIBUTES, url_schemes=set(), link_rel=None) if "<" in text else text
+    return value if mime == "application/json" else _clean(value)
+
+
+def _no_addresses(_: str, name: str, value: str) -> str | None:
+    """An SVG attribute, unless it names something outside the picture."""
+    plain = value.lower().replace("/*", "\\")
+    fetches = any(word in plain for word in ("url", "src", "image", "\\"))
+    return value if not fetches or _FRAGMENT.fullmatch(value) else None
 
 
 def _clean_svg(text: str) -> str:
     attributes = {"*": _SVG_ATTRIBUTES}
-    return nh3.clean(text, tags=_SVG_TAGS, attributes=attributes, url_schemes=set(), link_rel=None)
+    return nh3.clean(
+        text,
+        tags=_SVG_TAGS,
+        attributes=attributes,
+        attribute_filter=_no_addresses,
+        url_schemes=set(),
+        link_rel=None,
+    )
 
 
 def _clean_png(text: str) -> str | None:

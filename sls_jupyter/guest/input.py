@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 from jupyter_client.blocking.client import BlockingKernelClient
+from zmq.constants import SocketOption
 
 from sls_jupyter.assets.manifest import AssetManifest
 from sls_jupyter.assets.opening import open_code, open_table
@@ -34,6 +35,8 @@ from sls_jupyter.guest.contract import Contract, Material, accept_contract, acce
 from sls_jupyter.guest.door import Door
 from sls_jupyter.guest.keys import AssetKeys, fetch_keys
 from sls_jupyter.guest.parts import opener
+
+MAX_REPLY_BYTES = 1 << 20  # of one message of the kernel's shell channel
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +65,12 @@ class InputRun:
         self._program_gone = threading.Event()
         self.door = Door(device, self._accept, cancel=self._cancel)
 
-    def _accept(self, body: dict[str, Any]) -> str:
-        contract = accept_contract(body, self._measured, now=int(time.time()))
+    def _accept(self, body: dict[str, Any], caller: str) -> None:
+        contract = accept_contract(body, self._measured, caller, now=int(time.time()))
         self._material = accept_material(body, contract.spec)
         self._contract = contract
         self._audit.contract(contract.spec_envelope)
         self._accepted.set()
-        return contract.spec.requester
 
     def _cancel(self) -> None:
         self._audit.record("cancelled-by-requester")
@@ -82,9 +84,14 @@ class InputRun:
             self._feed(feed, opened)
             self.door.events.add("finished", status=self._execute(opened))
         except SlsError as error:
-            self._audit.record("input-failed", error=type(error).__name__)
-            self.door.events.add("failed", problem=to_problem(error))
+            self._fail(error)
+        except Exception as error:  # noqa: BLE001  # a run has an end, and its requester a sentence
+            self._fail(SlsError("The input container failed unexpectedly.", found=type(error).__name__))
         self.door.events.close()
+
+    def _fail(self, error: SlsError) -> None:
+        self._audit.record("input-failed", error=error.found if type(error) is SlsError else type(error).__name__)
+        self.door.events.add("failed", problem=to_problem(error))
 
     # --- keys and data ----------------------------------------------------------------------------
 
@@ -150,6 +157,8 @@ class InputRun:
         """Run the cells in order; ``ok``, ``error`` or ``died``. What they say goes to the output alone."""
         client = BlockingKernelClient(transport="ipc", ip=f"{wire.here(FEED)}/{wire.SHELL_PREFIX}", **wire.PORTS)
         client.session.key = b""  # the socket's folder is shared by two containers; a key would add nothing
+        client.context.setsockopt(SocketOption.MAXMSGSIZE, MAX_REPLY_BYTES)
+        client.context.setsockopt(SocketOption.RCVHWM, 8)
         client.shell_channel.start()
         self.door.events.add("running")
         self._audit.record("running")
@@ -165,10 +174,21 @@ class InputRun:
     def _reply(self, client: BlockingKernelClient, request: str) -> str:
         while not self._program_gone.is_set():
             if client.shell_channel.socket.poll(100):
-                message = client.get_shell_msg(timeout=1)
-                if message.get("parent_header", {}).get("msg_id") == request:
-                    return "ok" if message["content"].get("status") == "ok" else "error"
+                status = _status(client, request)
+                if status:
+                    return status
         return "died"
+
+
+def _status(client: BlockingKernelClient, request: str) -> str:
+    """What the next message says about ``request``; "" if it is about something else, or is garbage."""
+    try:
+        message = client.get_shell_msg(timeout=1)
+        if message["parent_header"].get("msg_id") == request:
+            return "ok" if message["content"].get("status") == "ok" else "error"
+    except Exception:  # noqa: BLE001  # hostile bytes raise anything; the wall clock ends a program that only sends these
+        return ""
+    return ""
 
 
 @contextmanager

@@ -37,6 +37,8 @@ class ProgramKernelApp(IPKernelApp):  # type: ignore[misc]  # ipykernel is untyp
 
 def _receive_inputs(file: wire.ByteFile, namespace: dict[str, Any]) -> dict[str, Any]:
     """Fill the cell's namespace with tables and parameters; returns the feed's header."""
+    import numpy as np
+    import pandas as pd
     import pyarrow as pa
 
     from sls_jupyter.assets.opening import to_pandas
@@ -45,6 +47,7 @@ def _receive_inputs(file: wire.ByteFile, namespace: dict[str, Any]) -> dict[str,
     header = wire.receive(file)
     if header is None:
         raise SystemExit("the input closed the feed")
+    namespace |= {"pd": pd, "np": np}  # what a pandas cell takes for granted; a table of that name wins
     for alias in header["tables"]:
         with pa.ipc.open_stream(file) as reader:
             namespace[alias] = to_pandas(reader)
@@ -67,7 +70,8 @@ class Collector:
         if outcome.success:
             for name in self._outputs:
                 self._send(name)
-        wire.send(self._result, {"end": bool(outcome.success), "cells": self._seen})
+        memory = isinstance(outcome.error_in_exec, MemoryError)  # then there may be none left to show the error
+        wire.send(self._result, {"end": bool(outcome.success), "cells": self._seen, "memory": memory})
 
     def _send(self, name: str) -> None:
         from sls_jupyter.guest.values import Unreturnable, to_stream

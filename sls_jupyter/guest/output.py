@@ -2,6 +2,9 @@
 
 Content leaves in two ways: as events over attested TLS while the run goes on, if the requester is a
 recipient, and at the end as one sealed result for each recipient. It never goes back to the program.
+
+Whatever the program does, the run ends: the supervisor has to speak every few seconds, the wall clock
+runs here too, and all that the program sends is counted, whether it may leave or not.
 """
 
 from __future__ import annotations
@@ -9,27 +12,44 @@ from __future__ import annotations
 import argparse
 import base64
 import os
+import resource
 import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
 from jupyter_client.blocking.client import BlockingKernelClient
+from zmq.constants import Event, SocketOption
 
 from sls_jupyter.contract.places import RESULT
+from sls_jupyter.contract.spec import Limits
 from sls_jupyter.documents import b64decode, b64encode, digest
-from sls_jupyter.errors import MalformedDocument, SlsError
+from sls_jupyter.errors import MalformedDocument
 from sls_jupyter.guest import wire
 from sls_jupyter.guest.audit import AuditClient
 from sls_jupyter.guest.bundle import Result, pack, seal_result
 from sls_jupyter.guest.contract import Contract, accept_contract
 from sls_jupyter.guest.door import Door
 from sls_jupyter.guest.gate import TABLE_MIME, BytesLimit, Gate, Table
+from sls_jupyter.guest.hostile import Budget, CountedFile, Once, TooMuch, exit_code, limit_name, type_name
 
 DRAIN_SECONDS = 5.0  # how long the last displays may take after the program said it is done
+SILENCE_SECONDS = 10.0  # a supervisor that is silent for so long was stopped by its program
+GRACE_SECONDS = 15.0  # after the wall clock's limit, for the supervisor to say so itself
+LOST_SECONDS = 1.0  # an iopub channel that is cut for so long, while the program lives, carried too much
+RAW_FACTOR = 4  # how many times the allowed bytes the program may send before anything is cut
+LEAST_MEMORY_BYTES = 2 << 30
+QUEUED_MESSAGES = 64  # of the iopub channel
 SHAPES = ("frame", "series", "arrow", "scalar")
+
+
+def limit_memory(limits: Limits) -> None:
+    """Bound this process, so that a hostile table is an error here and not the end of the machine."""
+    most = max(LEAST_MEMORY_BYTES, 4 * RAW_FACTOR * limits.output_bytes)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 
 
 def _ipc(table: pa.Table) -> str:
@@ -40,13 +60,21 @@ def _ipc(table: pa.Table) -> str:
 
 
 class OutputRun:
-    """One execution as its outputs come in."""
+    """One execution as its outputs come in.
 
-    def __init__(self, measured: str, device: Any, audit: AuditClient) -> None:
-        self._measured, self._audit = measured, audit
+    Args:
+        bound: called with the run's limits before the program's first byte is read.
+    """
+
+    def __init__(
+        self, measured: str, device: Any, audit: AuditClient, bound: Callable[[Limits], None] = lambda _: None
+    ) -> None:
+        self._measured, self._audit, self._bound = measured, audit, bound
         self._accepted = threading.Event()
         self._contract: Contract
         self._gate: Gate
+        self._budget: Budget
+        self._told = Once()
         self._live = False
         self._content: list[dict[str, Any]] = []
         self._tables: dict[str, Table] = {}
@@ -58,26 +86,30 @@ class OutputRun:
         self._results: dict[str, bytes] = {}
         self.door = Door(device, self._accept, fetch=self._results.get)
 
-    def _accept(self, body: dict[str, Any]) -> str:
-        contract = accept_contract(body, self._measured, now=int(time.time()))
+    def _accept(self, body: dict[str, Any], caller: str) -> None:
+        contract = accept_contract(body, self._measured, caller, now=int(time.time()))
         self._gate = Gate(contract.obligations)
+        self._budget = Budget(RAW_FACTOR * contract.spec.limits.output_bytes)
         self._live = contract.spec.requester in {person.did for person in contract.spec.recipients}
         self._contract = contract
         self._accepted.set()
-        return contract.spec.requester
 
     # --- the program's connections ----------------------------------------------------------------
 
     def run(self, results: socket.socket) -> None:
         """Everything after the contract; ends with the sealed results."""
         self._accepted.wait()
+        limits = self._contract.spec.limits
+        self._bound(limits)
         threading.Thread(target=self._take_connections, args=(results,), daemon=True).start()
-        self._ended.wait()
+        if not self._ended.wait(limits.wall_seconds + GRACE_SECONDS):
+            self._set_end(status="limit", limit="time", allowed=limits.wall_seconds)
         try:
             self._finish()
-        except SlsError as error:
+        except Exception as error:  # noqa: BLE001  # whatever the program did, the run has an end
+            self._end["status"] = "failed"
             self._audit.record("output-failed", error=type(error).__name__)
-            self.door.events.add("end", status="failed", problem={"detail": error.message})
+            self.door.events.add("end", status="failed")
         self._audit.finish(str(self._end.get("status", "failed")))
         self.door.events.close()
 
@@ -95,10 +127,10 @@ class OutputRun:
                     self._follow_kernel(file)
                 elif hello.get("from") == "supervisor":
                     self._follow_supervisor(connection, file)
-            except BytesLimit:
-                self._set_end(status="limit", limit="output", allowed=self._gate.obligations.max_bytes)
-            except (SlsError, OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
-                self._set_end(status="malformed", detail=type(error).__name__)
+            except (BytesLimit, TooMuch):
+                self._set_end_by_output()
+            except Exception:  # noqa: BLE001  # hostile bytes raise anything
+                self._set_end(status="malformed")
 
     def _follow_kernel(self, file: Any) -> None:
         if not self._subscribe():
@@ -108,39 +140,43 @@ class OutputRun:
         while (message := wire.receive(file)) is not None:
             if "end" in message:
                 self._drain(int(message["cells"]))
+                if message.get("memory") is True:
+                    self._set_end(status="limit", limit="memory", allowed=self._contract.spec.limits.memory_bytes)
                 self._set_end(status="ok" if message["end"] is True else "error")
-            elif "missing" in message:
-                self._missing[str(message["missing"])] = message.get("type")
+            elif message.get("missing") in self._contract.spec.outputs:
+                kind = message.get("type")
+                self._missing[message["missing"]] = None if kind is None else type_name(kind)
             elif message.get("table") in self._contract.spec.outputs and message.get("shape") in SHAPES:
                 self._take_table(str(message["table"]), str(message["shape"]), file)
             else:
                 raise MalformedDocument("The program sent what it was not asked for.")
 
     def _take_table(self, name: str, shape: str, file: Any) -> None:
-        allowed = self._contract.spec.limits.output_bytes
-        batches, size = [], 0
-        with pa.ipc.open_stream(file) as reader:
-            for batch in reader:
-                size += batch.nbytes
-                if size > 4 * allowed:  # before the gate has cut anything
-                    raise BytesLimit("A table is larger than the run may give out.")
-                batches.append(batch)
-            table = pa.Table.from_batches(batches, reader.schema)
+        with pa.ipc.open_stream(CountedFile(file, self._budget)) as reader:
+            table = reader.read_all()
         table.validate(full=True)
         with self._lock:
-            judged = self._gate.table(name, shape, table)
+            judged = None if self._ended.is_set() else self._gate.table(name, shape, table)
             if judged is not None:
                 self._tables[name] = judged
 
     def _follow_supervisor(self, connection: socket.socket, file: Any) -> None:
-        """The supervisor speaks once, when the program has ended or must."""
+        """The supervisor says again and again that it is there, and last that the program has ended or must."""
         threading.Thread(target=self._close_when_ended, args=(connection,), daemon=True).start()
-        message = wire.receive(file)
+        connection.settimeout(SILENCE_SECONDS)
+        try:
+            while (message := wire.receive(file)) is not None and "alive" in message:
+                continue
+        except TimeoutError:
+            self._set_end(status="died", code=None)
+            return
         if message is None or "limit" not in message:
             time.sleep(0.2)  # let the kernel's own last words arrive first
-            self._set_end(status="died", code=(message or {}).get("ended"))
-        else:
-            self._set_end(status="limit", limit=str(message["limit"])[:20], allowed=message.get("allowed"))
+            self._set_end(status="died", code=exit_code((message or {}).get("ended")))
+            return
+        name, limits = limit_name(message["limit"]), self._contract.spec.limits
+        allowed = {"memory": limits.memory_bytes, "cpu": limits.cpu_seconds, "processes": limits.processes}
+        self._set_end(status="limit", limit=name, allowed=allowed.get(name, limits.wall_seconds))
 
     def _close_when_ended(self, connection: socket.socket) -> None:
         """Closing the supervisor's connection ends a program that we want nothing more from."""
@@ -156,22 +192,36 @@ class OutputRun:
         """Follow the kernel's iopub channel; false if it is not there."""
         client = BlockingKernelClient(transport="ipc", ip=f"{wire.here(RESULT)}/{wire.IOPUB_PREFIX}", **wire.PORTS)
         client.session.key = b""
+        client.context.setsockopt(SocketOption.MAXMSGSIZE, RAW_FACTOR * self._contract.spec.limits.output_bytes)
+        client.context.setsockopt(SocketOption.RCVHWM, QUEUED_MESSAGES)
         client.iopub_channel.start()
-        if not client.iopub_channel.socket.poll(int(wire.CONNECT_SECONDS * 1000)):
+        channel = client.iopub_channel.socket
+        if not channel.poll(int(wire.CONNECT_SECONDS * 1000)):
             return False
+        cut = channel.get_monitor_socket(Event.DISCONNECTED)
+        threading.Thread(target=self._follow_cuts, args=(cut,), daemon=True).start()
         threading.Thread(target=self._follow_iopub, args=(client,), daemon=True).start()
         return True
 
+    def _follow_cuts(self, cut: Any) -> None:
+        """The channel is cut when the kernel ends, or by a message beyond the limit, which is never read."""
+        cut.recv_multipart()
+        if not self._ended.wait(LOST_SECONDS):
+            self._set_end_by_output()
+
     def _follow_iopub(self, client: BlockingKernelClient) -> None:
+        channel, session = client.iopub_channel.socket, client.session
         while True:
             try:
-                message = client.get_iopub_msg(timeout=None)
-                self._take_message(message)
-            except BytesLimit:
-                self._set_end(status="limit", limit="output", allowed=self._gate.obligations.max_bytes)
+                parts = channel.recv_multipart()
+                self._budget.take(sum(map(len, parts)))
+                self._take_message(session.deserialize(session.feed_identities(parts)[1]))
+            except (BytesLimit, TooMuch):
+                self._set_end_by_output()
                 return
-            except (SlsError, OSError, pa.ArrowException, ValueError, KeyError, TypeError, AttributeError):
-                self._gate.withheld["malformed"] += 1
+            except Exception:  # noqa: BLE001  # hostile bytes raise anything, and the next message may be honest
+                with self._lock:
+                    self._gate.withheld["malformed"] += 1
 
     def _take_message(self, message: dict[str, Any]) -> None:
         kind, content = message["msg_type"], message["content"]
@@ -183,7 +233,7 @@ class OutputRun:
             if self._ended.is_set():
                 return
             if kind == "stream":
-                self._release("stream", name=str(content["name"])[:10], text=self._gate.text(str(content["text"])))
+                self._release("stream", name="stderr" if content["name"] == "stderr" else "stdout", text=self._gate.text(str(content["text"])))
             elif kind in ("display_data", "execute_result"):
                 self._display(content["data"], content.get("metadata") or {})
             elif kind == "error":
@@ -214,7 +264,8 @@ class OutputRun:
     def _release(self, kind: str, **fields: Any) -> None:
         """Pass on what the gate let through; say once for each kind what it held back."""
         if any(value is None for value in fields.values()):
-            self.door.events.add("withheld", what=dict(self._gate.withheld))
+            if news := self._told.news(self._gate.withheld):
+                self.door.events.add("withheld", what=news)
             return
         event = {"type": kind, **fields}
         self._content.append(event)
@@ -235,12 +286,12 @@ class OutputRun:
                 self._end = {**self._end, **end}
                 self._ended.set()
 
+    def _set_end_by_output(self) -> None:
+        self._set_end(status="limit", limit="output", allowed=self._gate.obligations.max_bytes)
+
     def _finish(self) -> None:
         """Seal what was released to every recipient and say how the run ended."""
         spec, status = self._contract.spec, str(self._end["status"])
-        if status == "error" and self._end.get("error", {}).get("name") == "MemoryError":
-            status, limit = "limit", {"limit": "memory", "allowed": spec.limits.memory_bytes}
-            self._end |= limit
         released = self._tables if status == "ok" else {}
         verdict = self._gate.verdict()
         outputs = [
@@ -266,7 +317,7 @@ def main() -> int:
     parser.add_argument("--spec", required=True)
     measured = parser.parse_args().spec
     results = wire.listen(f"{wire.here(RESULT)}/{wire.RESULT_SOCKET}")
-    run = OutputRun(measured, wire.device(), AuditClient("output"))
+    run = OutputRun(measured, wire.device(), AuditClient("output"), limit_memory)
     run.door.serve(os.environ["SLS_LISTEN"])
     threading.Thread(target=run.run, args=(results,), daemon=True).start()
     signal.sigwait({signal.SIGTERM, signal.SIGINT})

@@ -4,8 +4,11 @@ Everything in here is hostile once the cell runs. Containment is the sandbox (no
 other container's files); this supervisor only measures and, when a limit is crossed, says which one
 and ends the container. A cell that kills its supervisor ends the container as well.
 
-Limits are enforced by looking every 50 ms at all processes of the container, and in the kernel's own
-process by ``setrlimit``, so that one large allocation is a MemoryError and not a dead container.
+Limits are enforced by looking every 50 ms at all processes of the container and at the memory that its
+files take, and in the kernel's own process by ``setrlimit``, so that one large allocation is a MemoryError
+and not a dead container. A cell could stop its supervisor; the output ends a run whose supervisor is silent.
+
+What is *not* counted: the kernel's own memory for pipes and sockets, which a control group would count.
 """
 
 from __future__ import annotations
@@ -20,10 +23,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from sls_jupyter.contract.places import RESULT
+from sls_jupyter.contract.places import FEED, RESULT
 from sls_jupyter.guest import wire
 
 POLL_SECONDS = 0.05
+ALIVE_SECONDS = 1.0  # between two signs of life
+THREADS = 256  # beside the processes, of numeric libraries; the kernel counts both together
+SCRATCH = ("/tmp", "/dev/shm")  # noqa: S108  # file systems in memory that are this container's alone
+SHARED = (FEED, RESULT)
 ALLOCATION_SLACK_BYTES = 512 * 2**20  # private writable memory that the interpreter and its libraries reserve
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -46,8 +53,8 @@ class Usage:
     processes: int
 
 
-def _descendants(root: int) -> list[list[str]]:
-    """``/proc/PID/stat`` of ``root`` and every process below it, split after the command's name."""
+def _descendants(root: int) -> dict[int, list[str]]:
+    """``/proc/PID/stat`` of ``root`` and every process below it, by number, split after the command's name."""
     stats: dict[int, list[str]] = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -59,15 +66,61 @@ def _descendants(root: int) -> list[list[str]]:
     while True:
         more = {pid for pid, stat in stats.items() if int(stat[1]) in family} - family
         if not more:
-            return [stats[pid] for pid in family if pid in stats]
+            return {pid: stats[pid] for pid in family if pid in stats}
         family |= more
 
 
-def measure(root: int, *, everything: bool) -> Usage:
-    """Usage of the processes below ``root``; of all visible ones when the PID namespace is ours alone."""
+def measure(root: int, memory_bytes: int, *, everything: bool) -> Usage:
+    """Usage of the processes below ``root``; of all visible ones when the PID namespace is ours alone.
+
+    Args:
+        memory_bytes: the limit; only above it is it worth asking which pages processes share.
+    """
     stats = _descendants(1 if everything else root)
-    cpu = sum(int(stat[11]) + int(stat[12]) + int(stat[13]) + int(stat[14]) for stat in stats) / _TICKS
-    return Usage(cpu, sum(int(stat[21]) * _PAGE for stat in stats), len(stats))
+    cpu = sum(int(stat[11]) + int(stat[12]) + int(stat[13]) + int(stat[14]) for stat in stats.values()) / _TICKS
+    files = file_memory() if everything else 0
+    memory = sum(int(stat[21]) * _PAGE for stat in stats.values())
+    if memory + files > memory_bytes:
+        memory = sum(_own_memory(pid, int(stat[21]) * _PAGE) for pid, stat in stats.items())
+    return Usage(cpu, memory + files, len(stats))
+
+
+def _own_memory(pid: int, resident: int) -> int:
+    """Bytes of a process, its share of shared pages; ``resident`` if it does not let us look."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+    except (OSError, StopIteration):
+        return resident
+
+
+def file_memory() -> int:
+    """Bytes of files in memory and of System V segments, which belong to no process.
+
+    A file that is removed but open counts in scratch space; in the folders shared with neighbours it does not.
+    """
+    total = 0
+    for path in SCRATCH:
+        state = os.statvfs(path)
+        total += (state.f_blocks - state.f_bfree) * state.f_frsize
+    for path in SHARED:
+        total += _visible(path)
+    segments = Path("/proc/sysvipc/shm")
+    lines = segments.read_text().splitlines()[1:] if segments.exists() else []
+    return total + sum(int(line.split()[14]) for line in lines)
+
+
+def _visible(folder: str) -> int:
+    """What the files below a folder take, and a page for each name."""
+    total = 0
+    for root, folders, names in os.walk(folder):
+        total += _PAGE * (len(folders) + len(names))
+        for name in names:
+            try:
+                total += os.lstat(f"{root}/{name}").st_blocks * 512
+            except OSError:
+                continue  # it was removed while we looked
+    return total
 
 
 def crossed(usage: Usage, limits: ProgramLimits, elapsed: float) -> tuple[str, int] | None:
@@ -90,6 +143,16 @@ def _limit_kernel(limits: ProgramLimits) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_seconds + 1, limits.cpu_seconds + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limits.memory_bytes, limits.memory_bytes))
+    tasks = limits.processes + THREADS
+    resource.setrlimit(resource.RLIMIT_NPROC, (tasks, tasks))
+
+
+def _say_alive(file: wire.ByteFile) -> None:
+    try:
+        wire.send(file, {"alive": True})
+    except OSError:
+        return  # the output is busy and gets it with the next one, or is gone, which the connection tells
 
 
 def supervise(kernel: subprocess.Popen[bytes], limits: ProgramLimits) -> dict[str, object]:
@@ -99,8 +162,14 @@ def supervise(kernel: subprocess.Popen[bytes], limits: ProgramLimits) -> dict[st
     wire.send(file, {"from": "supervisor"})
     connection.setblocking(False)
     start, everything = time.monotonic(), os.getppid() == 1
+    told = start
     while kernel.poll() is None:
-        limit = crossed(measure(os.getpid(), everything=everything), limits, time.monotonic() - start)
+        if time.monotonic() - told > ALIVE_SECONDS:
+            told = time.monotonic()
+            _say_alive(file)
+        limit = crossed(
+            measure(os.getpid(), limits.memory_bytes, everything=everything), limits, time.monotonic() - start
+        )
         if limit is not None:
             kernel.send_signal(signal.SIGSTOP)
             message: dict[str, object] = {"limit": limit[0], "allowed": limit[1]}

@@ -65,6 +65,12 @@ def _arrow_frame(frame: pd.DataFrame) -> tuple[pa.Schema, list[pa.RecordBatch]]:
     return extended, result
 
 
+def _without_views(value: Any) -> pa.Table:
+    """An Arrow table; polars hands out views by default, which the gate does not know."""
+    table = value.to_arrow() if type(value).__module__.partition(".")[0] == "polars" else pa.table(value)
+    return pa.table(table)
+
+
 def to_stream(value: Any) -> Outgoing:
     """A value as a table.
 
@@ -79,7 +85,7 @@ def to_stream(value: Any) -> Outgoing:
             frame.attrs = dict(value.attrs)
             return Outgoing("series", *_arrow_frame(frame))
         if hasattr(value, "__arrow_c_stream__"):
-            table = pa.table(value)
+            table = _without_views(value)
             return Outgoing("arrow", table.schema, table.to_batches())
         item = value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value
         if isinstance(item, _SCALARS):

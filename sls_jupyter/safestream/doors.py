@@ -7,7 +7,7 @@ import secrets
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -39,11 +39,11 @@ class Expected:
     init_data: bytes  # 32, HOST_DATA
 
 
-def _peer_certificate(address: str, port: int, deadline: float) -> bytes:
+def _peer_certificate(address: str, port: int, deadline: float, alive: Callable[[], bool]) -> bytes:
     """The DER certificate that the door presents; nothing is trusted yet.
 
     Raises:
-        Unavailable: the door does not open before ``deadline`` (``time.monotonic``).
+        Unavailable: the door does not open before ``deadline`` (``time.monotonic``), or its container is not alive.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -55,7 +55,7 @@ def _peer_certificate(address: str, port: int, deadline: float) -> bytes:
             ):
                 return connection.getpeercert(binary_form=True) or b""
         except (OSError, ssl.SSLError):
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or not alive():
                 raise Unavailable(
                     "A door of the container group does not open.",
                     found=f"{address}:{port}",
@@ -85,18 +85,27 @@ class AttestedDoor:
 
     @classmethod
     def open(
-        cls, address: str, port: int, key: SigningKey, expected: Expected, *, now: datetime, deadline: float
+        cls,
+        address: str,
+        port: int,
+        key: SigningKey,
+        expected: Expected,
+        *,
+        now: datetime,
+        deadline: float,
+        alive: Callable[[], bool] = lambda: True,
     ) -> AttestedDoor:
         """Connect, ask for evidence over this very connection, and keep it if the evidence is as expected.
 
         Args:
             key: the requester's; signs a token for each call.
             deadline: of ``time.monotonic``, for a container that is still starting.
+            alive: whether it is still worth waiting for.
 
         Raises:
             Unavailable: the door does not open. EvidenceRejected: the group is not the expected one.
         """
-        certificate = _peer_certificate(address, port, deadline)
+        certificate = _peer_certificate(address, port, deadline, alive)
         public_key = x509.load_der_x509_certificate(certificate).public_key()
         spki = public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         http = httpx.Client(
@@ -139,7 +148,7 @@ class AttestedDoor:
         body = json.dumps(value).encode()
         try:
             _body(self._http.post(path, content=body, headers=self._headers("POST", path, body)))
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, RuntimeError) as error:  # RuntimeError: closed meanwhile by the run's thread
             raise Unavailable("The container group does not answer.", found=type(error).__name__) from None
 
     def events(self) -> Iterator[dict[str, Any]]:

@@ -141,13 +141,16 @@ class _Execution:
 
     # --- attested ---------------------------------------------------------------------------------
 
-    def _door(self, running: RunningGroup, name: str, host_data: bytes, deadline: float) -> AttestedDoor:
+    def _door(self, run: Run, running: RunningGroup, name: str, host_data: bytes, deadline: float) -> AttestedDoor:
         address, port = running.endpoints[name]
+
+        def alive() -> bool:
+            return running.states()[name].running and not run.cancelled.is_set()
+
         expected = Expected(self.manager.anchors, self.spec.tees, self.manager.image.measurement, host_data)
         try:
-            return AttestedDoor.open(
-                address, port, self.manager.identity.signing, expected, now=datetime.now(UTC), deadline=deadline
-            )
+            key, now = self.manager.identity.signing, datetime.now(UTC)
+            return AttestedDoor.open(address, port, key, expected, now=now, deadline=deadline, alive=alive)
         except SlsError as error:
             state = running.states()[name]
             if not state.running:
@@ -159,9 +162,9 @@ class _Execution:
         run.steps.begin("attested")
         deadline = time.monotonic() + CONNECT_SECONDS
         with contextlib.ExitStack() as doors:
-            into = self._door(running, "input", host_data, deadline)
+            into = self._door(run, running, "input", host_data, deadline)
             doors.callback(into.close)
-            out = self._door(running, "output", host_data, deadline)
+            out = self._door(run, running, "output", host_data, deadline)
             doors.callback(out.close)
             claims, checks = into.result.claims, into.result.checks
             run.steps.note("attested", evidence=f"measurement {claims.measurement}")
@@ -304,7 +307,9 @@ class _Execution:
             run.summary.setdefault("tables", []).append(about)
 
     def _await_audit(self, run: Run, running: RunningGroup) -> None:
-        """The sidecar ends when every authority has its records."""
+        """The sidecar ends when every authority has its records; a group that has no end of its own is stopped."""
+        if "verdict" not in self.end:
+            running.stop()
         deadline = time.monotonic() + AUDIT_SECONDS
         while running.states()["audit"].running and time.monotonic() < deadline:
             if run.cancelled.wait(0.02):

@@ -182,7 +182,7 @@ class Run:
         """End the run: tell the group, stop it, log it. Returns when that is done or ``timeout`` is over."""
         if self.state == "running" and not self.cancelled.is_set():
             self.cancelled.set()
-            for action in list(self._on_cancel):
+            for action in reversed(list(self._on_cancel)):  # tell the group before it is stopped
                 action()
         self._thread.join(timeout)
         return self

@@ -1,0 +1,244 @@
+"""``sls`` on the command line: an owner's authority as a service, and the calls that need no notebook.
+
+Exit codes: 0 done, 1 it failed (with what was found, expected and what to do next on standard error), 2 the
+command line cannot be read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ipaddress
+import re
+import socket
+import ssl
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sls_jupyter.errors import BadInput, SlsError, Unavailable
+
+if TYPE_CHECKING:
+    from sls_jupyter.attestation.evidence import TrustAnchors
+    from sls_jupyter.authority.service import Authority
+    from sls_jupyter.identity import Home
+
+DEFAULT_PORT = 8642
+_SESSION_COMMANDS = ("whoami", "assets", "requests", "show", "approve", "deny", "runs", "audit")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.command == "authority":
+            return serve(options)
+        return _session_command(options)
+    except SlsError as error:
+        print("\n".join(error.lines()), file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="sls", description="Confidential analytics: authorities, approvals, records.")
+    parser.add_argument("--version", action="version", version=_version())
+    parser.add_argument("--persona", metavar="NAME", help="which of your personas; SLS_PERSONA, or else me, by default")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_serve(commands)
+    commands.add_parser("whoami", help="name, DID and folder of this persona")
+    commands.add_parser("assets", help="every sealed asset that you can see")
+    commands.add_parser("requests", help="requests that wait for you, and your own")
+    for name, about in (("show", "one request with its code"), ("approve", "approve a request"), ("deny", "deny one")):
+        command = commands.add_parser(name, help=about)
+        command.add_argument("id", metavar="ID")
+        if name != "show":
+            needed = name == "deny"
+            command.add_argument("--reason", default="", required=needed, help="why; it is signed and can be read")
+    commands.add_parser("runs", help="your runs")
+    commands.add_parser("audit", help="what the logs hold about a run, verified").add_argument("run", metavar="RUN")
+    return parser
+
+
+def _add_serve(commands: Any) -> None:
+    authority = commands.add_parser("authority", help="an owner's authority as a service")
+    serving = authority.add_subparsers(dest="action", required=True, metavar="ACTION").add_parser(
+        "serve", help="serve the authority of a persona until interrupted"
+    )
+    add = serving.add_argument
+    add("--persona", metavar="NAME", default=argparse.SUPPRESS, help="whose authority; me by default")
+    add("--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on (127.0.0.1)")
+    add("--port", type=int, metavar="N", help=f"port; {DEFAULT_PORT}, or on 127.0.0.1 the persona's own, by default")
+    add("--database", metavar="URL", help="SQLAlchemy URL; SQLite in the persona's folder by default")
+    add("--tls-cert", type=Path, metavar="FILE", help="certificate chain, PEM; needed beyond this machine")
+    add("--tls-key", type=Path, metavar="FILE", help="its private key, PEM")
+    add(
+        "--accept-simulated",
+        action="append",
+        default=[],
+        metavar="PATH|self",
+        help="SIMULATED evidence that is believed: this machine's, or the root pin (64 hex digits) in a file",
+    )
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return f"sls {version('sls-jupyter')}"
+
+
+# --- calls on a session ---------------------------------------------------------------------------
+
+
+def _session_command(options: argparse.Namespace) -> int:
+    from sls_jupyter.notebook.commands import COMMANDS, Context
+    from sls_jupyter.notebook.sessions import close_all, session_for
+
+    assert options.command in _SESSION_COMMANDS  # noqa: S101  # argparse knows no other
+    try:
+        print(COMMANDS[options.command](Context(session_for(options.persona), options)))
+    finally:
+        close_all()
+    return 0
+
+
+# --- an authority ---------------------------------------------------------------------------------
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Serve an authority until SIGINT or SIGTERM.
+
+    Raises:
+        BadInput: it would listen beyond this machine without TLS, or an option does not fit.
+        Unavailable: the port is taken.
+    """
+    import uvicorn
+
+    from sls_jupyter.authority.http import create_app
+    from sls_jupyter.authority.service import open_authority
+    from sls_jupyter.identity import Home
+
+    tls = _tls(options)
+    home = Home.find(options.persona)
+    anchors = _anchors(options.accept_simulated, home)
+    authority = open_authority(home, anchors=anchors, database=options.database)
+    config = uvicorn.Config(
+        create_app(authority), log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=5, **tls
+    )
+    _load(config, options)
+    with contextlib.closing(_listen(options, home)) as listening:
+        port = listening.getsockname()[1]
+        if not tls and _is_loopback(options.host):
+            _keep_port(home, port)
+        _announce(authority, f"{'https' if tls else 'http'}://{_in_url(options.host)}:{port}", options.accept_simulated)
+        with contextlib.suppress(KeyboardInterrupt):  # uvicorn has ended in good order by then
+            uvicorn.Server(config).run(sockets=[listening])
+    return 0
+
+
+def _announce(authority: Authority, url: str, simulated: Sequence[str]) -> None:
+    print(f"{authority.identity.name}\n  DID  {authority.did}\n  URL  {url}", flush=True)
+    if simulated:
+        print("  It believes SIMULATED evidence: for demonstrations only.", flush=True)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _tls(options: argparse.Namespace) -> dict[str, Any]:
+    given = [path for path in (options.tls_cert, options.tls_key) if path is not None]
+    if len(given) == 1:
+        raise BadInput("TLS needs a certificate and its key.", hint="Give both --tls-cert and --tls-key.")
+    for path in given:
+        if not path.is_file():
+            raise BadInput("There is no such file.", found=path)
+    if not given and not _is_loopback(options.host):
+        raise BadInput(
+            "An authority that others reach needs TLS.",
+            found=f"--host {options.host} without TLS",
+            hint="Give --tls-cert and --tls-key, or listen on 127.0.0.1 behind a proxy that has them.",
+        )
+    return {"ssl_certfile": str(options.tls_cert), "ssl_keyfile": str(options.tls_key)} if given else {}
+
+
+def _load(config: Any, options: argparse.Namespace) -> None:
+    """Read certificate and key before anything is announced."""
+    try:
+        config.load()
+    except (ssl.SSLError, OSError, ValueError) as error:
+        raise BadInput(
+            "The TLS certificate or its key cannot be used.",
+            found=f"{options.tls_cert}, {options.tls_key}: {getattr(error, 'reason', None) or type(error).__name__}",
+            expected="a PEM chain and its unencrypted PEM key",
+        ) from None
+
+
+def _port(options: argparse.Namespace, home: Home) -> int:
+    """The port asked for; or the one that this persona's sealed assets name; or our own default."""
+    kept = home.folder("authority") / "port"
+    if options.port is not None:
+        if not 0 <= options.port < 2**16:
+            raise BadInput("There is no such port.", found=options.port, expected="0 to 65535; 0 takes a free one")
+        return int(options.port)
+    return int(kept.read_text()) if kept.exists() and _is_loopback(options.host) else DEFAULT_PORT
+
+
+def _keep_port(home: Home, port: int) -> None:
+    """Let this persona's sessions find the authority here, unless its assets name another port already."""
+    from sls_jupyter.identity import write_private
+
+    with contextlib.suppress(FileExistsError):
+        write_private(home.folder("authority") / "port", str(port).encode())
+
+
+def _listen(options: argparse.Namespace, home: Home) -> socket.socket:
+    port = _port(options, home)
+    try:
+        family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+        return socket.create_server((options.host, port), family=family)
+    except OSError as error:
+        raise Unavailable(
+            "The authority cannot listen there.",
+            found=f"{options.host} port {port}: {error.strerror or error}",
+            hint="End what listens there (a notebook of this persona?), or give another --port.",
+        ) from None
+
+
+def _anchors(accepted: Sequence[str], home: Home) -> TrustAnchors:
+    """AMD's roots, and the simulated ones that the operator named."""
+    from sls_jupyter.attestation.evidence import TrustAnchors
+    from sls_jupyter.attestation.simulated import DevelopmentChain
+
+    pins = set()
+    for one in accepted:
+        if one == "self":
+            pins.add(DevelopmentChain.load_or_create(home.root / "machine").root_pin)
+        else:
+            pins.add(_pin_in(Path(one)))
+    return TrustAnchors(simulated_ark_spki=frozenset(pins))
+
+
+def _pin_in(path: Path) -> bytes:
+    try:
+        text = path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput("The root pin cannot be read.", found=f"{path}: {type(error).__name__}") from None
+    if not re.fullmatch(r"[0-9a-f]{64}", text):
+        raise BadInput(
+            "This is not a root pin.", found=path, expected="64 lower-case hex digits, SHA-256 of the root's public key"
+        )
+    return bytes.fromhex(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

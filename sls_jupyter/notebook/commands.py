@@ -1,0 +1,227 @@
+"""The sub-commands of ``%sls``: a table from name to function. Each makes its call on the session and renders."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sls_jupyter.errors import UnknownName
+from sls_jupyter.notebook import render, reports
+from sls_jupyter.notebook.args import limits_from, look_up
+from sls_jupyter.notebook.cards import Card, Facts, Line, Mono, Table
+from sls_jupyter.notebook.parsers import command_parsers
+from sls_jupyter.notebook.words import is_simulated, state_chip
+from sls_jupyter.policy.decide import Decision
+from sls_jupyter.safestream.request import StreamRequest
+from sls_jupyter.session import AssetInfo, Session
+
+MAX_TOGETHER = 64  # inputs of one stream
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a sub-command works with."""
+
+    session: Session
+    options: argparse.Namespace
+    cell: str | None = None
+    namespace: dict[str, Any] | None = None  # the notebook's variables
+    become: Callable[[str], Session] | None = None  # change the persona
+    forms: bool = False  # a front end can show a form
+
+
+def prepare(session: Session, options: argparse.Namespace, code: str, namespace: Mapping[str, Any]) -> StreamRequest:
+    """The signed contract that the options of a SafeStream describe."""
+    return session.prepare(
+        code,
+        options.input,
+        outputs=options.output,
+        code_assets=options.code,
+        parameters={name: look_up(name, namespace) for name in options.parameter},
+        purpose=options.purpose,
+        recipients=options.to,
+        tees=options.tee or (),
+        kinds=options.kinds,
+        limits=limits_from(options.cpu, options.memory, options.time),
+    )
+
+
+def find(name: str) -> Callable[[Context], object]:
+    """The function of a sub-command.
+
+    Raises:
+        UnknownName: there is none, with the nearest.
+    """
+    if name in COMMANDS:
+        return COMMANDS[name]
+    near = difflib.get_close_matches(name, COMMANDS, 1)
+    raise UnknownName(
+        "%sls has no such command.",
+        found=name[:60],
+        expected=", ".join(COMMANDS),
+        hint=f"Did you mean %sls {near[0]}?" if near else "%sls help lists them.",
+    )
+
+
+# --- one function each ----------------------------------------------------------------------------
+
+
+def overview(context: Context) -> Card:
+    """``%sls`` alone."""
+    session = context.session
+    return reports.overview_card(session.name, session.assets(), session.requests(), session.runs(), session.hosts)
+
+
+def _whoami(context: Context) -> Card:
+    return reports.whoami_card(context.session.whoami())
+
+
+def _as(context: Context) -> Card:
+    assert context.become is not None  # noqa: S101  # the command line has no such command
+    return reports.whoami_card(context.become(context.options.name).whoami())
+
+
+def _assets(context: Context) -> Card:
+    return render.assets_card(context.session.assets())
+
+
+def _requests(context: Context) -> object:
+    found = context.session.requests()
+    card = render.requests_card(found)
+    waiting = [one for one in found if one.state == "open" and one.mine_to_decide]
+    if not (context.forms and waiting):
+        return card
+    from sls_jupyter.notebook.widgets import inbox_form
+
+    return card, inbox_form(context.session, waiting)
+
+
+def _show(context: Context) -> Card:
+    return render.request_card(context.session.request(context.options.id))
+
+
+def _approve(context: Context) -> Card:
+    options = context.options
+    entry = context.session.approve(options.id, options.reason)
+    return render.decided_card(options.id, True, entry, options.reason)
+
+
+def _deny(context: Context) -> Card:
+    options = context.options
+    entry = context.session.deny(options.id, options.reason)
+    return render.decided_card(options.id, False, entry, options.reason)
+
+
+def _can_run(context: Context) -> Card:
+    session = context.session
+    tables = [info for info in session.assets() if info.manifest.kind == "table"]
+    rows = []
+    for info in tables:
+        decision = _ask_about(session, [info])["a0"]
+        fitting = [name for name, host in session.hosts.items() if host.capabilities().tee in decision.tees]
+        rows.append((f"{info.owner_name}/{info.name}", ", ".join(fitting), decision))
+    together = _ask_about(session, tables[:MAX_TOGETHER]) if len(tables) > 1 else None
+    return reports.can_run_card(rows, together, session.names())
+
+
+def _ask_about(session: Session, assets: list[AssetInfo]) -> dict[str, Decision]:
+    """A preflight over these assets, with a purpose that all their owners name, if there is one."""
+    named = [set(info.policy.purposes) for info in assets if info.policy.purposes]
+    purposes = sorted(set.intersection(*named)) if named else []
+    inputs = [f"{info.id}=a{number}" for number, info in enumerate(assets)]
+    return session.preflight(session.prepare("", inputs, purpose=purposes[0] if purposes else ""))
+
+
+def _preflight(context: Context) -> Card:
+    request = prepare(context.session, context.options, context.cell or "", context.namespace or {})
+    decisions, names = context.session.preflight(request), context.session.names()
+    return reports.preflight_card(decisions, names, with_code=context.cell is not None)
+
+
+def _runs(context: Context) -> Card:
+    return reports.runs_card(context.session.runs())
+
+
+def _result(context: Context) -> object:
+    wanted = context.options.run.removeprefix("sha256:")[:12]
+    outputs = context.session.result(context.options.run)
+    tee = next((one.tee for one in context.session.runs() if one.id.startswith(wanted)), "")
+    if context.namespace is not None:
+        context.namespace.update(outputs)
+    rows = [(Mono(name), type(value).__name__, _extent(value)) for name, value in outputs.items()]
+    card = Card(
+        f"Result of run {wanted}",
+        [Table(("variable", "type", "size"), rows, "It returned nothing by name.")],
+        simulated=is_simulated(tee),
+    )
+    return card, *outputs.values()
+
+
+def _extent(value: Any) -> str:
+    shape = getattr(value, "shape", None)
+    return " × ".join(f"{number:,}" for number in shape) if shape else "1"
+
+
+def _cancel(context: Context) -> Card:
+    run = context.session.cancel(context.options.run)
+    return Card(f"Run {run.id}", [Facts([("state", state_chip(run.state))])])
+
+
+def _audit(context: Context) -> Card:
+    return reports.audit_card(context.session.audit(context.options.run))
+
+
+def _hosts(context: Context) -> Card:
+    return reports.hosts_card(context.session.hosts)
+
+
+def _connect(context: Context) -> Card:
+    name = context.session.connect(context.options.url)
+    return Card(f"Connected to {name}", [Line("%sls assets lists what it has.")], tone="good")
+
+
+def _withdraw(context: Context) -> Card:
+    entry = context.session.withdraw(context.options.name, shred=context.options.shred)
+    what = "withdrawn, its keys destroyed" if context.options.shred else "withdrawn; no new grant is given"
+    return Card(f"{context.options.name} is {what}", [Facts([("log entry", str(entry))])])
+
+
+def _edit(context: Context) -> object:
+    from sls_jupyter.notebook.widgets import policy_form
+
+    name = context.options.frame
+    return policy_form(context.session, name, look_up(name, context.namespace or {}))
+
+
+def _help(_: Context) -> Card:
+    return reports.help_card(
+        {
+            " ".join([name, *parser.positionals()]): parser.description or ""
+            for name, parser in command_parsers().items()
+        }
+    )
+
+
+COMMANDS: Mapping[str, Callable[[Context], object]] = {
+    "whoami": _whoami,
+    "as": _as,
+    "assets": _assets,
+    "requests": _requests,
+    "show": _show,
+    "approve": _approve,
+    "deny": _deny,
+    "can-run": _can_run,
+    "preflight": _preflight,
+    "runs": _runs,
+    "result": _result,
+    "cancel": _cancel,
+    "audit": _audit,
+    "hosts": _hosts,
+    "connect": _connect,
+    "withdraw": _withdraw,
+    "edit": _edit,
+    "help": _help,
+}

@@ -1,0 +1,135 @@
+"""A run on the screen: one status block that changes in place, and what the cell shows, as it comes.
+
+Where a display cannot be changed (a terminal), or ``SLS_NONINTERACTIVE`` is set, each finished step is a
+line instead and the block stands at the end. What happens is the same.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sls_jupyter.notebook.status import StatusBlock, cut_line, step_line, summary_line, withheld_line
+from sls_jupyter.safestream.run import Run
+
+UPDATE_SECONDS = 0.25  # the block changes at most four times a second
+TICK_SECONDS = 1.0  # and once a second while only time passes
+
+
+def can_update(shell: Any) -> bool:
+    """Whether a display can be changed after it was shown: in a kernel, unless told otherwise."""
+    return getattr(shell, "kernel", None) is not None and not os.environ.get("SLS_NONINTERACTIVE")
+
+
+def say(text: str) -> None:
+    """A line of our own on standard output."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+class Screen:
+    """Shows one run to one cell.
+
+    Args:
+        updates: whether a display can be changed in place.
+    """
+
+    def __init__(self, run: Run, *, updates: bool) -> None:
+        self._run = run
+        self._updates = updates
+        self._handle: Any = None
+        self._shown_at = 0.0
+        self._changed = False
+        self._lines: set[str] = set()  # steps that a line tells of
+        self._withheld: Mapping[str, int] = {}
+        self._takers: dict[str, Callable[[dict[str, Any]], None]] = {
+            "stream": self._stream,
+            "display": self._display,
+            "table": self._table,
+            "error": self._error,
+            "withheld": self._hold,
+        }
+
+    def start(self) -> None:
+        """Show the block at once."""
+        if self._updates:
+            from IPython.display import display
+
+            self._handle = display(StatusBlock(self._run), display_id=True)
+            self._shown_at = time.monotonic()
+
+    def take(self, event: dict[str, Any]) -> None:
+        """Show one event of :meth:`Run.follow`."""
+        taker = self._takers.get(event["type"])
+        if taker is not None:
+            taker(event)
+        self._changed = self._changed or event["type"] == "status"
+        waited = time.monotonic() - self._shown_at
+        if waited >= TICK_SECONDS or (self._changed and waited >= UPDATE_SECONDS):
+            self._refresh()
+
+    def finish(self) -> None:
+        """The last picture, what was withheld or cut, and the line that says what the run rests on."""
+        self._refresh()
+        if not self._updates:
+            say(repr(StatusBlock(self._run)))
+        held = withheld_line(self._run.summary.get("withheld", self._withheld))
+        cuts = [cut_line(about["name"], about) for about in self._run.summary.get("tables", ())]
+        for line in (held, *cuts):
+            if line:
+                say(line)
+        if self._run.state == "done":
+            say(summary_line(self._run))
+
+    # --- events -----------------------------------------------------------------------------------
+
+    def _stream(self, event: dict[str, Any]) -> None:
+        file = sys.stderr if event["name"] == "stderr" else sys.stdout
+        file.write(event["text"])
+        file.flush()
+
+    def _display(self, event: dict[str, Any]) -> None:
+        from IPython.display import publish_display_data
+
+        kinds = ", ".join(event["data"])
+        publish_display_data({"text/plain": f"<{kinds} of run {self._run.id}>", **event["data"]})
+
+    def _table(self, event: dict[str, Any]) -> None:
+        import pyarrow as pa
+        from IPython.display import display
+
+        from sls_jupyter.documents import b64decode
+        from sls_jupyter.guest.values import restore
+
+        table = pa.ipc.open_stream(b64decode(event["table"])).read_all()
+        display(restore(table, event["shape"]))
+        line = cut_line("", event)
+        if line:
+            say(line)
+
+    def _error(self, event: dict[str, Any]) -> None:
+        """The group's own traceback, where every owner lets it out; the error itself is raised at the end."""
+        lines = event["error"].get("traceback") or []
+        if lines:
+            sys.stderr.write("In the group:\n" + "\n".join(lines) + "\n")
+
+    def _hold(self, event: dict[str, Any]) -> None:
+        self._withheld = event["what"]
+
+    # --- the block --------------------------------------------------------------------------------
+
+    def _refresh(self) -> None:
+        self._changed, self._shown_at = False, time.monotonic()
+        if self._updates:
+            if self._handle is not None:
+                self._handle.update(StatusBlock(self._run))
+            return
+        for step in self._run.steps:
+            told = f"{step.name} {step.detail}" if step.detail.startswith("waiting for") else step.name
+            due = step.state == "done" or (step.state == "active" and told != step.name)
+            if due and told not in self._lines:
+                self._lines.add(told)
+                say(step_line(step))

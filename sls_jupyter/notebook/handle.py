@@ -1,0 +1,125 @@
+"""The handle of a run in a notebook: what ``%%safestream --no-wait`` returns and what it uses itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Generator, Iterable
+from typing import Any
+
+from sls_jupyter.errors import SlsError
+from sls_jupyter.notebook.follow import Screen, can_update, say
+from sls_jupyter.notebook.status import StatusBlock
+from sls_jupyter.safestream.run import Run
+from sls_jupyter.session import Session
+
+CANCEL_SECONDS = 15.0
+
+
+class RunInterrupted(KeyboardInterrupt):
+    """The kernel was interrupted while it waited for a run."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(words)
+        self.words = words
+
+    def _render_traceback_(self, *_: object, **__: object) -> list[str]:
+        return [f"KeyboardInterrupt: {self.words}"]
+
+
+class RunHandle:
+    """A run, its outputs, and the notebook that they go to."""
+
+    def __init__(self, session: Session, run: Run, shell: Any) -> None:
+        self._session, self._run, self._shell = session, run, shell
+
+    @property
+    def id(self) -> str:
+        """What ``%sls audit``, ``result`` and ``cancel`` take."""
+        return self._run.id
+
+    @property
+    def status(self) -> str:
+        """What it does, or how it ended, in one line."""
+        return self._run.status()
+
+    @property
+    def outputs(self) -> dict[str, Any]:
+        """Named results, when the run is done."""
+        return self._run.outputs
+
+    def wait(self) -> None:
+        """Follow the run to its end: show what the cell shows, put named outputs into the notebook.
+
+        An interrupt cancels the run; a second one gives up waiting for that.
+
+        Raises:
+            what the run ended with. KeyboardInterrupt: after an interrupt.
+        """
+        screen = self._screen()
+        try:
+            for event in self._run.follow():
+                screen.take(event)
+        except KeyboardInterrupt:
+            self._interrupted(screen)
+        self._ended(screen)
+
+    def __await__(self) -> Generator[Any, None, None]:
+        """``await handle``: the same, with the event loop free in between."""
+        return self._wait_async().__await__()
+
+    async def _wait_async(self) -> None:
+        screen, events = self._screen(), self._run.follow()
+        try:
+            while (event := await asyncio.to_thread(next, events, None)) is not None:
+                screen.take(event)
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            self._interrupted(screen)
+        self._ended(screen)
+
+    def cancel(self) -> RunHandle:
+        """End the run; returns when the group is stopped and the owners' logs were told."""
+        self._run.cancel(timeout=CANCEL_SECONDS)
+        self._remember()
+        return self
+
+    def _screen(self) -> Screen:
+        screen = Screen(self._run, updates=can_update(self._shell))
+        screen.start()
+        return screen
+
+    def _interrupted(self, screen: Screen) -> None:
+        """Cancel, say so, and raise the interrupt again."""
+        say(f"Interrupted: cancelling run {self.id} …")
+        try:
+            self.cancel()
+            screen.finish()
+        except KeyboardInterrupt:
+            words = f"nobody waits for run {self.id} any more; %sls cancel {self.id} cancels it"
+            raise RunInterrupted(words) from None
+        over = self._run.state != "running"
+        words = f"run {self.id} was cancelled" if over else f"run {self.id} is still being cancelled; see %sls runs"
+        raise RunInterrupted(words) from None
+
+    def _ended(self, screen: Screen) -> None:
+        screen.finish()
+        self._remember()
+        self._shell.user_ns.update(self._run.outputs)
+        if self._run.error is not None:
+            raise self._run.error from None
+
+    def _remember(self) -> None:
+        """Listing runs writes down how they ended, so that another kernel can tell."""
+        with contextlib.suppress(SlsError, OSError):
+            self._session.runs()
+
+    def __repr__(self) -> str:
+        return f"<Run {self.id}: {self.status}>"
+
+    def _repr_mimebundle_(self, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> dict[str, str]:
+        bundle = StatusBlock(self._run)._repr_mimebundle_(include, exclude)
+        hint = "handle.wait() shows its outputs, handle.cancel() ends it."
+        return {
+            "text/plain": f"{bundle['text/plain']}\n  {hint.replace('handle', '_')}",
+            "text/html": f"{bundle['text/html']}<p><small>As <code>_</code>: {hint.replace('handle', '_')}</small></p>",
+        }

@@ -1,0 +1,184 @@
+"""The magics. Each reads its line, makes one call on the session and shows what came of it.
+
+A magic never asks a question and never prints an error and goes on: it raises, so that papermill and
+"run all" stop where they should. ``@no_var_expand``: IPython would replace ``{…}`` and ``$…`` in the line and
+in the cell's body; our own replacement is for the line only (see :mod:`sls_jupyter.notebook.args`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
+from IPython.display import display
+from traitlets import Unicode
+
+from sls_jupyter.errors import BadInput
+from sls_jupyter.notebook import commands
+from sls_jupyter.notebook.args import HelpWanted, look_up, split
+from sls_jupyter.notebook.follow import can_update, say
+from sls_jupyter.notebook.handle import RunHandle
+from sls_jupyter.notebook.parsers import POLICY_FIELDS, command_parsers, safestream_parser, seal_parser
+from sls_jupyter.notebook.render import sealed_card
+from sls_jupyter.notebook.sessions import session_for
+from sls_jupyter.session import Session
+
+PROGRESS_AFTER_SECONDS = 1.0  # a seal that is faster shows no progress
+PROGRESS_SECONDS = 0.5
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _magic(function: F) -> F:
+    """A line and cell magic whose text IPython leaves as it is; asking for help prints it."""
+    return cast(F, line_cell_magic(no_var_expand(function)))
+
+
+class SlsMagics(Magics):  # type: ignore[misc]  # IPython has no types here
+    """``%seal``, ``%%seal``, ``%%safestream`` and ``%sls``."""
+
+    persona = Unicode("", help="Whose session the magics use; empty: SLS_PERSONA, or else me.").tag(config=True)
+    host = Unicode("", help="Where runs go when --host is not given; empty: the first that fits.").tag(config=True)
+
+    @property
+    def session(self) -> Session:
+        """The session of the chosen persona."""
+        return session_for(self.persona or None)
+
+    def become(self, persona: str) -> Session:
+        """Change the persona of all magics of this notebook."""
+        session = session_for(persona)
+        self.persona = persona
+        return session
+
+    @_magic
+    def seal(self, line: str, cell: str | None = None) -> None:
+        """Seal a table (``%seal FRAME``) or this cell's code (``%%seal NAME``). ``%seal --help`` lists the options."""
+        try:
+            options = seal_parser(cell is not None).parse(split(line, self.shell.user_ns))
+        except HelpWanted as wanted:
+            say(str(wanted).rstrip())
+            return
+        policy = {name: getattr(options, name) for name in POLICY_FIELDS}
+        place = {"policy": options.policy, "storage": options.storage, "authority": options.authority}
+        if cell is not None:
+            confidential = options.confidential
+            sealed = self.session.seal_code(cell, options.name, confidential=confidential, **place, **policy)
+        else:
+            data, name = self._frame(options)
+            groups, progress = _groups(options.group), _Progress(name, updates=can_update(self.shell))
+            sealed = self.session.seal(data, name, column_groups=groups, progress=progress, **place, **policy)
+        display(sealed_card(sealed))
+
+    def _frame(self, options: argparse.Namespace) -> tuple[Any, str]:
+        """The data and the asset's name: a variable's, or a file's."""
+        text, space = options.frame, self.shell.user_ns
+        if text in space or (text.isidentifier() and not Path(text).exists()):
+            return look_up(text, space, hint="A file's path has its suffix, such as data.csv."), options.name or text
+        return text, options.name or Path(text).stem
+
+    @_magic
+    def safestream(self, line: str, cell: str | None = None) -> RunHandle | None:
+        """Run this cell in an attested container group. ``%safestream --help`` lists the options."""
+        try:
+            options = safestream_parser().parse(split(line, self.shell.user_ns))
+        except HelpWanted as wanted:
+            say(str(wanted).rstrip())
+            return None
+        if cell is None or not cell.strip():
+            raise BadInput("There is no code to run.", hint="Write %%safestream in the first line, the code below it.")
+        session = self.session
+        request = commands.prepare(session, options, cell, self.shell.user_ns)
+        run = session.run(request, host=options.host or self.host or None, wait_for_approval=options.no_wait)
+        handle = RunHandle(session, run, self.shell)
+        if options.no_wait:
+            return handle
+        handle.wait()
+        return None
+
+    @_magic
+    def sls(self, line: str, cell: str | None = None) -> None:
+        """The overview, or one of its commands. ``%sls help`` lists them."""
+        words = split(line, self.shell.user_ns)
+        if not words:
+            _show(commands.overview(self._context(argparse.Namespace(), cell)))
+            return
+        name, *rest = ["help"] if words[0] in ("-h", "--help") else words
+        function = commands.find(name)
+        try:
+            options = command_parsers()[name].parse(rest)
+        except HelpWanted as wanted:
+            say(str(wanted).rstrip())
+            return
+        _show(function(self._context(options, cell)))
+
+    def _context(self, options: argparse.Namespace, cell: str | None) -> commands.Context:
+        forms = can_update(self.shell)
+        return commands.Context(self.session, options, cell, self.shell.user_ns, self.become, forms)
+
+
+magics_class(SlsMagics)
+
+
+def _show(found: object) -> None:
+    for one in found if isinstance(found, tuple) else (found,):
+        display(one)
+
+
+def _groups(pairs: list[tuple[str, list[str]]] | None) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for name, columns in pairs or ():
+        if name in groups:
+            raise BadInput("Two column groups have one name.", found=name, hint="Write it once: --group NAME=a,b,c")
+        groups[name] = columns
+    return groups
+
+
+class _Progress:
+    """One line that counts rows, if the seal takes long enough for somebody to wonder."""
+
+    def __init__(self, name: str, *, updates: bool) -> None:
+        self._name, self._updates = name, updates
+        self._due = time.monotonic() + PROGRESS_AFTER_SECONDS
+        self._handle: Any = None
+
+    def __call__(self, rows: int, total: int | None) -> None:
+        if not self._updates or time.monotonic() < self._due:
+            return
+        self._due = time.monotonic() + PROGRESS_SECONDS
+        text = {"text/plain": f"Sealing {self._name}: {rows:,}{f' of {total:,}' if total else ''} rows"}
+        if self._handle is None:
+            self._handle = display(text, raw=True, display_id=True)
+        else:
+            self._handle.update(text, raw=True)
+
+
+# --- loading --------------------------------------------------------------------------------------
+
+
+def register(shell: Any) -> SlsMagics:
+    """Give a shell the magics and their completion; a second time changes nothing."""
+    known = shell.magics_manager.registry.get("SlsMagics")
+    if known is not None:
+        return cast(SlsMagics, known)
+    from sls_jupyter.notebook.complete import install
+
+    magics = SlsMagics(shell)
+    shell.register_magics(magics)
+    install(shell, magics)
+    return magics
+
+
+def unregister(shell: Any) -> None:
+    """Take magics and completion away again."""
+    from sls_jupyter.notebook.complete import uninstall
+
+    uninstall(shell)
+    shell.magics_manager.registry.pop("SlsMagics", None)
+    for kind in shell.magics_manager.magics.values():
+        for name in ("seal", "safestream", "sls"):
+            kind.pop(name, None)

@@ -1,0 +1,129 @@
+"""The options of every magic, in one place: what ``--help`` prints and completion offers."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from sls_jupyter.attestation.profile import PROFILES
+from sls_jupyter.contract.spec import KINDS
+from sls_jupyter.notebook.args import Parser, duration, identifier, named_columns, one_of, short_text, size, whole
+
+POLICY_FIELDS = (
+    *("allow_code", "requester", "columns", "purpose", "kinds", "min_group", "max_rows", "max_bytes", "max_runs"),
+    *("expires", "tee", "recipient", "approver", "approvals", "full_errors"),
+)
+"""Options of %seal that are fields of the policy; see :func:`sls_jupyter.policy.options.policy_from_options`."""
+
+
+@cache
+def seal_parser(cell: bool) -> Parser:
+    """``%seal FRAME`` and ``%%seal NAME``."""
+    if cell:
+        parser = Parser("%%seal", "Seal this cell's body as a code asset and publish it with a policy.")
+        parser.add_argument("name", metavar="NAME", help="name of the code asset")
+        parser.add_argument("--confidential", action="store_true", help="keep the code from reviewers")
+    else:
+        parser = Parser(
+            "%seal",
+            "Seal a table where it stands and publish it with a policy. The keys stay in your authority.",
+            "Example: %seal patients --columns age,sex,outcome --min-group 10 --purpose 'risk study'",
+        )
+        parser.add_argument("frame", metavar="FRAME", help="a variable, or the path of a .parquet or .csv file")
+        parser.add_argument("--as", dest="name", metavar="NAME", help="name of the asset; the variable's by default")
+        parser.add_argument(
+            "--group", type=named_columns, action="append", metavar="NAME=a,b", help="columns that share one key"
+        )
+    _add_policy(parser)
+    parser.add_argument("--policy", metavar="FILE", help="YAML with the same fields, or a .rego module")
+    parser.add_argument("--to", dest="storage", metavar="URL", help="folder to seal into; your own by default")
+    parser.add_argument("--authority", metavar="URL", help="authority that gets the keys; your own by default")
+    return parser
+
+
+def _add_policy(parser: Parser) -> None:
+    add = parser.add_argument_group("policy").add_argument
+    add("--allow-code", metavar="any|reviewed|sha256:…", help="which code may run (reviewed)")
+    add("--requester", action="append", metavar="DID", help="who may ask; anyone whom you approve by default")
+    add("--columns", metavar="a,b", help="columns that can be granted; all by default")
+    add("--purpose", action="append", type=short_text, metavar="TEXT", help="a purpose it may serve; any by default")
+    add("--kinds", metavar="table,text,figure", help="what may leave (table,figure)")
+    add("--min-group", type=whole(1, 10**15), metavar="N", help="least number of records behind a row of a result")
+    add("--max-rows", type=whole(0, 10**15), metavar="N", help="most rows of a table that leaves")
+    add("--max-bytes", metavar="SIZE", help="most bytes that leave one run, for instance 5MB")
+    add("--max-runs", type=whole(1, 10**15), metavar="N", help="most runs")
+    add("--expires", metavar="30d", help="how long it may be used")
+    add("--tee", metavar="KIND,…", help=f"accepted TEEs (hardware only) of {', '.join(PROFILES)}")
+    add("--recipient", action="append", metavar="DID", help="who may get results; the requester by default")
+    add("--approver", action="append", metavar="DID", help="who approves; you by default")
+    add("--approvals", type=whole(1, 1000), metavar="N", help="how many of them have to (1)")
+    add("--full-errors", action="store_true", default=None, help="let error messages leave, not only their types")
+
+
+def _add_stream(parser: Parser) -> None:
+    """What a SafeStream and its preflight share."""
+    add = parser.add_argument
+    add("-i", "--input", action="append", default=[], metavar="ASSET[=alias][:col,col]", help="a sealed table")
+    add("-c", "--code", action="append", default=[], metavar="ASSET", help="sealed code that runs before the cell")
+    add("-o", "--output", action="append", default=[], type=identifier, metavar="NAME", help="a variable to return")
+    add("-p", "--parameter", action="append", default=[], metavar="NAME", help="a variable to send along")
+    add("--purpose", default="", type=short_text, metavar="TEXT", help="what it is for; owners and the log see it")
+    add("--to", action="append", default=[], metavar="DID", help="who gets the results; you by default")
+    add("--tee", type=one_of("kind of TEE", PROFILES), metavar="KIND,…", help="TEEs you accept; your hosts' by default")
+    add("--kinds", type=one_of("kind of output", KINDS), default=list(KINDS), metavar="table,…", help="what to ask for")
+    add("--cpu", type=whole(1, 31), metavar="N", help="CPUs (1)")
+    add("--memory", type=size, metavar="2G", help="memory of the program (2G)")
+    add("--time", type=duration, metavar="30m", help="longest running time (10m)")
+
+
+@cache
+def safestream_parser() -> Parser:
+    """``%%safestream``."""
+    parser = Parser(
+        "%%safestream",
+        "Run this cell in an attested container group over sealed assets.",
+        "Example: %%safestream -i patients:age,sex -o risk --purpose 'risk study'",
+    )
+    _add_stream(parser)
+    parser.add_argument("--host", metavar="NAME", help="where; the first that meets all conditions by default")
+    parser.add_argument(
+        "--no-wait", action="store_true", help="return a handle at once; the run waits for approval by itself"
+    )
+    return parser
+
+
+@cache
+def command_parsers() -> dict[str, Parser]:
+    """The sub-commands of ``%sls``, in the order in which help lists them."""
+    parsers: dict[str, Parser] = {}
+
+    def command(name: str, description: str, *arguments: str) -> Parser:
+        parser = parsers[name] = Parser(f"%sls {name}", description)
+        for argument in arguments:
+            parser.add_argument(argument.lower(), metavar=argument)
+        return parser
+
+    command("whoami", "Who you are: name, DID and folder.")
+    command("as", "Become another persona of yours, with its own keys and authority.", "NAME")
+    command("assets", "Every sealed asset that you can see.")
+    command("requests", "Requests that wait for you, and your own.")
+    command("show", "One request with its code.", "ID")
+    command("approve", "Approve a request on its terms.", "ID").add_argument(
+        "--reason", default="", type=short_text, metavar="TEXT", help="why; it goes into the signed approval"
+    )
+    command("deny", "Deny a request.", "ID").add_argument(
+        "--reason", required=True, type=short_text, metavar="TEXT", help="why; the requester will read it"
+    )
+    command("can-run", "What you may run on, and what stands against it.")
+    _add_stream(command("preflight", "What every owner would decide. Nothing is asked, run or logged."))
+    command("runs", "Your runs.")
+    command("result", "Put the outputs of a finished run into the notebook again.", "RUN")
+    command("cancel", "Cancel a run of this notebook.", "RUN")
+    command("audit", "What the logs hold about a run, every proof checked.", "RUN")
+    command("hosts", "Where runs can be placed.")
+    command("connect", "Make another owner's authority known.", "URL")
+    command("withdraw", "Stop granting an asset of yours.", "NAME").add_argument(
+        "--shred", action="store_true", help="destroy its keys too; nobody can ever open it again"
+    )
+    command("edit", "A form for the policy of a table to be sealed.", "FRAME")
+    command("help", "This list.")
+    return parsers

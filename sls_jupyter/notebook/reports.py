@@ -1,0 +1,232 @@
+"""Cards of what was decided and what happened: preflight, runs, audit, hosts, the overview. One function each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sls_jupyter.notebook.cards import Block, Bullets, Card, Cell, Chip, Details, Facts, Heading, Line, Mono, Table
+from sls_jupyter.notebook.words import count_words, is_simulated, size_words, state_chip, time_words
+from sls_jupyter.policy.words import describe_decision
+
+if TYPE_CHECKING:
+    from sls_jupyter.policy.decide import Decision
+    from sls_jupyter.safestream.host import Host
+    from sls_jupyter.session import AssetInfo, Audit, RequestInfo, RunRecord
+
+_VERDICTS: Mapping[str, Chip] = {
+    "allow": Chip("allowed", "good"),
+    "ask": Chip("needs approval", "wait"),
+    "deny": Chip("denied", "bad"),
+}
+
+
+# --- decisions ------------------------------------------------------------------------------------
+
+
+def preflight_card(decisions: Mapping[str, Decision], names: Mapping[str, str], *, with_code: bool) -> Card:
+    """What every owner would decide about a run; the first condition that fails, and its fix, stand on top.
+
+    Args:
+        decisions: by alias.
+        names: DID to the name that the reader knows somebody by.
+    """
+    worst = worst_of(decisions.values())
+    blocks: list[Block] = []
+    first = next(((alias, one) for alias, one in decisions.items() if one.verdict == worst and worst != "allow"), None)
+    if first is not None:
+        reason = first[1].reasons[0]
+        blocks += [Line(f"First, {first[0]}: {_named(reason.text, names)}"), Line(f"→ {_named(reason.fix, names)}")]
+    rows = [row for alias, one in decisions.items() for row in _reason_rows(alias, "", one, names)]
+    blocks.append(Table(("asset", "decision", "reason", "fix"), [(*row[:2], *row[3:]) for row in rows]))
+    for alias, one in decisions.items():
+        sentences = [_named(text, names) for text in describe_decision(one)[1 + len(one.reasons) :]]
+        if sentences:
+            blocks.append(Details(f"What would be granted of {alias}", [Bullets(sentences)]))
+    if not with_code:
+        blocks.append(Line("No code was given, so it counts as not yet reviewed; %%sls preflight takes a cell."))
+    return Card(
+        "Preflight",
+        blocks,
+        subtitle={"allow": "this run may start", "ask": "this run needs approval", "deny": "this run would be denied"}[
+            worst
+        ],
+        simulated=any(is_simulated(tee) for one in decisions.values() for tee in one.tees),
+        tone=_VERDICTS[worst].tone,
+    )
+
+
+def worst_of(decisions: Iterable[Decision]) -> str:
+    """deny beats ask beats allow."""
+    found = {one.verdict for one in decisions}
+    return next(word for word in ("deny", "ask", "allow") if word in found)
+
+
+def _named(text: str, names: Mapping[str, str]) -> str:
+    """A sentence with the names of people whom the reader knows in place of their DIDs."""
+    return re.sub(r"did:key:z[1-9A-HJ-NP-Za-km-z]+", lambda match: names.get(match[0], match[0]), text)
+
+
+def _reason_rows(asset: str, hosts: str, decision: Decision, names: Mapping[str, str]) -> list[Sequence[Cell]]:
+    """One row for each reason; the first one names the asset and the decision."""
+    heads: list[Cell] = [Mono(asset), _VERDICTS[decision.verdict], hosts]
+    reasons = [(_named(one.text, names), _named(one.fix, names)) for one in decision.reasons]
+    if not reasons:
+        return [(*heads, "Every condition is met.", "")]
+    return [(*(heads if number == 0 else ("", "", "")), *pair) for number, pair in enumerate(reasons)]
+
+
+def can_run_card(
+    rows: Iterable[tuple[str, str, Decision]], together: Mapping[str, Decision] | None, names: Mapping[str, str]
+) -> Card:
+    """What may be run on, and what stands against it, for each asset alone and for all of them in one stream."""
+    cells: list[Sequence[Cell]] = []
+    simulated = False
+    for asset, hosts, decision in rows:
+        cells += _reason_rows(asset, hosts or "none", decision, names)
+        simulated = simulated or any(is_simulated(tee) for tee in decision.tees)
+    heads = ("asset", "decision", "hosts", "reason", "fix")
+    blocks: list[Block] = [Table(heads, cells, "No asset to run on.")]
+    if together is not None:
+        blocks.append(Facts([("all in one stream", _VERDICTS[worst_of(together.values())])]))
+    blocks.append(Line("Asked with each owner's own purpose and without code; %%sls preflight -i … asks about a cell."))
+    return Card("What may be stitched", blocks, simulated=simulated)
+
+
+# --- runs -----------------------------------------------------------------------------------------
+
+
+def runs_card(records: Sequence[RunRecord]) -> Card:
+    """Runs of this persona, newest first."""
+    rows: list[Sequence[Cell]] = [
+        (
+            Mono(one.id),
+            state_chip(one.state),
+            time_words(one.started_at),
+            ", ".join(one.inputs),
+            one.purpose or "not stated",
+            f"{one.tee} (SIMULATED)" if is_simulated(one.tee) else one.tee or "none",
+            one.reason,
+        )
+        for one in records
+    ]
+    heads = ("run", "state", "started", "assets", "purpose", "TEE", "why it ended")
+    return Card("Runs", [Table(heads, rows, "No run yet.")], simulated=any(is_simulated(one.tee) for one in records))
+
+
+def audit_card(audit: Audit) -> Card:
+    """A run's records. Whoever sees this card saw every proof verify: a failed one raises instead."""
+    entries: list[Sequence[Cell]] = [
+        (
+            line.log_name,
+            str(line.index),
+            Mono(line.entry.kind),
+            time_words(line.entry.at),
+            ", ".join(f"{name} {value}" for name, value in line.entry.facts.items()),
+        )
+        for line in audit.lines
+    ]
+    records: list[Sequence[Cell]] = [
+        (str(number), str(record.get("from", "")), Mono(str(record.get("event", ""))), _rest(record))
+        for number, record in enumerate(audit.records)
+    ]
+    logs: list[tuple[str, Cell]] = [
+        (
+            name,
+            f"{count_words(size, 'entry', 'entries')} under its signed checkpoint, consistent with the last one seen",
+        )
+        for name, size in audit.checkpoints.items()
+    ]
+    chained = "chained, and their head is the one that the evidence and the log hold"
+    return Card(
+        f"Audit of run {audit.run}",
+        [
+            Facts([("proofs", Chip("every proof verified", "good")), *logs]),
+            Heading("Log entries"),
+            Table(("log", "entry", "what", "when", "facts"), entries, "No entry."),
+            Details(
+                f"{count_words(len(records), 'record')} of the audit sidecar, {chained}"
+                if records
+                else "No records of the audit sidecar",
+                [
+                    Table(
+                        ("record", "from", "event", "facts"),
+                        records,
+                        "The run ended before its sidecar could send any.",
+                    )
+                ],
+            ),
+        ],
+        simulated=audit.simulated,
+        tone="good",
+    )
+
+
+def _rest(record: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in record.items() if name not in ("from", "event", "at"))
+
+
+# --- the rest -------------------------------------------------------------------------------------
+
+
+def hosts_card(hosts: Mapping[str, Host]) -> Card:
+    """Where runs can be placed."""
+    known = {name: host.capabilities() for name, host in hosts.items()}
+    rows: list[Sequence[Cell]] = [
+        (
+            Mono(name),
+            f"{has.tee} (SIMULATED)" if is_simulated(has.tee) else has.tee,
+            str(has.max_cpus),
+            size_words(has.max_memory_bytes),
+            "; ".join(has.warnings) or "none",
+        )
+        for name, has in known.items()
+    ]
+    table = Table(("host", "TEE", "CPUs", "memory", "warnings"), rows, "No host.")
+    return Card("Hosts", [table], simulated=any(is_simulated(has.tee) for has in known.values()))
+
+
+def whoami_card(about: Mapping[str, str]) -> Card:
+    """Whose session it is."""
+    return Card(
+        f"You are {about['name']}",
+        [Facts([("DID", Mono(about["did"])), ("folder", Mono(about["home"]))])],
+    )
+
+
+def overview_card(
+    name: str,
+    assets: Sequence[AssetInfo],
+    requests: Sequence[RequestInfo],
+    runs: Sequence[RunRecord],
+    hosts: Mapping[str, Host],
+) -> Card:
+    """``%sls`` alone."""
+    mine = sum(info.mine for info in assets)
+    waiting = [one for one in requests if one.state == "open" and one.mine_to_decide]
+    last = f"; the last, {runs[0].id}, is {runs[0].state}" if runs else ""
+    inbox: Cell = (
+        Chip(f"{count_words(len(waiting), 'request')} waiting for you", "wait") if waiting else "nothing waits"
+    )
+    kinds = [host.capabilities().tee for host in hosts.values()]
+    facts: list[tuple[str, Cell]] = [
+        ("assets", f"{mine} yours, {len(assets) - mine} of others"),
+        ("inbox", inbox),
+        ("runs", f"{len(runs)}{last}"),
+        ("hosts", ", ".join(f"{name} ({kind})" for name, kind in zip(hosts, kinds, strict=True)) or "none"),
+    ]
+    simulated = any(map(is_simulated, kinds))
+    return Card(f"sls · {name}", [Facts(facts), Line("%sls help lists what there is.")], simulated=simulated)
+
+
+def help_card(commands: Mapping[str, str]) -> Card:
+    """The magics and the sub-commands with what they do."""
+    magics: list[Sequence[Cell]] = [
+        (Mono("%seal FRAME"), "Seal a table and publish it with a policy."),
+        (Mono("%%seal NAME"), "Seal the cell's body as a code asset."),
+        (Mono("%%safestream -i ASSET -o NAME"), "Run the cell in an attested container group."),
+        (Mono("%sls"), "The overview."),
+    ]
+    rows: list[Sequence[Cell]] = [(Mono(f"%sls {name}"), text) for name, text in commands.items()]
+    return Card("Magics", [Table(("magic", "what it does"), [*magics, *rows]), Line("Each takes --help.")])

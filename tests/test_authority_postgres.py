@@ -1,0 +1,138 @@
+"""The authority on PostgreSQL: the same contract as on SQLite, on a private cluster made for this test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from builders import World, chain, person
+from test_authority_log import append, checkpoint, require_extension
+
+from sls_jupyter.authority import catalogue, decisions
+from sls_jupyter.authority.release import release
+from sls_jupyter.authority.store import Store
+from sls_jupyter.errors import KeyRefused, Unavailable
+
+BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+RUNUSER = ["runuser", "-u", "nobody", "--"]
+
+
+def run(*command: str) -> None:
+    """As an unprivileged user if we are root, because PostgreSQL refuses to be."""
+    prefix = RUNUSER if os.geteuid() == 0 else []
+    subprocess.run([*prefix, *command], check=True, capture_output=True, timeout=60, cwd="/")
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory) -> Iterator[str]:
+    """The URL of an empty database, reached through a socket in a folder of its own."""
+    if not BINARIES:
+        pytest.skip("PostgreSQL's server is not installed here")
+    pytest.importorskip("psycopg", reason="PostgreSQL's driver psycopg is not installed here")
+    if os.geteuid() == 0 and shutil.which("runuser") is None:
+        pytest.skip("we are root, and there is no runuser to become somebody else")
+    binaries = BINARIES[-1].parent
+    folder = Path("/tmp") / f"sls-pg-{os.getpid()}"  # short: a socket's path has 107 bytes
+    folder.mkdir(mode=0o777)
+    folder.chmod(0o777)
+    data, log = str(folder / "data"), str(folder / "log")
+    options = f"-k {folder} -c listen_addresses= -c fsync=off"
+    try:
+        run(str(binaries / "initdb"), "-D", data, "-U", "owner", "-A", "trust", "--no-sync")
+        run(str(binaries / "pg_ctl"), "-D", data, "-l", log, "-o", options, "-w", "start")
+        yield f"postgresql+psycopg://owner@/postgres?host={folder}"
+        run(str(binaries / "pg_ctl"), "-D", data, "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def worlds(tmp_path, database) -> Iterator[list[World]]:
+    """Two servers of one authority, on an empty database."""
+    store = Store(database)
+    with store.write() as connection:
+        connection.exec_driver_sql("drop schema public cascade")
+        connection.exec_driver_sql("create schema public")
+    store.close()
+    for name in ("hospital", "analyst", "authority"):
+        person(name)
+    chain()
+    with ThreadPoolExecutor(2) as pool:  # they start together
+        worlds = list(pool.map(lambda _: World(tmp_path, database=database), range(2)))
+    yield worlds
+    for world in worlds:
+        world.close()
+
+
+def test_publish_submit_approve_release(worlds):
+    """What works in a notebook's own database works on the server of an organisation, on either of its servers."""
+    here, there = worlds
+    sealed = here.publish(code="reviewed")
+    spec = there.spec(there.input(sealed))
+    assert there.submit(spec).verdict == "ask"
+    decisions.record_verdict(here.authority, here.owner.did, here.approval(spec), approved=True)
+    assert there.submit(spec).verdict == "allow"
+    attempt = there.attempt(sealed, spec)
+    assert release(here.authority, attempt.request).columns == ("age", "outcome", "sex")
+    with pytest.raises(KeyRefused) as caught:
+        release(there.authority, attempt.request)
+    assert caught.value.check == 1
+    assert here.log()[-3:] == ["evidence.accepted", "key.released", "key.refused"]
+
+
+def test_refused_release_is_undone_but_logged(worlds):
+    """The undoing of a refused release works there too: the refusal stays, the release does not."""
+    world, _ = worlds
+    attempt = world.attempt(*world.granted())
+    with pytest.raises(KeyRefused):
+        release(world.authority, attempt.changed(hpke_public_key=b"short").request)
+    assert world.log()[-1] == "key.refused"
+    assert world.rows("releases") == []
+
+
+def test_no_key_without_its_log_entry(worlds):
+    """When that database takes no entry, no key leaves."""
+    world, _ = worlds
+    attempt = world.attempt(*world.granted())
+    with world.authority.store.write() as connection:
+        connection.exec_driver_sql("alter table log_entries add constraint broken check (position < 0) not valid")
+    with pytest.raises(KeyRefused) as caught:
+        release(world.authority, attempt.request)
+    assert caught.value.check == 8
+    assert world.rows("releases") == []
+
+
+def test_two_servers_never_fork(worlds):
+    """Several servers append at once: one history, every acknowledged entry in it, and proofs that hold meanwhile."""
+
+    def work(world: World):
+        found = []
+        for number in range(8):
+            index = append(world, str(number))
+            found.append((index, checkpoint(world), world.entry(index)))
+        return found
+
+    with ThreadPoolExecutor(4) as pool:
+        results = [item for result in pool.map(work, worlds * 2) for item in result]
+    assert sorted(index for index, _, _ in results) == list(range(32))
+    for _, seen, _ in results:
+        require_extension(worlds[0], seen, checkpoint(worlds[1]))
+
+
+def test_shredding(worlds):
+    """Shredded keys are rows no more."""
+    world, _ = worlds
+    sealed = world.publish()
+    catalogue.withdraw(world.authority, world.owner.did, sealed.digest, shred=True)
+    assert world.rows("keys") == []
+
+
+def test_server_that_does_not_answer(database):
+    """A database server that is down is told as such."""
+    with pytest.raises(Unavailable):
+        Store(database.replace("host=", "host=/nowhere"))

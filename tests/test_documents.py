@@ -1,0 +1,341 @@
+"""Signed documents: one encoding per value, and strangers' bytes end in our errors."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import json
+import time
+from typing import Any, ClassVar
+
+import pytest
+from builders import person
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sls_jupyter.documents import (
+    MAX_DEPTH,
+    Base64,
+    Document,
+    Timestamp,
+    b64decode,
+    b64encode,
+    canonical_json,
+    digest,
+    lp,
+    parse_json,
+    require_digest,
+    sign,
+    verify,
+)
+from sls_jupyter.errors import DigestMismatch, MalformedDocument, SignatureInvalid, SlsError
+from sls_jupyter.identity import verify_signature
+
+AUTHOR = person("author")
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(-(2.0**53) + 1, 2.0**53 - 1)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)  # fmt: skip
+
+
+class Letter(Document):
+    """A document for these tests."""
+
+    payload_type: ClassVar[str] = "application/vnd.sls.test-letter.v1+json"
+
+    to: str
+    at: Timestamp = 5
+    body: Base64 = ""
+    lines: tuple[str, ...] = ()
+    flag: bool | None = None
+
+
+class Signed(Letter):
+    """One that names its signer."""
+
+    payload_type: ClassVar[str] = "application/vnd.sls.test-signed.v1+json"
+
+    author: str
+
+    def signer(self) -> str:
+        return self.author
+
+
+letters = st.builds(
+    Letter,
+    to=st.text(),
+    at=st.integers(0, 2**40 - 1),
+    body=st.binary().map(b64encode),
+    lines=st.lists(st.text()).map(tuple),
+    flag=st.none() | st.booleans(),
+)
+
+
+# --- encodings ------------------------------------------------------------------------------------
+
+
+@given(st.binary())
+def test_base64_round_trip(data):
+    """What is encoded comes back."""
+    assert b64decode(b64encode(data)) == data
+    assert b64encode(data) == base64.standard_b64encode(data).decode()
+
+
+@given(st.text(alphabet="AQgw+/=-_ \n", max_size=12))
+def test_base64_has_one_spelling(text):
+    """Padding, spaces, the other alphabet or stray bits: a second spelling would be a second hash, so it is refused."""
+    try:
+        data = b64decode(text)
+    except MalformedDocument:
+        return
+    assert b64encode(data) == text
+
+
+@pytest.mark.parametrize("text", ["QQ", "QQ=", "QR==", "QQ==\n", " QQ==", "Q-==", "Q_==", "ä", "QQ==QQ=="])
+def test_base64_that_is_none(text):
+    """Each of these decodes somewhere, and not here."""
+    with pytest.raises(MalformedDocument):
+        b64decode(text)
+
+
+@given(st.lists(st.binary(max_size=6), max_size=4), st.lists(st.binary(max_size=6), max_size=4))
+def test_joined_parts_tell_their_borders(one, other):
+    """No two lists of parts give the same bytes, so nothing can be moved from one field into the next."""
+    assert (lp(*one) == lp(*other)) == (one == other)
+
+
+def test_joined_parts_as_written_down():
+    """The formula that other implementations have to follow: 8 bytes of length, big-endian, then the part."""
+    assert lp("ab", b"", "ü").hex() == "0000000000000002616200000000000000000000000000000002c3bc"
+    assert digest(b"abc") == "sha256:" + hashlib.sha256(b"abc").hexdigest()
+    require_digest(b"abc", digest(b"abc"), "a file")
+    with pytest.raises(DigestMismatch):
+        require_digest(b"abd", digest(b"abc"), "a file")
+
+
+# --- JSON -----------------------------------------------------------------------------------------
+
+
+@given(JSON)
+def test_canonical_json_round_trip(value):
+    """A value's canonical bytes are read back as the same value with the same bytes."""
+    data = canonical_json(value)
+    assert parse_json(data) == value
+    assert canonical_json(parse_json(data)) == data
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"b": 1, "a": 2}, b'{"a":2,"b":1}'),
+        ({"\ufb33": 0, "\U0001f600": 1, "\u20ac": 2}, b'{"\xe2\x82\xac":2,"\xf0\x9f\x98\x80":1,"\xef\xac\xb3":0}'),
+        ([1e21, 1e-7, 1.0, -0.0, 4.5e15], b"[1e+21,1e-7,1,0,4500000000000000]"),
+        ('\x00\x1f"\\/\u2028', '"\\u0000\\u001f\\"\\\\/\u2028"'.encode()),
+    ],
+)
+def test_canonical_json_as_the_rfc_says(value, expected):
+    """Names are sorted as UTF-16, numbers written as ECMAScript does, and only what must be escaped is (RFC 8785)."""
+    assert canonical_json(value) == expected
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 2**53 + 1, -(2**60), "\ud800", {"\udfff": 1}])
+def test_values_without_a_canonical_form(value):
+    """What cannot be written in one way only is refused."""
+    with pytest.raises(MalformedDocument):
+        canonical_json(value)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"", b" ", b"{", b'{"a":1,"a":1}', b'{"x":{"a":1,"a":2}}', b'{"a":1,"\\u0061":2}', b"NaN", b"[Infinity]",
+        b"-Infinity", b"{}x", b"{} {}", b"\xff", b"'a'", b"[1,]", b"01", b"[" * 40 + b"]" * 40, b"[" * 200_000,
+        b'{"a":' * 200_000, b"9" * 5000, b"\xef\xbb\xbf{}", b'"\\x"', b"\x00", "{}".encode("utf-16"),
+    ],
+)  # fmt: skip
+def test_json_from_strangers(data):
+    """Doubled names, numbers that are none, depth, trailing bytes: each ends in our error, at once."""
+    started = time.monotonic()
+    with pytest.raises(MalformedDocument):
+        parse_json(data)
+    assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize("data", [b'"' + b'\\"' * 500_000, b'"' * 999_999, b'"\\\n' * 300_000, b'["\\' * 250_000])
+def test_hostile_strings_take_no_time(data):
+    """A megabyte that is made to confuse a scanner costs a megabyte's time, not its square."""
+    started = time.monotonic()
+    with pytest.raises(MalformedDocument):
+        parse_json(data)
+    assert time.monotonic() - started < 2
+
+
+def test_json_limits():
+    """Size and depth are bounded exactly; brackets within strings do not count."""
+    assert parse_json(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
+    assert parse_json(canonical_json("[" * 1000 + '"\\"[')) == "[" * 1000 + '"\\"['
+    assert parse_json(b"[1]", max_bytes=3) == [1]
+    with pytest.raises(MalformedDocument):
+        parse_json(b"[1] ", max_bytes=3)
+
+
+@given(st.binary(max_size=60))
+def test_no_bytes_make_the_parser_fail(data):
+    """Any bytes are JSON or our error."""
+    with contextlib.suppress(MalformedDocument):
+        parse_json(data)
+
+
+# --- documents ------------------------------------------------------------------------------------
+
+
+@given(letters)
+def test_document_round_trip(letter):
+    """``parse(x).payload() == x``, and equal documents have equal digests."""
+    try:
+        payload = letter.payload()
+    except MalformedDocument:
+        assert any("\ud800" <= sign <= "\udfff" for sign in letter.to + "".join(letter.lines))
+        return
+    assert Letter.parse(payload) == letter
+    assert letter.digest == digest(payload)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"at":5,"body":"","flag":null,"lines":[]}',
+        b'{"at":5,"body":"","flag":null,"lines":[],"to":"x","cc":"y"}',
+        b'{"at":"5","body":"","flag":null,"lines":[],"to":"x"}',
+        b'{"at":5.0,"body":"","flag":null,"lines":[],"to":"x"}',
+        b'{"at":true,"body":"","flag":null,"lines":[],"to":"x"}',
+        b'{"at":5,"body":"","flag":1,"lines":[],"to":"x"}',
+        b'{"at":5,"body":"","flag":null,"lines":{},"to":"x"}',
+        b'{"at":5,"body":"QR==","flag":null,"lines":[],"to":"x"}',
+        b'{"at":5,"body":"","flag":null,"lines":[],"to":7}',
+        b'{"at":-1,"body":"","flag":null,"lines":[],"to":"x"}',
+        b'{"at":5,"body":"","flag":null,"lines":[], "to":"x"}',
+        b'{"to":"x","at":5,"body":"","flag":null,"lines":[]}',
+        b'{"at":5,"body":"","flag":null,"lines":[],"to":"\\u0078"}',
+        b'{"to":"x"}',
+        b"[]",
+        b"null",
+        b'"x"',
+        '{"at":5,"body":"","flag":null,"lines":[],"to":"x"}'.encode("utf-16"),
+    ],
+)
+def test_payloads_that_are_no_letter(payload):
+    """Missing, unknown and coerced fields, other orders and other spellings are refused."""
+    with pytest.raises(MalformedDocument):
+        Letter.parse(payload)
+    assert Letter.parse(b'{"at":5,"body":"","flag":null,"lines":[],"to":"x"}') == Letter(to="x")
+
+
+def test_documents_do_not_change():
+    """What was verified cannot be changed in hand."""
+    with pytest.raises(Exception, match="frozen"):
+        Letter(to="x").to = "y"
+
+
+# --- envelopes ------------------------------------------------------------------------------------
+
+
+def envelope(**changes: Any) -> bytes:
+    """A signed letter, with members of its envelope changed."""
+    value = json.loads(sign(Letter(to="x"), AUTHOR)) | changes
+    return canonical_json({name: item for name, item in value.items() if item is not ...})
+
+
+GOOD = json.loads(sign(Letter(to="x"), AUTHOR))
+(SIGNATURE,) = GOOD["signatures"]
+
+
+def test_signed_letter_comes_back():
+    """The signature is one over the DSSE pre-authentication encoding, so other DSSE tools verify it too."""
+    signed = sign(Letter(to="x"), AUTHOR)
+    assert verify(signed, Letter, verify_signature, did=AUTHOR.did) == Letter(to="x")
+    assert sign(Letter(to="x"), AUTHOR) == signed
+    payload, kind = Letter(to="x").payload(), Letter.payload_type.encode()
+    message = b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
+    verify_signature(AUTHOR.did, base64.b64decode(SIGNATURE["sig"]), message)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        envelope(payloadType="application/vnd.sls.other.v1+json"),
+        envelope(payloadType=5),
+        envelope(signatures=[]),
+        envelope(signatures=[SIGNATURE, SIGNATURE]),
+        envelope(signatures=[SIGNATURE, {**SIGNATURE, "keyid": person("other").did}]),
+        envelope(signatures=[{**SIGNATURE, "extra": "x"}]),
+        envelope(signatures=[{"sig": SIGNATURE["sig"]}]),
+        envelope(signatures=[{**SIGNATURE, "sig": SIGNATURE["sig"].rstrip("=")}]),
+        envelope(signatures=[{**SIGNATURE, "sig": 5}]),
+        envelope(signatures={"0": SIGNATURE}),
+        envelope(signatures=[[]]),
+        envelope(signatures=None),
+        envelope(payload=GOOD["payload"].rstrip("=") + "\n"),
+        envelope(payload=5),
+        envelope(payload=...),
+        envelope(extra=1),
+        json.dumps(GOOD).encode(),
+        b"[]",
+        b"",
+        b'{"payload":"","payload":"","payloadType":"","signatures":[]}',
+    ],
+)
+def test_envelopes_that_are_none(data):
+    """Two signatures, extra members, other base64 or other spacing: an envelope has one form."""
+    with pytest.raises(MalformedDocument):
+        verify(data, Letter, verify_signature, did=AUTHOR.did)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        envelope(payload=b64encode(Letter(to="y").payload())),
+        envelope(signatures=[{**SIGNATURE, "sig": b64encode(bytes(64))}]),
+        envelope(signatures=[{**SIGNATURE, "sig": ""}]),
+        envelope(signatures=[{**SIGNATURE, "keyid": person("other").did}]),
+        envelope(signatures=[{**SIGNATURE, "keyid": ""}]),
+        sign(Letter(to="x"), person("other")),
+    ],
+)
+def test_signatures_that_are_none(data):
+    """Another text, no signature, or somebody else's."""
+    with pytest.raises(SignatureInvalid):
+        verify(data, Letter, verify_signature, did=AUTHOR.did)
+
+
+def test_who_must_have_signed():
+    """A document that names its signer is held to it, and one that names nobody needs the name from elsewhere."""
+    named = Signed(to="x", author=AUTHOR.did)
+    assert verify(sign(named, AUTHOR), Signed, verify_signature, did=None) == named
+    with pytest.raises(SignatureInvalid):
+        verify(sign(named, person("other")), Signed, verify_signature, did=None)
+    with pytest.raises(SignatureInvalid):
+        verify(sign(Letter(to="x"), AUTHOR), Letter, verify_signature, did=None)
+
+
+def test_one_kind_is_never_taken_for_another():
+    """A signature on one kind of document is none on another with the same fields."""
+
+    class Twin(Letter):
+        payload_type: ClassVar[str] = "application/vnd.sls.test-twin.v1+json"
+
+    with pytest.raises(MalformedDocument):
+        verify(sign(Letter(to="x"), AUTHOR), Twin, verify_signature, did=AUTHOR.did)
+    forged = envelope(payloadType=Twin.payload_type)
+    with pytest.raises(SignatureInvalid):
+        verify(forged, Twin, verify_signature, did=AUTHOR.did)
+
+
+@given(st.binary(max_size=80))
+def test_no_bytes_are_a_letter_by_chance(data):
+    """Any bytes are refused with one of our errors."""
+    with pytest.raises(SlsError):
+        verify(data, Letter, verify_signature, did=AUTHOR.did)

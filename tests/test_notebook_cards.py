@@ -1,0 +1,202 @@
+"""Cards: text and HTML say the same, everything is escaped, nothing is loaded, SIMULATED is on what rests on it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from notebook_kit import EVIL, check_html, frame, scripted_run
+
+from sls_jupyter.contract.grants import Obligations
+from sls_jupyter.errors import ApprovalPending
+from sls_jupyter.identity import Home
+from sls_jupyter.notebook import render, reports
+from sls_jupyter.notebook.cards import (
+    Bullets,
+    Card,
+    Chip,
+    Details,
+    Facts,
+    Line,
+    Mono,
+    Python,
+    Table,
+    highlight,
+    visible,
+)
+from sls_jupyter.notebook.status import StatusBlock, cut_line, summary_line, withheld_line
+from sls_jupyter.notebook.words import size_words
+from sls_jupyter.policy.decide import Decision
+from sls_jupyter.policy.facts import Reason
+from sls_jupyter.session import Audit, RunRecord, Session
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory):
+    session = Session(Home(tmp_path_factory.mktemp("home"), "hospital"))
+    yield session
+    session.close()
+
+
+@pytest.fixture(scope="module")
+def sealed(session):
+    return session.seal(frame(), "patients", tee="simulated-snp", purpose=EVIL)
+
+
+@pytest.fixture(scope="module")
+def request_info(session, sealed):
+    analyst = Session(Home(session.home.root, "analyst"))
+    run = analyst.run(analyst.prepare(f"x = '{EVIL}'\n", ["patients"], outputs=["x"], purpose=EVIL))
+    with pytest.raises(ApprovalPending):
+        run.wait()
+    analyst.close()
+    return session.requests()[0]
+
+
+def decision(verdict="deny"):
+    reason = Reason(code="x", text=EVIL, fix=f"Do {EVIL}")
+    return Decision(
+        verdict=verdict, reasons=(reason,), columns=None, tees=("simulated-snp",), obligations=Obligations()
+    )
+
+
+def record(tee="simulated-snp"):
+    return RunRecord("a" * 12, "sha256:" + "a" * 64, "failed", 0, ("patients",), EVIL, tee, EVIL)
+
+
+def both(card):
+    bundle = card._repr_mimebundle_()
+    assert set(bundle) == {"text/plain", "text/html"}
+    return bundle["text/plain"], bundle["text/html"]
+
+
+def require_clean(card):
+    """Text and HTML are there, the HTML is well formed, and an attack stands there as text."""
+    text, html = both(card)
+    assert text.strip()
+    check_html(html)
+    return text, html
+
+
+def test_an_asset_s_card(sealed):
+    """Name, size, owner, policy in words, and the proof that its publication is logged."""
+    text, html = require_clean(render.sealed_card(sealed))
+    for part in ("Sealed patients", "SIMULATED", "100 rows × 2 columns", "hospital", "inclusion proof verified", EVIL):
+        assert part in text
+    assert "SIMULATED" in html
+
+
+def test_an_asset_for_hardware_only_says_how_to_allow_the_simulated_tee(session):
+    """The card of an asset that a laptop cannot run tells how to change that, and is not called SIMULATED."""
+    text, _ = require_clean(render.sealed_card(session.seal(frame(), "hard")))
+    assert "--tee simulated-snp" in text
+    assert "· SIMULATED" not in text.splitlines()[0]
+
+
+def test_lists_of_assets_and_requests(session, sealed, request_info):
+    """What is listed can be read and named again."""
+    assert "patients" in require_clean(render.assets_card(session.assets()))[0]
+    text, _ = require_clean(render.requests_card(session.requests()))
+    assert request_info.id[7:19] in text
+
+
+def test_a_request_shows_its_code_exactly(request_info):
+    """An approver reads every character of what will run, coloured but not run."""
+    text, html = require_clean(render.request_card(request_info))
+    assert f"x = '{EVIL}'" in text
+    assert "&lt;script&gt;" in html
+    assert "SIMULATED" in html
+
+
+def test_decisions(session):
+    """Who is refused reads the first reason and its fix, with names instead of DIDs."""
+    did = session.did
+    ask = decision("ask").model_copy(update={"reasons": (Reason(code="y", text=f"by {did}", fix="wait"),)})
+    text, _ = require_clean(reports.preflight_card({"a": ask, "b": decision()}, {did: "hospital"}, with_code=False))
+    assert "this run would be denied" in text
+    assert f"First, b: {EVIL}" in text
+    assert "by hospital" in text
+    text, _ = require_clean(reports.can_run_card([("o/a", "local", decision("allow"))], {"a0": ask}, {}))
+    assert "✓ allowed" in text
+    require_clean(reports.can_run_card([], None, {}))
+
+
+def test_runs_audit_and_the_rest(session):
+    """Each list is a card, an empty one too, and SIMULATED stands where it belongs."""
+    assert "SIMULATED" in require_clean(reports.runs_card([record()]))[0]
+    assert "SIMULATED" not in require_clean(reports.runs_card([record("sev-snp")]))[0]
+    require_clean(reports.runs_card([]))
+    audit = Audit("a" * 12, (), ({"from": EVIL, "event": EVIL, "x": EVIL},), {EVIL: 9}, True)
+    assert "every proof verified" in require_clean(reports.audit_card(audit))[0]
+    for card in (
+        reports.hosts_card(session.hosts),
+        reports.whoami_card({"name": EVIL, "did": EVIL, "home": EVIL}),
+        reports.overview_card(EVIL, [], [], [record()], session.hosts),
+        reports.help_card({"x": EVIL}),
+        render.decided_card("sha256:abc", False, 3, EVIL),
+    ):
+        require_clean(card)
+
+
+def test_the_status_block_tells_where_a_run_stands():
+    """Text and HTML name each step; a run that waits for a person is not called failed."""
+    run = scripted_run([], end=ApprovalPending(f"{EVIL} must approve"))
+    with pytest.raises(ApprovalPending):
+        run.wait()
+    text, html = require_clean(StatusBlock(run))
+    assert "waits for approval" in text
+    assert "planned" in text
+    assert "waits for approval" in html
+
+
+def test_the_line_under_a_run():
+    """What it rests on, how many checks, which log entries."""
+    run = scripted_run(
+        [], tee="simulated-snp", label="SIMULATED TEE", checks=22, simulated=True, entries={"d": 6}, audited=True
+    )
+    run.wait()
+    line = summary_line(run)
+    assert line == f"SIMULATED TEE · 22 checks passed · log entry 6 · records in the log ✓ · %sls audit {run.id}"
+    assert "SIMULATED" in StatusBlock(run)._repr_html_()
+    run.summary["audited"] = False
+    assert "not yet in the log" in summary_line(run)
+
+
+def test_cuts_and_withheld_outputs_are_said_once():
+    """Nothing is cut in silence."""
+    about = {"rows": 8, "of": 10, "note": "groups under 5 are withheld"}
+    assert cut_line("risk", about) == "risk: 8 of 10 rows: groups under 5 are withheld"
+    assert cut_line("risk", {"rows": 10, "of": 10}) == ""
+    assert withheld_line({"text": 2, "figure": 0}) == "Withheld: 2 texts (print and the text of a value may not leave)."
+    assert withheld_line({}) == ""
+
+
+@given(text=st.text(max_size=80))
+def test_any_text_is_escaped_everywhere(text):
+    """No name, purpose or reason can add a tag to a page."""
+    rows = [(text, Mono(text), Chip(text, "bad"))]
+    blocks = [Line(text), Bullets([text]), Facts([(text, text)]), Table((text, "b", "c"), rows), Python(text)]
+    check_html(Card(text, [*blocks, Details(text, blocks)], subtitle=text, simulated=True)._repr_html_())
+
+
+@given(code=st.text(max_size=200))
+def test_colours_change_no_character_of_code(code):
+    """What an approver sees is what will run, whatever the highlighter thinks of it."""
+    import html
+    import re
+
+    assert html.unescape(re.sub(r"</?span[^>]*>", "", highlight(code))) == visible(code)
+
+
+def test_what_could_hide_in_code_is_shown():
+    """A right-to-left override, a carriage return or a terminal's escape is seen by whoever reviews or lists."""
+    code = "a = 1 # \u202e evil\r\n\x1b[2J"
+    for shown in both(Card("x", [Python(code), Line(code), Facts([(code, code)])], subtitle=code)):
+        assert "U+202E" in shown
+        assert "U+000D" in shown
+        assert "U+001B" in shown
+        assert not set("\u202e\r\x1b") & set(shown)
+
+
+@pytest.mark.parametrize(("count", "words"), [(0, "0 B"), (1536, "1.5 KiB"), (5 * 2**30, "5.0 GiB")])
+def test_sizes_in_words(count, words):
+    """A size reads well."""
+    assert size_words(count) == words

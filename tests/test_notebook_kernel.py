@@ -1,0 +1,166 @@
+"""The whole path in a real kernel: seal, ask, approve, run, interrupt, complete; and the same under papermill."""
+
+import os
+import re
+import subprocess
+import sys
+
+import nbclient
+import nbformat
+import pytest
+from notebook_kit import PATIENTS, Kernel, check_html, wait_until
+
+LOAD = "%load_ext sls_jupyter\nimport pandas as pd\n" + PATIENTS
+SEAL = (
+    "%seal patients --allow-code reviewed --columns age,sex --min-group 10 --purpose 'risk study' "
+    "--tee simulated-snp --kinds table,text,figure"
+)
+CELL = """%%safestream -i patients:age,sex -o risk --purpose 'risk study'
+print("inside")
+risk = patients.groupby("sex").age.mean().reset_index()
+risk
+"""
+LOOP = """%%safestream -i patients:age --purpose 'risk study'
+print("looping")
+while True: pass
+"""
+ERROR = """%%safestream -i patients:age --purpose 'risk study'
+patients.no_such_thing
+"""
+APPROVE = """
+import sls_jupyter
+owner = sls_jupyter.connect("hospital")
+for one in owner.requests():
+    if one.state == "open": owner.approve(one.id)
+"""
+
+
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory):
+    environment = {
+        **os.environ,
+        "SLS_HOME": str(tmp_path_factory.mktemp("home")),
+        "IPYTHONDIR": str(tmp_path_factory.mktemp("ipython")),
+    }
+    kernel = Kernel(environment)
+    outcome = kernel.run(f"{LOAD}\n%sls as hospital\n{SEAL}\n%sls as analyst")
+    assert outcome.error == ""
+    yield kernel
+    kernel.stop()
+
+
+def ask_and_approve(kernel, cell):
+    """Run a cell once to ask, and let the hospital approve it."""
+    assert "must approve" in kernel.run(cell).error
+    assert kernel.run(APPROVE).error == ""
+
+
+def test_from_asking_to_the_dataframe(kernel):
+    """What a newcomer sees: a question, an approval, one block, the outputs, a line, and proven records."""
+    ask_and_approve(kernel, CELL)
+    outcome = kernel.run(CELL)
+    assert outcome.error == ""
+    assert "inside" in outcome.stdout
+    assert re.search(r"SIMULATED TEE · \d+ checks passed · log entry \d+ · records in the log ✓", outcome.stdout)
+    block = outcome.bundles[0]
+    assert "· done · SIMULATED" in block["text/plain"]
+    assert "✓ returned" in block["text/plain"]
+    check_html(block["text/html"])
+    assert outcome.updates >= 3
+    assert any("sex" in bundle.get("text/html", "") for bundle in outcome.bundles[1:])
+    assert kernel.run("print(len(risk))").stdout == "2\n"
+    assert "every proof verified" in kernel.run(f"%sls audit {_run_id(outcome)}").plain
+    assert "2 × 2" in kernel.run(f"%sls result {_run_id(outcome)}").plain
+
+
+def _run_id(outcome):
+    return outcome.bundles[0]["text/plain"].split()[1]
+
+
+def test_an_error_in_the_cell_fails_it_with_our_text(kernel):
+    """Of a remote error only what the owner lets out is seen, and the cell has failed."""
+    ask_and_approve(kernel, ERROR)
+    outcome = kernel.run(ERROR)
+    assert "ProgramFailed: The cell raised AttributeError" in outcome.error
+    assert "no_such_thing" not in outcome.error
+    assert "Traceback" not in outcome.error
+
+
+def test_an_interrupt_cancels_the_remote_run(kernel):
+    """Stop ends the group and is logged; the kernel is free again."""
+    ask_and_approve(kernel, LOOP)
+    outcome = kernel.run(LOOP, when=lambda outcome: "looping" in outcome.stdout)
+    assert "was cancelled" in outcome.error
+    assert "Traceback" not in outcome.error
+    assert "· cancelled" in outcome.bundles[0]["text/plain"]
+    assert "cancelled" in kernel.run("%sls runs").plain
+    assert "run.killed" in kernel.run(f"%sls audit {_run_id(outcome)}").plain
+
+
+def test_a_handle_can_be_awaited_in_a_cell(kernel):
+    """--no-wait lets the notebook go on while a person decides; await shows the rest."""
+    cell = CELL.replace("-o risk", "-o risk --no-wait").replace("inside", "awaited")
+    first = kernel.run(cell + "# another\n")
+    assert "_.wait()" in first.bundles[0]["text/plain"]
+    assert kernel.run("handle = _\n" + APPROVE).error == ""
+    outcome = kernel.run("risk = None\nawait handle")
+    assert outcome.error == ""
+    assert "awaited" in outcome.stdout
+    assert kernel.run("print(len(risk))").stdout == "2\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("%%safestream -i pat", "patients"),
+        ("%%safestream -i patients:ag", "age"),
+        ("%%safestream -i patients:age,s", "sex"),
+        ("%%safestream -i patients --purp", "--purpose"),
+        ("%sls pre", "preflight"),
+        ("%sls as hosp", "hospital"),
+        ("%seal pati", "patients"),
+    ],
+)
+def test_completion(kernel, code, expected):
+    """The tab key knows assets, grantable columns, options, commands and personas."""
+    wait_until(lambda: expected in kernel.complete(code))  # the first answer may come before the names are read
+
+
+def test_completion_never_offers_what_the_owner_keeps(kernel):
+    """A column that cannot be granted is not offered."""
+    assert "outcome" not in kernel.complete("%%safestream -i patients:")
+
+
+def test_the_inbox_is_a_form_with_text_for_saved_notebooks(kernel):
+    """The form's text/plain says what to do without it."""
+    kernel.run(CELL + "# a third\n")
+    outcome = kernel.run("%sls as hospital\n%sls requests\n%sls as analyst")
+    (form,) = [one for one in outcome.bundles if "application/vnd.jupyter.widget-view+json" in one]
+    assert "%sls approve ID" in form["text/plain"]
+
+
+def _notebook(*cells):
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    return notebook
+
+
+@pytest.mark.filterwarnings("default")  # nbclient's own event loop
+def test_in_a_notebook_errors_are_error_outputs(tmp_path, monkeypatch):
+    """nbclient, hence every tool on it, stops at our error and shows our words."""
+    monkeypatch.setenv("SLS_HOME", str(tmp_path))
+    client = nbclient.NotebookClient(_notebook("%load_ext sls_jupyter", "%sls audit nothing"), timeout=60)
+    with pytest.raises(nbclient.exceptions.CellExecutionError, match="There is no such run"):
+        client.execute()
+    (output,) = client.nb.cells[1].outputs
+    assert output.ename == "UnknownName"
+
+
+def test_papermill_fails_when_a_magic_does(tmp_path):
+    """A pipeline notices: the exit code is not zero and the message is ours."""
+    nbformat.write(_notebook("%load_ext sls_jupyter", "%seal nothing"), tmp_path / "in.ipynb")
+    command = [sys.executable, "-m", "papermill", "in.ipynb", "out.ipynb", "--no-progress-bar"]
+    environment = {**os.environ, "SLS_HOME": str(tmp_path / "home"), "IPYTHONDIR": str(tmp_path / "ipython")}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "The notebook has no variable nothing" in done.stderr

@@ -1,0 +1,237 @@
+"""The magics on a bare shell: they parse, call and show; every mistake is raised in our own words."""
+
+import threading
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from notebook_kit import check_html, frame, run_magic, scripted_run, shell_with_magics
+
+import sls_jupyter
+from sls_jupyter.errors import AccessDenied, BadInput, SlsError, UnknownName
+from sls_jupyter.notebook.handle import RunHandle
+from sls_jupyter.notebook.magics import SlsMagics, register
+from sls_jupyter.notebook.sessions import close_all
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory):
+    patch = pytest.MonkeyPatch()
+    patch.setenv("SLS_HOME", str(tmp_path_factory.mktemp("home")))
+    patch.delenv("SLS_PERSONA", raising=False)
+    with shell_with_magics(tmp_path_factory.mktemp("shell")) as shell:
+        shell.user_ns |= {"patients": frame(), "least": 5}
+        run_magic(shell, "%sls as hospital")
+        run_magic(shell, "%seal patients --columns age --purpose 'risk study' --tee simulated-snp --min-group $least")
+        yield shell
+    close_all()
+    patch.undo()
+
+
+@pytest.fixture(autouse=True)
+def as_hospital(shell):
+    run_magic(shell, "%sls as hospital")
+
+
+def test_the_persona_s_session_is_shared_with_scripts(shell):
+    """A script and a magic of one notebook see the same runs and the same authority."""
+    assert sls_jupyter.connect("hospital") is shell.magics_manager.registry["SlsMagics"].session
+    assert sls_jupyter.connect("analyst") is not sls_jupyter.connect("hospital")
+
+
+def test_sealing_shows_a_card(shell):
+    """The card has the policy that the options said, variables included."""
+    (info,) = [one for one in sls_jupyter.connect("hospital").assets() if one.name == "patients"]
+    assert (info.policy.columns, info.policy.min_group, info.policy.purposes) == (("age",), 5, ("risk study",))
+    shown = run_magic(shell, "%seal patients --as other --group both=age,outcome --expires 30d")
+    assert "Sealed other" in shown.plain
+    assert "inclusion proof verified" in shown.plain
+    assert "both" in shown.plain
+    check_html(shown.bundles[0]["text/html"])
+
+
+def test_sealing_a_file_takes_its_name(shell, tmp_path):
+    """A path in quotes is sealed under the file's own name."""
+    path = tmp_path / "my data.csv"
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(BadInput, match="--as"):
+        run_magic(shell, f"%seal '{path}'")
+    assert "Sealed visits" in run_magic(shell, f"%seal '{path}' --as visits").plain
+
+
+def test_sealing_a_cell_keeps_its_text(shell):
+    """The body of %%seal is sealed as it stands; braces and dollars are code."""
+    shown = run_magic(
+        shell, "%%seal risk_model --allow-code any --confidential", "def fit(df): return f'{df} $least'\n"
+    )
+    assert "Sealed risk_model" in shown.plain
+    assert "code, confidential" in shown.plain
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("%seal", "FRAME"),
+        ("%seal patient", "Did you mean patients"),
+        ("%seal patients --colums age", "Did you mean --columns"),
+        ("%seal patients --tee sgx2", "tee"),
+        ("%seal patients --columns", "columns"),
+        ("%seal patients --group a=age --group a=outcome", "one name"),
+        ("%seal least --as x", ""),
+        ("%seal no/such/file.csv --as x", "no such file"),
+        ("%seal patients --policy no-such.yaml", "policy file"),
+        ("%sls asets", "Did you mean %sls assets"),
+        ("%sls as 'Not A Name'", "lower-case"),
+        ("%sls as", "NAME"),
+        ("%sls show 123", "no such request"),
+        ("%sls approve 123", "no such request"),
+        ("%sls deny 123", "--reason"),
+        ("%sls audit 123", "no such run"),
+        ("%sls cancel 123", "no such run"),
+        ("%sls result 123", "no such run"),
+        ("%sls connect http://example.org", "HTTPS"),
+        ("%sls connect http://127.0.0.1:9", ""),
+        ("%sls withdraw nothing", "no asset"),
+        ("%sls edit nothing", "no variable"),
+        ("%sls preflight", "at least one asset"),
+        ("%sls preflight -i patient", "Did you mean patients"),
+        ("%sls preflight -i patients:agee", "no column"),
+        ("%sls preflight -i patients -p nothing", "no variable nothing"),
+        ("%sls preflight -i patients -i patients", "one alias"),
+        ("%sls preflight -i patients --to nobody", "recipient"),
+        ("%sls show '", "quotation"),
+        ("%safestream -i patients", "no code"),
+    ],
+)
+def test_every_mistake_is_raised_in_our_words(shell, line, says):
+    """Nothing is printed and swallowed, and no foreign traceback escapes."""
+    with pytest.raises(SlsError) as caught:
+        run_magic(shell, line)
+    assert says in "\n".join(caught.value.lines())
+
+
+def test_a_cell_that_fails_is_a_failed_cell(shell):
+    """run_cell, hence papermill, sees the error; what is shown is our lines without a stack."""
+    result = shell.run_cell("%seal patient", store_history=False)
+    assert isinstance(result.error_in_exec, UnknownName)
+
+
+@pytest.mark.parametrize(
+    "command", ["", "whoami", "assets", "requests", "can-run", "runs", "hosts", "help", "preflight -i patients:age"]
+)
+def test_commands_show_cards(shell, command):
+    """Each has text and HTML, and the HTML is well formed."""
+    shown = run_magic(shell, f"%sls {command}")
+    assert shown.plain.strip()
+    for bundle in shown.bundles:
+        check_html(bundle["text/html"])
+
+
+def test_help_is_printed_and_does_nothing(shell):
+    """--help ends no kernel and seals nothing."""
+    for line in ("%seal --help", "%safestream -h", "%sls audit --help", "%sls --help"):
+        assert "sls" in run_magic(shell, line).plain or "usage" in run_magic(shell, line).plain
+
+
+def test_a_request_from_asking_to_denial(shell):
+    """The analyst asks, the hospital reads the code and denies, the analyst reads why."""
+    run_magic(shell, "%sls as analyst")
+    cell = "risk = {'$least': '{least}'}\n"
+    line = "%%safestream -i patients:age -o risk --purpose 'risk study'"
+    with pytest.raises(SlsError, match="must approve"):
+        run_magic(shell, line, cell)
+    run_magic(shell, "%sls as hospital")
+    (waiting,) = sls_jupyter.connect("hospital").requests()
+    assert waiting.code == cell
+    shown = run_magic(shell, f"%sls show {waiting.id[7:19]}")
+    assert "risk = {'$least': '{least}'}" in shown.plain
+    assert "Denied request" in run_magic(shell, f"%sls deny {waiting.id[7:19]} --reason 'not this year'").plain
+    run_magic(shell, "%sls as analyst")
+    with pytest.raises(AccessDenied, match="not this year"):
+        run_magic(shell, line, cell)
+    assert "failed" in run_magic(shell, "%sls runs").plain
+
+
+def test_options_reach_the_contract(shell, monkeypatch):
+    """Limits, kinds, TEEs, parameters and the host are what the line said; the code is the cell, byte for byte."""
+    session, seen = sls_jupyter.connect("hospital"), {}
+
+    def run(request, *, host, wait_for_approval):
+        seen.update(request=request, host=host, wait=wait_for_approval)
+        return scripted_run([])
+
+    monkeypatch.setattr(session, "run", run)
+    cell = "  odd = 1 \n\n# ${least} \t\n"
+    options = "--cpu 2 --memory 1G --time 1m --kinds table --tee simulated-snp --host local -p least --no-wait"
+    shell.run_cell_magic("safestream", f"-i patients=p:age -o risk {options}", cell)
+    spec = seen["request"].spec
+    assert (spec.limits.cpus, spec.limits.memory_bytes, spec.limits.wall_seconds) == (2, 2**30, 60)
+    assert (spec.kinds, spec.tees, spec.outputs, spec.inputs[0].alias) == (
+        ("table",),
+        ("simulated-snp",),
+        ("risk",),
+        "p",
+    )
+    assert (seen["request"].code, seen["host"], seen["wait"]) == (cell, "local", True)
+    assert b'"least":5' in seen["request"].parameters
+
+
+def test_no_wait_returns_a_handle(shell, monkeypatch):
+    """The cell ends at once; the outputs come when somebody waits."""
+    monkeypatch.setattr(sls_jupyter.connect("hospital"), "run", lambda *_, **__: scripted_run([]))
+    handle = shell.run_cell_magic("safestream", "-i patients --no-wait", "1")
+    assert isinstance(handle, RunHandle)
+    assert "risk" not in shell.user_ns
+    handle.wait()
+    assert list(shell.user_ns.pop("risk").n) == [10, 20]
+
+
+def test_configuration_names_persona_and_host(shell, monkeypatch):
+    """%config SlsMagics.host is what runs use when the line says nothing."""
+    hosts = []
+
+    def run(*_, host, **__):
+        hosts.append(host)
+        return scripted_run([])
+
+    monkeypatch.setattr(sls_jupyter.connect("hospital"), "run", run)
+    shell.run_line_magic("config", "SlsMagics.host = 'local'")
+    shell.run_cell_magic("safestream", "-i patients --no-wait", "1")
+    shell.run_line_magic("config", "SlsMagics.host = ''")
+    shell.run_cell_magic("safestream", "-i patients --no-wait", "1")
+    assert hosts == ["local", None]
+
+
+def test_withdrawing_is_logged(shell):
+    """A withdrawn asset is gone from the list, and its card tells the log entry."""
+    run_magic(shell, "%seal patients --as brief")
+    assert "log entry" in run_magic(shell, "%sls withdraw brief --shred").plain
+    with pytest.raises(UnknownName):
+        run_magic(shell, "%sls withdraw brief")
+
+
+def test_loading_twice_changes_nothing(shell):
+    """A notebook that loads the extension in two cells has one set of magics."""
+    magics = shell.magics_manager.registry["SlsMagics"]
+    assert register(shell) is magics
+    assert isinstance(magics, SlsMagics)
+    assert isinstance(shell, InteractiveShell)
+
+
+def test_importing_the_package_loads_nothing():
+    """The guest imports the package for one module; it must not pay for pandas and IPython."""
+    import subprocess
+    import sys
+
+    code = "import sys, sls_jupyter; print([m for m in ('pandas', 'pydantic', 'IPython', 'httpx') if m in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+def test_sessions_are_made_once_in_threads():
+    """Two threads that ask for a persona at once get the same session."""
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(sls_jupyter.connect("twice"))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(map(id, found))) == 1
