@@ -10,7 +10,7 @@
     ├── VerificationError        something was found that is not what was signed, sealed or logged
     │   ├── SignatureInvalid     a signature does not verify
     │   ├── DigestMismatch       bytes are not the bytes that were named
-    │   ├── EvidenceRejected     attestation evidence failed a check
+    │   ├── EvidenceRejected     attestation evidence failed a check (attestation/refusals.py has one for each)
     │   └── LogInconsistent      a log's checkpoint or proof contradicts what we know of it
     ├── Refused                  an authority said no
     │   ├── AccessDenied         the owner's policy denies; carries every reason and its fix
@@ -208,6 +208,9 @@ def to_problem(error: SlsError) -> dict[str, Any]:
     }
     extensions = {"found": error.found, "expected": error.expected, "hint": error.hint or None}
     problem |= {name: value for name, value in extensions.items() if value is not None}
+    families = [cls.code() for cls in type(error).__mro__[1:] if issubclass(cls, SlsError) and cls is not SlsError]
+    if families:
+        problem["families"] = families  # for a reader who does not know the class itself
     if error.detail:
         problem["data"] = error.detail
     return problem
@@ -216,7 +219,9 @@ def to_problem(error: SlsError) -> dict[str, Any]:
 def from_problem(problem: dict[str, Any]) -> SlsError:
     """The error that :func:`to_problem` described; an unknown type becomes a plain :class:`SlsError`."""
     code = str(problem.get("type", "")).rpartition(":")[2]
-    cls = _tree(SlsError).get(code, SlsError)
+    known, families = _tree(SlsError), problem.get("families")
+    names = [code, *(families if isinstance(families, list) else [])]
+    cls = next((known[name] for name in names if isinstance(name, str) and name in known), SlsError)
     found = problem.get("data")
     data: dict[str, Any] = found if isinstance(found, dict) else {}
     fields: dict[str, Any] = {
@@ -225,7 +230,7 @@ def from_problem(problem: dict[str, Any]) -> SlsError:
         "hint": str(problem.get("hint", "")),
         "detail": data,
     }
-    message = str(problem.get("detail", "The other side reported an error without a description."))
+    message = str(problem.get("detail") or "The other side reported an error without a description.")
     if cls is KeyRefused:
         check = data.get("check")
         return KeyRefused(check if isinstance(check, int) else 0, message, **fields)

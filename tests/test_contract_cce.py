@@ -38,6 +38,7 @@ POINTS = [
     "plan9_unmount",
     "runtime_logging",
     "rw_mount_device",
+    "rw_unmount_device",
     "scratch_mount",
     "scratch_unmount",
     "shutdown_container",

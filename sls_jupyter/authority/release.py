@@ -28,6 +28,7 @@ from sls_jupyter.authority.decisions import decide_one, verify_spec
 from sls_jupyter.authority.protocol import release_info
 from sls_jupyter.authority.service import Authority
 from sls_jupyter.contract import cce
+from sls_jupyter.contract.grants import Grant
 from sls_jupyter.contract.group import group_for
 from sls_jupyter.contract.spec import AssetInput, StreamSpec
 from sls_jupyter.documents import b64encode, canonical_json, verify
@@ -142,7 +143,8 @@ def _release(connection: Connection, authority: Authority, request: ReleaseReque
     # 2-5. not debug, TCB not below the owner's minimum; REPORT_DATA; HOST_DATA; measurement
     result = _appraise(authority, request, spec, published, verified)
 
-    # 6b. this spec has not run before
+    # 6b. it was granted here, the grant still holds, and this spec has not run before
+    _require_grant(connection, authority, spec, item)
     _require_first_run(connection, spec, item)
 
     # 7. the owner's policy, now with the claims in its input, says allow
@@ -232,6 +234,21 @@ def _appraise(
     raise KeyRefused(
         check, closest.message, found=closest.found, expected=closest.expected, hint=closest.hint, detail=closest.detail
     )
+
+
+def _require_grant(connection: Connection, authority: Authority, spec: StreamSpec, item: AssetInput) -> None:
+    rows = db.grants
+    where = (rows.c.spec == spec.digest) & (rows.c.asset == item.asset)
+    envelope = connection.execute(sa.select(rows.c.envelope).where(where)).scalar()
+    grant = None if envelope is None else verify(envelope, Grant, verify_signature, did=authority.did)
+    if grant is None or grant.expires_at <= authority.clock():
+        raise KeyRefused(
+            6,
+            "Nothing that still holds was granted to this spec.",
+            found="no grant" if grant is None else "a grant that has expired",
+            expected="a grant of this authority for this asset",
+            hint="Run the cell again; it asks for a new grant on the same terms.",
+        )
 
 
 def _require_first_run(connection: Connection, spec: StreamSpec, item: AssetInput) -> None:

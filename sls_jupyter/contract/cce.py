@@ -24,6 +24,7 @@ ENFORCEMENT_POINTS = (
     "mount_device",
     "rw_mount_device",
     "unmount_device",
+    "rw_unmount_device",
     "mount_overlay",
     "unmount_overlay",
     "create_container",

@@ -87,6 +87,8 @@ class StreamSpec(Document):
         aliases = [item.alias for item in self.inputs]
         if aliases != sorted(set(aliases)):
             raise ValueError("inputs: aliases are unique and sorted")
+        if len({item.asset for item in self.inputs}) < len(self.inputs):
+            raise ValueError("inputs: each asset once")
         for item in self.inputs:
             if item.columns is not None and list(item.columns) != sorted(set(item.columns)):
                 raise ValueError(f"inputs: the columns of {item.alias} are unique and sorted")

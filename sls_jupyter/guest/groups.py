@@ -19,9 +19,9 @@ from pandas.api.typing import DataFrameGroupBy, SeriesGroupBy
 
 ATTRIBUTE = "sls.group_sizes"
 SIZE_COLUMN = "__sls_group_size__"
-REDUCTIONS = (
-    *("agg", "aggregate", "all", "any", "count", "describe", "first", "idxmax", "idxmin", "last", "max", "mean"),
-    *("median", "min", "nunique", "prod", "quantile", "sem", "size", "skew", "std", "sum", "value_counts", "var"),
+REDUCTIONS = (  # not first, last, idxmin, idxmax: one person's value; not value_counts: it has sizes of its own
+    *("agg", "aggregate", "all", "any", "count", "describe", "max", "mean", "median", "min", "nunique", "prod"),
+    *("quantile", "sem", "size", "skew", "std", "sum", "var"),
 )
 
 

@@ -233,7 +233,11 @@ class OutputRun:
             if self._ended.is_set():
                 return
             if kind == "stream":
-                self._release("stream", name="stderr" if content["name"] == "stderr" else "stdout", text=self._gate.text(str(content["text"])))
+                self._release(
+                    "stream",
+                    name="stderr" if content["name"] == "stderr" else "stdout",
+                    text=self._gate.text(str(content["text"])),
+                )
             elif kind in ("display_data", "execute_result"):
                 self._display(content["data"], content.get("metadata") or {})
             elif kind == "error":

@@ -70,6 +70,12 @@ class Preparing(Catalogue):
         aliases = [item.alias for item, _ in chosen]
         if len(set(aliases)) < len(aliases):
             raise BadInput("Two inputs have one alias.", found=", ".join(aliases), hint="Write -i NAME=another_alias.")
+        if len({info.id for _, info in chosen}) < len(chosen):
+            raise BadInput(
+                "One asset is named twice.",
+                found=", ".join(item.alias for item, _ in chosen),
+                hint="Name it once, with all its columns; the cell can copy it.",
+            )
         packed, now = pack_parameters(parameters or {}), int(time.time())
         accepted = sorted(set(tees) or {host.capabilities().tee for host in self.hosts.values()})
         spec = StreamSpec(

@@ -17,6 +17,7 @@ allow_capability_dropping := false
 mount_device := data.framework.mount_device
 rw_mount_device := data.framework.rw_mount_device
 unmount_device := data.framework.unmount_device
+rw_unmount_device := data.framework.rw_unmount_device
 mount_overlay := data.framework.mount_overlay
 unmount_overlay := data.framework.unmount_overlay
 create_container := data.framework.create_container

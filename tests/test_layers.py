@@ -1,0 +1,118 @@
+"""Imports run downwards only: the picture of the design, read from the code with ``ast``."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import sls_jupyter
+
+PACKAGE = Path(sls_jupyter.__file__).parent
+BASE = frozenset({"errors", "documents", "hpke", "identity"})
+FACTS = frozenset({"assets", "attestation", "policy", "transparency"})
+AUTHORITY = BASE | FACTS | {"contract", "authority"}
+GUEST = (AUTHORITY | {"guest"}) - {"policy"}
+SAFESTREAM = AUTHORITY | {"guest", "safestream"}
+EVERYTHING = SAFESTREAM | {"hosts", "session", "notebook", "lab", "cli"}
+
+ALLOWED: dict[str, frozenset[str]] = {
+    "errors": frozenset(),
+    "documents": frozenset({"errors"}),
+    "hpke": frozenset({"documents", "errors"}),
+    "identity": frozenset({"documents", "errors", "hpke"}),
+    "assets": BASE,
+    "attestation": BASE,
+    "policy": BASE | {"contract"},  # the kinds of output and the obligations
+    "transparency": BASE,
+    "contract": BASE,
+    "authority": AUTHORITY,
+    "guest": GUEST,
+    "safestream": SAFESTREAM,
+    "hosts": BASE | {"attestation", "contract", "safestream.host"},
+    "session": EVERYTHING - {"notebook", "lab", "cli"},
+    "notebook": EVERYTHING,
+    "lab": EVERYTHING,
+    "cli": EVERYTHING,
+    "__init__": EVERYTHING,  # the front door
+}
+"""What a room (or a single module) may import beside itself; ``room.module`` allows that module only."""
+
+FILES = sorted(path for path in PACKAGE.rglob("*.py"))
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module of ours that a file imports anywhere, functions and type checking included, without the package."""
+    package = ("sls_jupyter", *path.relative_to(PACKAGE).parts[:-1])
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join((*base, *([node.module] if node.module else [])))
+            names = [f"{module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        yield from (name.removeprefix("sls_jupyter.") for name in names if name.startswith("sls_jupyter."))
+
+
+def is_allowed(room: str, name: str) -> bool:
+    parts = name.split(".")
+    return parts[0] == room or parts[0] in ALLOWED[room] or ".".join(parts[:2]) in ALLOWED[room]
+
+
+@pytest.mark.parametrize("room", sorted({room_of(path) for path in FILES}))
+def test_imports_run_downwards(room):
+    """A reader can take the rooms one by one, from the bottom: none needs another above it."""
+    assert room in ALLOWED, "a new room: say in the picture what it may import"
+    wrong = [
+        f"{path.relative_to(PACKAGE)} imports {name}"
+        for path in FILES
+        if room_of(path) == room
+        for name in imports(path)
+        if not is_allowed(room, name) and name not in ("__version__",)
+    ]
+    assert wrong == []
+
+
+def test_the_picture_itself_runs_downwards():
+    """No two rooms may import each other, so there is an order to read them in."""
+    rooms = {room: {name.split(".")[0] for name in allowed} - {room} for room, allowed in ALLOWED.items()}
+    top = {"notebook", "lab", "cli", "__init__"}  # they may use each other
+    below: set[str] = set()
+    while left := {room for room in rooms if room not in below} - top:
+        ready = {room for room in left if rooms[room] <= below}
+        assert ready, f"a circle among {sorted(left)}"
+        below |= ready
+
+
+def test_facts_do_not_know_each_other():
+    """What, where, whether and what happened are four rooms that can be read, tested and replaced alone."""
+    for room in FACTS:
+        assert not ALLOWED[room] & (FACTS - {room})
+
+
+def test_an_upward_import_would_be_found(tmp_path, monkeypatch):
+    """The reader of imports sees every way of writing one."""
+    monkeypatch.setitem(globals(), "PACKAGE", tmp_path)
+    (tmp_path / "contract").mkdir()
+    file = tmp_path / "contract" / "x.py"
+    for line, name in (
+        ("import sls_jupyter.hosts.local", "hosts.local"),
+        ("from sls_jupyter.hosts import local", "hosts.local"),
+        ("from sls_jupyter import hosts", "hosts"),
+        ("from ..hosts import local", "hosts.local"),
+        ("from .. import hosts", "hosts"),
+        ("def f():\n    from sls_jupyter.hosts.local import LocalHost", "hosts.local.LocalHost"),
+    ):
+        file.write_text(line)
+        assert list(imports(file)) == [name]
+        assert not is_allowed("contract", name)
+    assert is_allowed("hosts", "safestream.host.Host")
+    assert not is_allowed("hosts", "safestream.manager")
