@@ -1,7 +1,7 @@
 """Cards: text and HTML say the same, everything is escaped, nothing is loaded, SIMULATED is on what rests on it."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from notebook_kit import EVIL, check_html, frame, scripted_run
 
@@ -178,6 +178,7 @@ def test_any_text_is_escaped_everywhere(text):
 
 
 @given(code=st.text(max_size=200))
+@example(code="a = 1\r\n\ufeffb = 2\u202e\n\n")
 def test_colours_change_no_character_of_code(code):
     """What an approver sees is what will run, whatever the highlighter thinks of it."""
     import html

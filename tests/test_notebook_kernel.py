@@ -28,10 +28,10 @@ ERROR = """%%safestream -i patients:age --purpose 'risk study'
 patients.no_such_thing
 """
 APPROVE = """
-import sls_jupyter
+import sls_jupyter, time
 owner = sls_jupyter.connect("hospital")
-for one in owner.requests():
-    if one.state == "open": owner.approve(one.id)
+while not (waiting := [one for one in owner.requests() if one.state == "open"]): time.sleep(0.05)
+for one in waiting: owner.approve(one.id)
 """
 
 

@@ -99,6 +99,7 @@ def test_sealing_a_cell_keeps_its_text(shell):
         ("%sls preflight -i patients -i patients", "one alias"),
         ("%sls preflight -i patients --to nobody", "recipient"),
         ("%sls show '", "quotation"),
+        ("%sls audit {1+1}", "plain name"),
         ("%safestream -i patients", "no code"),
     ],
 )

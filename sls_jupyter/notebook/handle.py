@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Generator, Iterable
 from typing import Any
 
-from sls_jupyter.errors import SlsError
 from sls_jupyter.notebook.follow import Screen, can_update, say
 from sls_jupyter.notebook.status import StatusBlock
 from sls_jupyter.safestream.run import Run
 from sls_jupyter.session import Session
 
 CANCEL_SECONDS = 15.0
+SETTLE_SECONDS = 2.0
 
 
 class RunInterrupted(KeyboardInterrupt):
@@ -77,10 +76,18 @@ class RunHandle:
             self._interrupted(screen)
         self._ended(screen)
 
+    def settle(self) -> RunHandle:
+        """Wait a moment, until there is something to show: whom the run waits for, or that it started."""
+        steps, deadline = self._run.steps, time.monotonic() + SETTLE_SECONDS
+        while self._run.state == "running" and time.monotonic() < deadline:
+            if steps["approved"].detail or steps["launched"].state != "waiting":
+                break
+            time.sleep(0.02)  # a status is not an event that can be awaited without taking it from the follower
+        return self
+
     def cancel(self) -> RunHandle:
         """End the run; returns when the group is stopped and the owners' logs were told."""
         self._run.cancel(timeout=CANCEL_SECONDS)
-        self._remember()
         return self
 
     def _screen(self) -> Screen:
@@ -103,15 +110,9 @@ class RunHandle:
 
     def _ended(self, screen: Screen) -> None:
         screen.finish()
-        self._remember()
         self._shell.user_ns.update(self._run.outputs)
         if self._run.error is not None:
             raise self._run.error from None
-
-    def _remember(self) -> None:
-        """Listing runs writes down how they ended, so that another kernel can tell."""
-        with contextlib.suppress(SlsError, OSError):
-            self._session.runs()
 
     def __repr__(self) -> str:
         return f"<Run {self.id}: {self.status}>"

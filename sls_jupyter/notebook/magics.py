@@ -96,7 +96,7 @@ class SlsMagics(Magics):  # type: ignore[misc]  # IPython has no types here
         run = session.run(request, host=options.host or self.host or None, wait_for_approval=options.no_wait)
         handle = RunHandle(session, run, self.shell)
         if options.no_wait:
-            return handle
+            return handle.settle()
         handle.wait()
         return None
 

@@ -63,10 +63,12 @@ class Manager:
     clients: Mapping[str, AuthorityClient]  # authority's DID -> client
     names: Mapping[str, str]  # DID -> name, for messages
     save_result: Callable[[str, str, bytes], None] = field(default=lambda *_: None)  # (spec, recipient, sealed)
+    ended: Callable[[Run], None] = field(default=lambda _: None)  # the run's state is final
 
     def launch(self, request: StreamRequest, *, host: str | None, wait_for_approval: bool) -> Run:
         """Start a run in its thread."""
-        return Run(request.spec.digest, _Execution(self, request, host, wait_for_approval).work).start()
+        work = _Execution(self, request, host, wait_for_approval).work
+        return Run(request.spec.digest, work, self.ended).start()
 
 
 class _Execution:

@@ -7,6 +7,7 @@ caller, so that nothing keeps running that nobody waits for.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -85,7 +86,9 @@ class Run:
         summary: facts for the last line (tee, checks, receipt, log entries), set when done.
     """
 
-    def __init__(self, spec_digest: str, work: Callable[[Run], None]) -> None:
+    def __init__(
+        self, spec_digest: str, work: Callable[[Run], None], ended: Callable[[Run], None] = lambda _: None
+    ) -> None:
         self.spec_digest = spec_digest
         self.id = spec_digest.removeprefix("sha256:")[:12]
         self.state = "running"
@@ -93,6 +96,7 @@ class Run:
         self.summary: dict[str, Any] = {}
         self.error: SlsError | None = None
         self.cancelled = threading.Event()
+        self._ended = ended  # called once, from the run's thread, when its state is final
         self._on_cancel: list[Callable[[], None]] = []
         self._queue: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self.steps = Steps(lambda: self._queue.put({"type": "status"}))
@@ -112,6 +116,8 @@ class Run:
             self._end_with(
                 SlsError("The run failed unexpectedly.", found=type(error).__name__, hint="%tb in a script.")
             )
+        with contextlib.suppress(SlsError, OSError):  # a full disk does not take the result away
+            self._ended(self)
         self._queue.put(None)
 
     def _end_with(self, error: SlsError) -> None:
@@ -183,7 +189,8 @@ class Run:
         if self.state == "running" and not self.cancelled.is_set():
             self.cancelled.set()
             for action in reversed(list(self._on_cancel)):  # tell the group before it is stopped
-                action()
+                with contextlib.suppress(SlsError, RuntimeError, OSError):  # the run may be tidying up by itself
+                    action()
         self._thread.join(timeout)
         return self
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 
 from sls_jupyter.attestation.evidence import TrustAnchors
@@ -37,6 +38,7 @@ class Directory:
         self.memory = CheckpointMemory(home.folder("checkpoints"))
         self._server: AuthorityServer | None = None
         self._own_url = ""
+        self._starting = threading.Lock()
         self._clients: dict[str, AuthorityClient] = {}  # by URL
         self._reachable: tuple[float, list[AuthorityClient]] = (-REACHABLE_SECONDS, [])
 
@@ -70,10 +72,11 @@ class Directory:
 
     def own_authority(self) -> AuthorityClient:
         """This persona's embedded authority, started if nobody serves it yet."""
-        if not self._own_url:
-            authority = open_authority(self.home, anchors=self.anchors)
-            self._own_url, self._server = ensure_running(authority, self.home.folder("authority"))
-            self._reachable = (-REACHABLE_SECONDS, [])
+        with self._starting:  # completion works in a thread of its own
+            if not self._own_url:
+                authority = open_authority(self.home, anchors=self.anchors)
+                self._own_url, self._server = ensure_running(authority, self.home.folder("authority"))
+                self._reachable = (-REACHABLE_SECONDS, [])
         return self._client(self._own_url)
 
     def _connections(self) -> dict[str, str]:

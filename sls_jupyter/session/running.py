@@ -59,6 +59,7 @@ class Running(Preparing):
             clients=self._run_clients(request),
             names=self.names(),
             save_result=self._save_result,
+            ended=self._remember,
         )
         folder = self._run_folder(request.spec.digest)
         (folder / "spec.json").write_bytes(request.envelope)
@@ -114,8 +115,6 @@ class Running(Preparing):
     def _record(self, folder: Path) -> RunRecord:
         spec = self._spec(folder.name)
         live = self._runs.get(folder.name)
-        if live is not None and live.state != "running":
-            self._remember(live)
         end = folder / "end.json"
         known = parse_json(end.read_bytes()) if end.exists() else {}
         state = known.get("state") or ("running" if live is not None else "unknown: its kernel ended")
