@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT := build/demo
 
-.PHONY: demo test check lint types lab bench fix clean help
+.PHONY: demo test check lint types lab bench fuzz fix clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -12,6 +12,7 @@ help:
 	@echo "make test    lint, types and every test"
 	@echo "make lab     JupyterLab on the example notebooks"
 	@echo "make bench   ratios against the plain alternative"
+	@echo "make fuzz    throw bytes at every parser for a while (coverage-guided where atheris is installed)"
 	@echo "make fix     what a machine can repair"
 
 $(VENV)/.base: pyproject.toml
@@ -61,6 +62,9 @@ fix: $(VENV)/.test
 bench: $(VENV)/.test sandbox
 	$(BIN)/python benchmarks/seal.py
 	$(BIN)/python benchmarks/run.py
+
+fuzz: $(VENV)/.test
+	$(BIN)/python fuzz/fuzz_parsers.py
 
 clean:
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -34,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command == "authority":
             return serve(options)
+        if options.command == "attest":
+            return attest(options)
         return _session_command(options)
     except SlsError as error:
         print("\n".join(error.lines()), file=sys.stderr)
@@ -48,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--persona", metavar="NAME", help="which of your personas; SLS_PERSONA, or else me, by default")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_serve(commands)
+    _add_attest(commands)
     commands.add_parser("whoami", help="name, DID and folder of this persona")
     commands.add_parser("assets", help="every sealed asset that you can see")
     commands.add_parser("requests", help="requests that wait for you, and your own")
@@ -83,10 +86,59 @@ def _add_serve(commands: Any) -> None:
     )
 
 
+def _add_attest(commands: Any) -> None:
+    actions = commands.add_parser("attest", help="verify or show attestation evidence, offline").add_subparsers(
+        dest="action", required=True, metavar="ACTION"
+    )
+    verify = actions.add_parser(
+        "verify",
+        help="judge the evidence in any mix of files",
+        description="Exit status: 0 accepted, 1 refused, 2 the input cannot be used.",
+    )
+    show = actions.add_parser("show", help="every field of an SEV-SNP report with its meaning")
+    for action in (verify, show):
+        action.add_argument("files", nargs="+", metavar="FILE", help="told by content; a folder stands for its files")
+    add = verify.add_argument
+    add("--profile", choices=("hardware", "aci"), help="the vendor's part alone, or the whole Azure container evidence")
+    add("--at", metavar="TIME", help="judge at this time (2026-11-23T10:00:00Z, or seconds); now by default")
+    add("--minimum", metavar="FILE", help="JSON with minimums: uvm_svn, tcb, report_version, …")
+    add("--issuer", metavar="URL", help="the Azure Attestation instance that a token must be from")
+    add("--accept-simulated", action="store_true", help="believe the SIMULATED processor of this machine")
+    add("--json", action="store_true", help="the verdict for programs")
+
+
 def _version() -> str:
     from importlib.metadata import version
 
     return f"sls {version('sls-jupyter')}"
+
+
+# --- evidence -------------------------------------------------------------------------------------
+
+
+def attest(options: argparse.Namespace) -> int:
+    """``sls attest verify`` and ``sls attest show``; unusable input is exit status 2."""
+    from sls_jupyter.identity import Home
+    from sls_jupyter.notebook import attest as files
+
+    try:
+        if options.action == "show":
+            print(files.report_card(options.files))
+            return 0
+        anchors = _anchors(["self"], Home.find(options.persona)) if options.accept_simulated else None
+        verdict = files.verify_files(
+            options.files,
+            profile=options.profile,
+            at=options.at,
+            minimum=options.minimum,
+            issuer=options.issuer,
+            anchors=anchors,
+        )
+    except BadInput as error:
+        print("\n".join(error.lines()), file=sys.stderr)
+        return 2
+    print(files.verdict_json(verdict) if options.json else files.verdict_card(verdict))
+    return 0 if verdict.accepted else 1
 
 
 # --- calls on a session ---------------------------------------------------------------------------

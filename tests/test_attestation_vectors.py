@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import warnings
+from dataclasses import fields, replace
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from forge import NOW, tampered, with_chain, with_report
 
+from sls_jupyter.attestation.aci import Wanted, judge
+from sls_jupyter.attestation.aci_forms import Parts, gather, recognise
+from sls_jupyter.attestation.amd_certs import Certificate
 from sls_jupyter.attestation.appraise import appraise
 from sls_jupyter.attestation.evidence import Evidence, ReferenceValues, TrustAnchors
+from sls_jupyter.attestation.refusals import PolicyAllowsAll
+from sls_jupyter.attestation.snp import Report
 from sls_jupyter.attestation.verify import verify
-from sls_jupyter.errors import EvidenceRejected
+from sls_jupyter.errors import EvidenceRejected, MalformedDocument
 
 VECTORS = Path(__file__).parent / "vectors" / "snp"
 FILES = {
@@ -69,7 +78,10 @@ def test_genuine_evidence_is_appraised() -> None:
         bytes.fromhex(text)
         for text in (verified.claims.report_data, verified.claims.init_data, verified.claims.measurement)
     )
-    appraise(verified, ReferenceValues(frozenset({measurement}), host_data, report_data, ("sev-snp",)))
+    wanted = ReferenceValues(frozenset({measurement}), host_data, report_data, ("sev-snp",), accept_allow_all=True)
+    appraise(verified, wanted)
+    with pytest.raises(PolicyAllowsAll):  # the container policy of this sample allows everything
+        appraise(verified, replace(wanted, accept_allow_all=False))
 
 
 def test_debug_report_is_refused_in_appraisal() -> None:
@@ -131,3 +143,105 @@ def test_flipped_bits_in_certificates(name: str) -> None:
         for bit in range(0, 8 * len(der), 193):
             ders[index] = tampered(der, bit)
             assert failed(with_chain(value, tuple(ders)))
+
+
+# --- the index: any folder with an expected.json that is dropped in is judged by it ---------------------------
+
+CASES = sorted(path.parent.name for path in VECTORS.glob("*/expected.json"))
+
+
+def index(name: str) -> dict[str, Any]:
+    return dict(json.loads((VECTORS / name / "expected.json").read_bytes()))
+
+
+REPORTS = [name for name in CASES if (VECTORS / name / "report.bin").exists()]
+
+
+def parts_of(name: str) -> Parts:
+    """What a person has who points at the folder: every file of it, told by its content."""
+    found = Parts()
+    for path in sorted((VECTORS / name).iterdir()):
+        if path.name != "expected.json" and "public_key" not in path.name:
+            found |= recognise(path.read_bytes())
+    return found
+
+
+def moment(parts: Parts) -> datetime:
+    """A day on which every certificate is valid: the one after the youngest was made."""
+    return max(Certificate.parse(der).not_before for der in parts.certificates) + timedelta(days=1)
+
+
+def verdict(parts: Parts, profile: Any, wanted: Wanted) -> str:
+    try:
+        judge(parts, profile, now=moment(parts), wanted=wanted)
+    except EvidenceRejected:
+        return "reject"
+    return "accept"
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_hardware_verdict_of_the_index(name: str) -> None:
+    """The vendor's part alone gets the verdict of the index."""
+    says = index(name)["verdict"]
+    good = says.startswith("accept") or "hardware part accept" in says or "reject in the ACI profile" in says
+    assert verdict(parts_of(name), "hardware", Wanted()) == ("accept" if good else "reject")
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_aci_verdict_of_the_index(name: str) -> None:
+    """The whole of the evidence is accepted only where it is whole, its svn is enough, and its policy was opted in."""
+    expected, parts = index(name), parts_of(name)
+    whole = parts.uvm is not None and parts.policy is not None
+    good = expected["verdict"].startswith("accept") and whole
+    svn = expected.get("uvm", {}).get("svn", 104)
+    opted_in = Wanted(uvm_svn=max(svn, 100), accept_allow_all=True)
+    assert verdict(parts, "aci", opted_in) == ("accept" if good else "reject")
+    assert verdict(parts, "aci", opted_in.model_copy(update={"uvm_svn": svn + 1})) == "reject"
+    assert verdict(parts, "aci", opted_in.model_copy(update={"accept_allow_all": False})) == "reject"
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_fields_of_the_index(name: str) -> None:
+    """Every parsed field is what the index says: bytes as they stand, numbers as numbers."""
+    report = Report.parse((VECTORS / name / "report.bin").read_bytes())
+    expected = dict(index(name)["fields"])
+    assert report.cpuid.replace("-", "") == expected.pop("cpuid_family_model_stepping")
+    assert report.launch_mit_vector.to_bytes(8, "little").hex() == expected.pop("launch_mit_vector_le")
+    assert report.current_mit_vector.to_bytes(8, "little").hex() == expected.pop("current_mit_vector_le")
+    known = {item.name for item in fields(Report)}
+    for field, value in expected.items():
+        assert field in known
+        found = getattr(report, field)
+        shown = found.hex() if isinstance(found, bytes) else found
+        assert shown == (int(value, 16) if isinstance(value, str) and isinstance(found, int) else value), field
+
+
+def test_security_context_of_the_index() -> None:
+    """The three files of a container are read, and the policy's digest is that of the index."""
+    parts = parts_of("security-context")
+    assert parts.policy is not None
+    assert hashlib.sha256(parts.policy).hexdigest() == index("security-context")["policy_sha256"]
+    assert (len(parts.certificates), parts.tcbm) == (3, "7308000000000003")
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_truncated_and_extended_files(name: str) -> None:
+    """A report, a certificate or an endorsement with bytes missing or added is refused, whichever it is."""
+    parts = parts_of(name)
+    assert parts.report is not None
+    for report in (parts.report[:-1], parts.report + b"\0", parts.report[:0x2A0]):
+        assert verdict(replace(parts, report=report), "hardware", Wanted()) == "reject"
+    first, *rest = parts.certificates
+    for der in (first[:-1], first + b"\0"):
+        with pytest.raises((EvidenceRejected, MalformedDocument)):
+            judge(replace(parts, certificates=(der, *rest)), "hardware", now=NOW)
+    if parts.uvm is not None:
+        for uvm in (parts.uvm[:-1], parts.uvm + b"\0"):
+            wanted = Wanted(uvm_svn=0, accept_allow_all=True)
+            assert verdict(replace(parts, uvm=uvm), "aci", wanted) == "reject"
+
+
+def test_gathered_in_any_order() -> None:
+    """The order in which files are named does not matter."""
+    files = [path.read_bytes() for path in sorted((VECTORS / "aci-turin-v5").iterdir()) if path.suffix != ".json"]
+    assert gather(files).evidence() == gather(reversed(files)).evidence()

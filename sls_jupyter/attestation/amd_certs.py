@@ -1,5 +1,7 @@
 """AMD's certificates, one at a time: VCEK (the chip's key at one TCB), ASK (intermediate), ARK (root).
 
+A VLEK is a key that a cloud loads into its chips in the VCEK's place; its intermediate is called ASVK.
+
 ``cryptography``'s path builder does not fit, since a VCEK has no key usage, key identifiers or alternative
 name, and every genuine one has serial number 0. So the reading is here, by hand; how three of them hang
 together is :mod:`sls_jupyter.attestation.amd_chain`.
@@ -11,7 +13,8 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
@@ -32,7 +35,7 @@ MAX_CERTIFICATE_BYTES = 8 * 1024
 PSS = padding.PSS(mgf=padding.MGF1(hashes.SHA384()), salt_length=48)
 
 AMD_ARC = "1.3.6.1.4.1.3704.1."
-STRUCT_VERSION, PRODUCT_NAME, HWID = "1", "2", "4"  # below AMD_ARC
+STRUCT_VERSION, PRODUCT_NAME, HWID, CSP_ID = "1", "2", "4", "5"  # below AMD_ARC
 SPL_OIDS = {
     "Milan": ("3.1", "3.2", "3.4", "3.5", "3.6", "3.7", "3.3", "3.8"),
     "Genoa": ("3.1", "3.2", "3.4", "3.5", "3.6", "3.7", "3.3", "3.8"),
@@ -41,8 +44,8 @@ SPL_OIDS = {
 """The extension for each byte of a TCB value, byte 0 first; parallel to ``snp.TCB_LAYOUT``."""
 HWID_BYTES = {"Milan": 64, "Genoa": 64, "Turin": 8}
 
-_LOADING = threading.Lock()  # the filters of ``warnings`` belong to the whole process
-_FOREIGN = (
+_LOADING = threading.RLock()  # the filters of ``warnings`` belong to the whole process; one use is inside another
+FOREIGN_ERRORS = (
     ValueError,
     TypeError,
     IndexError,
@@ -56,11 +59,23 @@ _FOREIGN = (
 # --- one certificate ------------------------------------------------------------------------------
 
 
-def _load(der: bytes) -> x509.Certificate:
-    """The one place where a certificate is loaded: it silences the warning about serial number 0."""
+@contextmanager
+def _serial_zero_allowed() -> Iterator[None]:
+    """Silence the one warning that every VCEK deserves, for this process's shared filters one at a time."""
     with _LOADING, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Parsed a serial number", CryptographyDeprecationWarning)
+        yield
+
+
+def load_certificate(der: bytes) -> x509.Certificate:
+    """The one place where a certificate is loaded."""
+    with _serial_zero_allowed():
         return x509.load_der_x509_certificate(der)
+
+
+def _serial_of(certificate: x509.Certificate) -> int:
+    with _serial_zero_allowed():
+        return certificate.serial_number
 
 
 def spki_of(key: CertificatePublicKeyTypes) -> bytes:
@@ -74,6 +89,7 @@ class Certificate:
 
     subject: x509.Name
     issuer: x509.Name
+    serial: int  # 0 for every VCEK and VLEK
     not_before: datetime
     not_after: datetime
     key: CertificatePublicKeyTypes
@@ -95,10 +111,12 @@ class Certificate:
         if len(der) > MAX_CERTIFICATE_BYTES:
             raise MalformedDocument("A certificate is too large.", found=f"{len(der)} bytes")
         try:
-            certificate = _load(der)
+            certificate = load_certificate(der)
             _require_one_spelling(der, certificate)
-            return cls._read(certificate)
-        except _FOREIGN as error:
+            with _LOADING, warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # a name of odd length; names are compared, not shown
+                return cls._read(certificate)
+        except FOREIGN_ERRORS as error:
             raise MalformedDocument("This is not a certificate we can read.", found=type(error).__name__) from None
 
     @classmethod
@@ -118,6 +136,7 @@ class Certificate:
         return cls(
             subject=certificate.subject,
             issuer=certificate.issuer,
+            serial=_serial_of(certificate),
             not_before=certificate.not_valid_before_utc,
             not_after=certificate.not_valid_after_utc,
             key=certificate.public_key(),
@@ -183,7 +202,7 @@ def signed_by(certificate: Certificate, issuer: CertificatePublicKeyTypes) -> bo
     return True
 
 
-# --- the VCEK's extensions ------------------------------------------------------------------------
+# --- the extensions of VCEK and VLEK ------------------------------------------------------------------------
 
 
 def _der_content(value: bytes, tag: int, oid: str) -> bytes:
@@ -225,3 +244,10 @@ def hwid_of(amd: Mapping[str, bytes], product: str) -> bytes:
     if len(value) != size:
         raise MalformedDocument("A VCEK's hardware id has the wrong size.", found=len(value), expected=size)
     return value.ljust(64, b"\0")
+
+
+def require_csp_id(amd: Mapping[str, bytes]) -> None:
+    """A VLEK names the cloud it was given to, and no chip."""
+    _der_content(_extension(amd, CSP_ID), 0x16, CSP_ID)
+    if HWID in amd:
+        raise MalformedDocument("A VLEK names a chip.", expected="no hardware id")

@@ -1,8 +1,7 @@
 """AMD's chain: the VCEK signed by the ASK, the ASK by the ARK, and what the VCEK says of its chip.
 
 The chain's bytes alone decide everything here, so the answer is cached. The pin of the root and the time
-are the caller's to check, each time; so is revocation, which is not checked (AMD's list can name ASK and
-ARK only, and has to be supplied).
+are the caller's to check, each time; so is revocation (:mod:`.amd_crl`).
 
 Sources: AMD 57230 (VCEK certificate and KDS), RFC 5280 section 6.1.
 """
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.serialization import load_der_public_key
@@ -24,6 +24,7 @@ from sls_jupyter.attestation.amd_certs import (
     Certificate,
     hwid_of,
     product_of,
+    require_csp_id,
     signed_by,
     small_integer,
     spki_of,
@@ -42,6 +43,7 @@ class ChainRules:
     prefix: str  # before every common name: nothing for AMD's, SIMULATED for a development chain
     rsa_bits: int  # size of the ASK's key; the ARK's is fixed by its pin
     shipped_roots: bool  # a root key of ours may stand in for an ARK that did not travel
+    leaf: str = "VCEK"  # or VLEK, whose names are others and which stands for no chip
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +53,11 @@ class Chain:
     root_pin: bytes  # SHA-256 of the root's SPKI
     product: str
     tcb: bytes  # 8, in the report's layout
-    hwid: bytes  # 64, padded
-    key: ec.EllipticCurvePublicKey  # the VCEK's
+    hwid: bytes  # 64, padded; empty for a VLEK
+    key: ec.EllipticCurvePublicKey  # the VCEK's or VLEK's
+    root_spki: bytes  # the root's SubjectPublicKeyInfo, DER
+    root_name: x509.Name
+    authority_serials: tuple[tuple[str, int], ...]  # ASK's and, if it travelled, ARK's
     not_before: datetime  # the latest of all certificates
     not_after: datetime  # the earliest
     checks: tuple[Check, ...]
@@ -80,20 +85,33 @@ def examine(rules: ChainRules, ders: tuple[bytes, ...]) -> Chain:
     if not (isinstance(vcek.key, ec.EllipticCurvePublicKey) and isinstance(vcek.key.curve, ec.SECP384R1)):
         raise MalformedDocument("A VCEK's key is not one of P-384.")
     root = certificates[2].key if len(certificates) == 3 else _shipped_root(product)
+    root_spki = spki_of(root)
     return Chain(
-        root_pin=hashlib.sha256(spki_of(root)).digest(),
+        root_pin=hashlib.sha256(root_spki).digest(),
         product=product,
         tcb=bytes(small_integer(vcek.amd, oid) for oid in SPL_OIDS[product]),
-        hwid=hwid_of(vcek.amd, product),
+        hwid=_hwid(rules, vcek, product),
         key=vcek.key,
+        root_spki=root_spki,
+        root_name=certificates[1].issuer,
+        authority_serials=tuple(
+            (name, item.serial) for name, item in zip(("ASK", "ARK"), certificates[1:], strict=False)
+        ),
         not_before=max(item.not_before for item in certificates),
         not_after=min(item.not_after for item in certificates),
         checks=(
             _signatures(certificates, root),
-            _names(certificates, rules.prefix, product),
+            _names(certificates, rules, product),
             _authority(certificates, rules.rsa_bits),
         ),
     )
+
+
+def _hwid(rules: ChainRules, leaf: Certificate, product: str) -> bytes:
+    if rules.leaf == "VCEK":
+        return hwid_of(leaf.amd, product)
+    require_csp_id(leaf.amd)
+    return b""
 
 
 def _shipped_root(product: str) -> rsa.RSAPublicKey:
@@ -114,9 +132,10 @@ def _signatures(certificates: tuple[Certificate, ...], root: CertificatePublicKe
     return _check("chain_signatures", faults, "each signed by the next, RSASSA-PSS with SHA-384")
 
 
-def _names(certificates: tuple[Certificate, ...], prefix: str, product: str) -> Check:
+def _names(certificates: tuple[Certificate, ...], rules: ChainRules, product: str) -> Check:
     """Common names are AMD's for this product (a VLEK's are others), and each issuer is the next subject."""
-    expected = [f"{prefix}{name}" for name in ("SEV-VCEK", f"SEV-{product}", f"ARK-{product}")]
+    intermediate = f"SEV-{product}" if rules.leaf == "VCEK" else f"SEV-{rules.leaf}-{product}"
+    expected = [f"{rules.prefix}{name}" for name in (f"SEV-{rules.leaf}", intermediate, f"ARK-{product}")]
     faults = [
         f"{item.common_name or 'no single name'} for {name}"
         for item, name in zip(certificates, expected, strict=False)

@@ -91,22 +91,35 @@ class SimulatedDevice:
         )
 
 
-def find_device(environ: Mapping[str, str]) -> Device:
+def find_device(environ: Mapping[str, str], root: Path = Path("/")) -> Device:
     """The device of this guest.
 
-    ``SLS_TEE_DEVICE`` names the socket of a simulated processor; it is the only thing that selects one.
+    ``SLS_TEE_DEVICE`` names the socket of a simulated processor; it is the only thing that selects one, and
+    where it is set nothing else is looked for. Otherwise the hardware's devices are looked for below ``root``
+    (:func:`sls_jupyter.attestation.devices_linux.find_hardware` has the order).
 
     Raises:
         Unavailable: none was found; lists what was looked for.
     """
     name = environ.get("SLS_TEE_DEVICE", "")
-    if not name:
+    return _simulated(name) if name else _hardware(environ, root)
+
+
+def _hardware(environ: Mapping[str, str], root: Path) -> Device:
+    from sls_jupyter.attestation.devices_linux import find_hardware
+
+    device, looked = find_hardware(environ, root)
+    if device is None:
         raise Unavailable(
             "No device that gives out attestation evidence was found.",
-            found="SLS_TEE_DEVICE is not set; devices of real hardware are not supported by this version",
-            expected="SLS_TEE_DEVICE=<socket of a simulated processor>",
+            found="; ".join(["SLS_TEE_DEVICE is not set", *looked]),
+            expected="a SEV-SNP device with its certificates, configfs-tsm, or the socket of a simulated processor",
             hint="Run this inside a container group that a host of sls-jupyter started.",
         )
+    return device
+
+
+def _simulated(name: str) -> Device:
     path = Path(name)
     try:
         is_socket = stat.S_ISSOCK(path.stat().st_mode)

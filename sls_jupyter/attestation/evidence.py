@@ -16,10 +16,29 @@ from dataclasses import InitVar, dataclass, field
 from types import MappingProxyType
 from typing import Annotated, ClassVar, Self, final
 
-from pydantic import Field
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from pydantic import Field, ValidationError
 
 from sls_jupyter.attestation.amd_roots import AMD_ROOT_PINS
-from sls_jupyter.documents import Base64, Document, Model, ShortText, b64decode, b64encode
+from sls_jupyter.attestation.anchors import NO_MAA, IntelTrust, MaaInstance
+from sls_jupyter.attestation.azure_facts import (
+    UVM_ISSUER,
+    UVM_MINIMUM_SVN,
+    UVM_MINIMUM_SVN_DATE,
+    UVM_MINIMUM_SVN_SOURCE,
+)
+from sls_jupyter.attestation.refusals import refusal_for
+from sls_jupyter.documents import (
+    Base64,
+    Document,
+    Model,
+    ShortText,
+    Timestamp,
+    b64decode,
+    b64encode,
+    canonical_json,
+    parse_json,
+)
 from sls_jupyter.errors import BadInput, EvidenceRejected, MalformedDocument
 
 MAX_EVIDENCE_BYTES = 64 * 1024  # bytes of the JSON form
@@ -41,7 +60,8 @@ class Evidence(Document):
 
     kind: TeeKind  # what the sender says it is; verify() holds it to that
     report: Base64  # SEV-SNP: 1184 bytes
-    endorsements: Annotated[tuple[Base64, ...], Field(max_length=MAX_ENDORSEMENTS)]  # DER; SEV-SNP: VCEK, ASK[, ARK]
+    endorsements: Annotated[tuple[Base64, ...], Field(max_length=MAX_ENDORSEMENTS)]
+    """SEV-SNP: VCEK, ASK and, if it travels, ARK (DER); on Azure then a UVM endorsement (COSE_Sign1)."""
 
     @classmethod
     def of(cls, kind: str, report: bytes, endorsements: Iterable[bytes]) -> Self:
@@ -72,6 +92,17 @@ class Evidence(Document):
         return tuple(b64decode(text) for text in self.endorsements)
 
 
+class UvmClaims(Model):
+    """What Microsoft says of the utility VM that Azure started (see :mod:`sls_jupyter.attestation.uvm`)."""
+
+    issuer: ShortText  # did:x509
+    feed: ShortText
+    svn: Unsigned32
+    measurement: Register  # 48 bytes, hex
+    signed_at: Timestamp  # as the signer says
+    ledgers: tuple[ShortText, ...] = ()  # transparency ledgers whose receipt verified
+
+
 class Claims(Model):
     """What one piece of evidence says, in the same words for every kind of TEE. Bytes are lower-case hex.
 
@@ -95,6 +126,8 @@ class Claims(Model):
     committed_tcb: dict[str, int]  # firmware cannot go below it
     launch_tcb: dict[str, int]  # when the guest started
     platform_info: Hex  # 8 bytes, big-endian; bits of AMD 56860, not judged here
+    details: dict[str, ShortText] = Field(default_factory=dict)  # what only this kind has, by name: rtmr0, mr_signer …
+    uvm: UvmClaims | None = None  # Azure's container groups, where an endorsement travelled with the report
 
 
 class Check(Model):
@@ -111,29 +144,49 @@ def compare(name: str, found: object, expected: object) -> Check:
     return Check(name=name, found=str(found), expected=str(expected), ok=found == expected)
 
 
+def readable(name: str) -> Check:
+    """The line that something could be read."""
+    return Check(name=name, found="as specified", expected="as specified", ok=True)
+
+
+def unreadable(name: str, error: MalformedDocument) -> Check:
+    """The line that something could not be read, and why."""
+    found = f"{error.message} {error.found or ''}".strip()
+    return Check(name=name, found=found[:400], expected=(error.expected or "as specified")[:400], ok=False)
+
+
 HINTS = {
     "kind": "Use a version of sls-jupyter that verifies this kind of evidence.",
     "root": "Simulated evidence needs the development root in TrustAnchors; hardware evidence needs the vendor's chain.",
     "validity": "Set the clock, or fetch the certificate again.",
     "vcek_tcb": "Fetch the VCEK for the report's REPORTED_TCB.",
     "vcek_chip": "Fetch the VCEK of the chip that made the report.",
+    "revocation": "Fetch AMD's revocation list of this product again; a revoked intermediate is not to be trusted.",
+    "uvm_issuer": "Only endorsements of a pinned issuer are believed; the endorsement may not be Microsoft's.",
+    "uvm_transparency": "Fetch the endorsement with its receipt, or the keys of the ledger that gave it.",
+    "uvm_endorsement": "Send the UVM endorsement (reference-info-base64) along with the report.",
+    "uvm_svn": "Start the container group again, so that Azure gives it a current utility VM.",
+    "allow_all_policy": "Launch the group with a policy that names its containers.",
     "tee": "Run on a host of an accepted kind, or ask the owner to accept this kind.",
     "debug": "Launch the group without debugging.",
     "measurement": "Ask the owner to approve this build, or launch an approved image.",
     "init_data": "Launch the group with exactly the policy that was rendered for this run.",
     "report_data": "Ask for evidence again, bound to this request's nonce and key.",
+    "collateral": "Send the quote with its collateral: TCB info, QE identity, CRLs and their chains.",
+    "collateral_time": "Fetch the collateral again, or name the time at which it held.",
+    "tcb_status": "Update the machine's firmware, or allow this status in IntelTrust.",
     "minimum_tcb": "Update the machine's firmware, or ask the owner for a lower minimum.",
 }
 
 
 def rejection(kind: str, step: str, checks: Iterable[Check]) -> EvidenceRejected:
-    """The error that lists every failed check.
+    """The error that lists every failed check; its class is that of the first (see :mod:`.refusals`).
 
     For programs, ``detail["failed"]`` has the names and ``detail["checks"]`` every check made so far.
     """
     checks = tuple(checks)
     failed = [check for check in checks if not check.ok]
-    return EvidenceRejected(
+    return refusal_for(failed[0].name if failed else "")(
         f"Evidence of kind {kind} {step}: {', '.join(check.name for check in failed)}.",
         found="; ".join(f"{check.name}: {check.found}" for check in failed),
         expected="; ".join(f"{check.name}: {check.expected}" for check in failed),
@@ -195,6 +248,41 @@ class TrustAnchors:
 
     amd: Mapping[str, bytes] = field(default_factory=lambda: AMD_ROOT_PINS)  # product -> SHA-256 of the ARK's SPKI
     simulated_ark_spki: frozenset[bytes] = frozenset()  # SHA-256 of the SPKI of development roots, 32 bytes each
+    accept_vlek: bool = False  # SEV-SNP: a cloud's shared key (VLEK) may sign in the place of a chip's own
+    revocation_lists: tuple[bytes, ...] = ()  # AMD's CRLs, DER; if there are any, one must cover the chain
+    uvm_issuers: frozenset[str] = frozenset({UVM_ISSUER})  # did:x509 of those who endorse utility VMs
+    ledger_keys: Mapping[str, EllipticCurvePublicKey] = field(default_factory=lambda: MappingProxyType({}))
+    """Key id to key of transparency ledgers; if there are any, a UVM endorsement needs a receipt by one."""
+    intel: IntelTrust = field(default_factory=IntelTrust)  # root keys and accepted TCB states of TDX and SGX
+    maa: Mapping[str, MaaInstance] = field(default_factory=lambda: NO_MAA)  # issuer -> instance of Azure Attestation
+
+
+class Minimums(Model):
+    """How recent is recent enough: configuration that rises with time, so it says when and whence it is.
+
+    The defaults are those published at ``date``; a relying party that knows better ones replaces them.
+    """
+
+    uvm_svn: Unsigned32 = UVM_MINIMUM_SVN
+    tcb: dict[str, dict[ShortText, Annotated[int, Field(ge=0, le=255)]]] = Field(default_factory=dict)
+    """By kind and product (``sev-snp/Milan``) or by kind; replaces the vendor's floor of the same key."""
+    report_version: Annotated[int, Field(ge=2, le=5)] = 2  # SEV-SNP; from 3 on a report names its CPU
+    date: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")] = UVM_MINIMUM_SVN_DATE
+    source: ShortText = UVM_MINIMUM_SVN_SOURCE
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Self:
+        """Read a file of minimums.
+
+        Raises:
+            MalformedDocument: not JSON, an unknown member, two values for one product, or a value out of range.
+        """
+        try:
+            return cls.model_validate_json(canonical_json(parse_json(data)))
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"]) or "file"
+            raise MalformedDocument("This is no file of minimums.", found=f"{where}: {first['msg']}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,11 +293,17 @@ class ReferenceValues:
     (``sev-snp/Milan``); where both name a component, both must be met.
     """
 
-    measurements: frozenset[bytes]  # 48 bytes each; empty accepts nothing
+    measurements: frozenset[bytes]  # 48 bytes each; empty accepts none but endorsed ones
     init_data: bytes | None  # 32 bytes; None: no expectation, and no line in the check list
     report_data: bytes  # 64 bytes
     tees: Collection[str]  # accepted kinds
     minimum_tcb: Mapping[str, Mapping[str, int]] = field(default_factory=lambda: MappingProxyType({}))
+    uvm_feeds: frozenset[str] = frozenset()
+    """Feeds whose verified UVM endorsement may vouch for a measurement that is not listed; empty: none may."""
+    accept_allow_all: bool = False  # container policies that are known to allow everything
+    products: frozenset[str] = frozenset()  # Milan, Genoa, Turin; empty: every product
+    chips: frozenset[bytes] = frozenset()  # CHIP_ID, 64 bytes each; empty: every chip
+    platform_info: int = 0  # SEV-SNP: bits of PLATFORM_INFO that must be set; 1 << 5: alias check done (BadRAM)
 
     def __post_init__(self) -> None:
         if len(self.report_data) != 64:

@@ -1,19 +1,31 @@
 """Verification of SEV-SNP evidence, genuine and simulated, by one code with other roots and other names.
 
 The order is that of AMD's own guidance: form of the report, who signed it, the chain, the certificate
-against the report, the signature. What the *values* should be (measurement, debug, VMPL, TCB floor)
+against the report, the signature; then, on Azure, the endorsement of the utility VM. What the *values* should be (measurement, debug, VMPL, TCB floor)
 is :mod:`sls_jupyter.attestation.appraise`'s to judge.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sls_jupyter.attestation import snp
+from sls_jupyter.attestation import snp, uvm
 from sls_jupyter.attestation.amd_chain import Chain, ChainRules, examine
-from sls_jupyter.attestation.evidence import Check, Claims, Evidence, TrustAnchors, compare, rejection
+from sls_jupyter.attestation.amd_crl import revocation_check
+from sls_jupyter.attestation.cose import SIGN1_TAG
+from sls_jupyter.attestation.evidence import (
+    Check,
+    Claims,
+    Evidence,
+    TrustAnchors,
+    UvmClaims,
+    compare,
+    readable,
+    rejection,
+    unreadable,
+)
 from sls_jupyter.errors import MalformedDocument, SignatureInvalid
 
 SIMULATED_PREFIX = "SIMULATED-"
@@ -21,6 +33,7 @@ SIMULATED_RSA_BITS = 2048
 
 GENUINE_RULES = ChainRules(prefix="", rsa_bits=4096, shipped_roots=True)
 SIMULATED_RULES = ChainRules(prefix=SIMULATED_PREFIX, rsa_bits=SIMULATED_RSA_BITS, shipped_roots=False)
+_VLEK_RULES = {rules: replace(rules, leaf="VLEK") for rules in (GENUINE_RULES, SIMULATED_RULES)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +52,41 @@ class SnpVerifier:
         """
         data = evidence.report_bytes()
         report = self._parse_report(data)
-        checks = [_readable("report_format"), *_signer_checks(report)]
-        chain = self._examine_chain(evidence, checks)
-        checks += [_readable("certificates"), *self._root_checks(chain, anchors), *chain.checks]
-        checks += [_validity(chain, now), *_binding_checks(report, chain), _signature(data, report, chain)]
-        return self._claims(report, chain, checks), tuple(checks)
+        checks = [readable("report_format"), *_signer_checks(report, anchors)]
+        ders, endorsement = self._split(evidence)
+        chain = self._examine_chain(self._rules(report, anchors), ders, checks)
+        checks += [readable("certificates"), *self._root_checks(chain, anchors), *chain.checks, _validity(chain, now)]
+        if anchors.revocation_lists and not self.simulated:
+            checks.append(revocation_check(chain, anchors.revocation_lists, now))
+        checks += [*_binding_checks(report, chain), _signature(data, report, chain)]
+        claims = self._claims(report, chain, checks)
+        if endorsement is None:
+            return claims, tuple(checks)
+        endorsed, lines = uvm.verify_endorsement(endorsement, anchors.uvm_issuers, anchors.ledger_keys)
+        return _with_uvm(claims, endorsed), (*checks, *lines)
+
+    def _split(self, evidence: Evidence) -> tuple[tuple[bytes, ...], bytes | None]:
+        """Certificates, and the UVM endorsement if it is the last; nobody endorses a simulated machine."""
+        items = evidence.endorsement_bytes()
+        if not self.simulated and items and items[-1].startswith(SIGN1_TAG):
+            return items[:-1], items[-1]
+        return items, None
+
+    def _rules(self, report: snp.Report, anchors: TrustAnchors) -> ChainRules:
+        by_vlek = anchors.accept_vlek and report.signing_key == snp.VLEK
+        return _VLEK_RULES[self.rules] if by_vlek else self.rules
 
     def _parse_report(self, data: bytes) -> snp.Report:
         try:
             return snp.Report.parse(data)
         except MalformedDocument as error:
-            raise rejection(self.kind, "does not verify", [_unreadable("report_format", error)]) from None
+            raise rejection(self.kind, "does not verify", [unreadable("report_format", error)]) from None
 
-    def _examine_chain(self, evidence: Evidence, checks: list[Check]) -> Chain:
+    def _examine_chain(self, rules: ChainRules, ders: tuple[bytes, ...], checks: list[Check]) -> Chain:
         try:
-            return examine(self.rules, evidence.endorsement_bytes())
+            return examine(rules, ders)
         except MalformedDocument as error:
-            raise rejection(self.kind, "does not verify", [*checks, _unreadable("certificates", error)]) from None
+            raise rejection(self.kind, "does not verify", [*checks, unreadable("certificates", error)]) from None
 
     def _root_checks(self, chain: Chain, anchors: TrustAnchors) -> list[Check]:
         """The pin: AMD's key of that product, or a development root that this relying party knows."""
@@ -72,7 +103,7 @@ class SnpVerifier:
                 for raw in (report.reported_tcb, report.committed_tcb, report.launch_tcb)
             )
         except MalformedDocument as error:
-            raise rejection(self.kind, "does not verify", [*checks, _unreadable("tcb_format", error)]) from None
+            raise rejection(self.kind, "does not verify", [*checks, unreadable("tcb_format", error)]) from None
         return Claims(
             tee=self.kind,
             simulated=self.simulated,
@@ -97,20 +128,17 @@ verify_genuine = SnpVerifier("sev-snp", GENUINE_RULES, simulated=False)
 verify_simulated = SnpVerifier("simulated-snp", SIMULATED_RULES, simulated=True)
 
 
-def _readable(name: str) -> Check:
-    return Check(name=name, found="as specified", expected="as specified", ok=True)
+def _with_uvm(claims: Claims, endorsed: UvmClaims | None) -> Claims:
+    return claims.model_copy(update={"uvm": endorsed})
 
 
-def _unreadable(name: str, error: MalformedDocument) -> Check:
-    found = f"{error.message} {error.found or ''}".strip()
-    return Check(name=name, found=found[:400], expected=(error.expected or "as specified")[:400], ok=False)
-
-
-def _signer_checks(report: snp.Report) -> list[Check]:
+def _signer_checks(report: snp.Report, anchors: TrustAnchors) -> list[Check]:
     keys = {snp.VCEK: "VCEK", snp.VLEK: "VLEK", snp.NO_KEY: "none"}
+    accepted = ("VCEK", "VLEK") if anchors.accept_vlek else ("VCEK",)
+    key = keys.get(report.signing_key, "reserved")
     return [
         compare("signature_algorithm", report.signature_algo, snp.ECDSA_P384_SHA384),
-        compare("signing_key", keys.get(report.signing_key, "reserved"), "VCEK"),
+        Check(name="signing_key", found=key, expected=" or ".join(accepted), ok=key in accepted),
         compare("chip_key", "masked" if report.chip_key_masked else "shown", "shown"),
     ]
 
@@ -123,16 +151,18 @@ def _validity(chain: Chain, now: datetime) -> Check:
 
 
 def _binding_checks(report: snp.Report, chain: Chain) -> list[Check]:
-    """The certificate is the one of this chip, at this TCB, of this product."""
+    """The certificate is the one of this chip, at this TCB, of this product; a VLEK is of no chip."""
     product: str | None = chain.product
     if report.version >= 3:  # version 2 has no CPUID; the product is then what the signed VCEK says
         product = snp.product_of(report.cpu_family, report.cpu_model)
-    chip = report.chip_id.hex() if any(report.chip_id) else "no chip id"
-    return [
+    checks = [
         compare("product", product or f"unknown CPU {report.cpuid}", chain.product),
         compare("vcek_tcb", report.reported_tcb.hex(), chain.tcb.hex()),
-        compare("vcek_chip", chip, chain.hwid.hex()),
     ]
+    if chain.hwid:
+        chip = report.chip_id.hex() if any(report.chip_id) else "no chip id"
+        checks.append(compare("vcek_chip", chip, chain.hwid.hex()))
+    return checks
 
 
 def _signature(data: bytes, report: snp.Report, chain: Chain) -> Check:

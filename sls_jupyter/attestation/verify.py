@@ -1,6 +1,6 @@
 """Verification: are the signatures on this evidence genuine, up to a root that we chose?
 
-One table from kind to verifier. A new kind of evidence is one file and one row. What is *not* answered
+From kind to verifier by table. A new kind of evidence is one file and one row. What is *not* answered
 here: whether the claims are the ones wanted, which is :mod:`sls_jupyter.attestation.appraise`'s question.
 """
 
@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from types import MappingProxyType
 
+from sls_jupyter.attestation import dcap, maa, snp_verify
 from sls_jupyter.attestation import evidence as types
-from sls_jupyter.attestation import snp_verify
 from sls_jupyter.attestation.evidence import Check, Claims, Evidence, TrustAnchors, VerifiedEvidence, rejection
 from sls_jupyter.errors import BadInput
 
@@ -21,8 +21,19 @@ VERIFIERS: Mapping[str, Verifier] = MappingProxyType(
     {
         "sev-snp": snp_verify.verify_genuine,
         "simulated-snp": snp_verify.verify_simulated,
+        "tdx": dcap.verify_tdx,
+        "sgx": dcap.verify_sgx,
     }
 )
+"""Kinds of TEE; each has a profile."""
+
+TOKEN_VERIFIERS: Mapping[str, Verifier] = MappingProxyType(
+    {
+        "maa-sev-snp": maa.verify_snp_token,
+        "maa-sgx": maa.verify_sgx_token,
+    }
+)
+"""Kinds of somebody else's word on a TEE. None has a profile, so no owner accepts one without naming it."""
 
 
 def verify(evidence: Evidence, anchors: TrustAnchors, *, now: datetime) -> VerifiedEvidence:
@@ -43,9 +54,10 @@ def verify(evidence: Evidence, anchors: TrustAnchors, *, now: datetime) -> Verif
     """
     if now.tzinfo is None:
         raise BadInput("The time to verify at needs a time zone.", found=now, hint="Use datetime.now(UTC).")
-    verifier = VERIFIERS.get(evidence.kind)
+    verifiers = {**VERIFIERS, **TOKEN_VERIFIERS}
+    verifier = verifiers.get(evidence.kind)
     if verifier is None:
-        known = Check(name="kind", found=evidence.kind, expected=", ".join(VERIFIERS), ok=False)
+        known = Check(name="kind", found=evidence.kind, expected=", ".join(verifiers), ok=False)
         raise rejection(evidence.kind, "does not verify", [known])
     claims, checks = verifier(evidence, anchors, now)
     if not all(check.ok for check in checks):

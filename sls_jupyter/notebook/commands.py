@@ -174,6 +174,21 @@ def _audit(context: Context) -> Card:
     return reports.audit_card(context.session.audit(context.options.run))
 
 
+def _verify(context: Context) -> Card:
+    from sls_jupyter.notebook.attest import verdict_card, verify_files
+
+    options = context.options
+    verdict = verify_files(
+        options.files,
+        profile=options.profile,
+        at=options.at,
+        minimum=options.minimum,
+        issuer=options.issuer,
+        anchors=context.session.anchors if options.accept_simulated else None,
+    )
+    return verdict_card(verdict)
+
+
 def _hosts(context: Context) -> Card:
     return reports.hosts_card(context.session.hosts)
 
@@ -219,6 +234,7 @@ COMMANDS: Mapping[str, Callable[[Context], object]] = {
     "result": _result,
     "cancel": _cancel,
     "audit": _audit,
+    "verify": _verify,
     "hosts": _hosts,
     "connect": _connect,
     "withdraw": _withdraw,

@@ -119,6 +119,13 @@ def command_parsers() -> dict[str, Parser]:
     command("result", "Put the outputs of a finished run into the notebook again.", "RUN")
     command("cancel", "Cancel a run of this notebook.", "RUN")
     command("audit", "What the logs hold about a run, every proof checked.", "RUN")
+    verify = command("verify", "Verify attestation evidence in files, offline: the whole check list.")
+    verify.add_argument("files", nargs="+", metavar="FILE", help="any mix of files; each is told by its content")
+    verify.add_argument("--profile", choices=("hardware", "aci"), help="the vendor's part alone, or all of Azure's")
+    verify.add_argument("--at", metavar="TIME", help="judge at this time; now by default")
+    verify.add_argument("--minimum", metavar="FILE", help="JSON with minimums: uvm_svn, tcb, report_version")
+    verify.add_argument("--issuer", metavar="URL", help="the Azure Attestation instance that a token must be from")
+    verify.add_argument("--accept-simulated", action="store_true", help="believe this machine's SIMULATED processor")
     command("hosts", "Where runs can be placed.")
     command("connect", "Make another owner's authority known.", "URL")
     command("withdraw", "Stop granting an asset of yours.", "NAME").add_argument(

@@ -1,0 +1,197 @@
+"""Fuzz every parser that reads bytes from a stranger: only our own errors may come out.
+
+::
+
+    python fuzz/fuzz_parsers.py                      each parser in turn, 60 seconds each
+    python fuzz/fuzz_parsers.py quote --seconds 600  one of them
+    python fuzz/fuzz_parsers.py --list
+
+With atheris (``pip install atheris``; Linux, coverage-guided) the library steers; without it, a plain mutator
+of the same seeds runs, which finds less and needs nothing. Seeds are the tests' own vectors. An input that
+ends in anything but our own error, or takes longer than a second, is written to ``build/fuzz/`` and the run
+ends with status 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib.util
+import random
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sls_jupyter.errors import SlsError
+
+ROOT = Path(__file__).resolve().parent.parent
+VECTORS = ROOT / "tests" / "vectors"
+FINDINGS = ROOT / "build" / "fuzz"
+MAX_INPUT_BYTES = 32 * 1024
+SLOW_SECONDS = 1.0
+
+Parser = Callable[[bytes], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One parser by name, and where its seeds lie; imported only when it is its turn."""
+
+    module: str
+    path: str  # attribute, dotted
+    seeds: tuple[str, ...]  # patterns below tests/vectors
+
+    def load(self) -> Parser:
+        found = importlib.import_module(f"sls_jupyter.{self.module}")
+        for part in self.path.split("."):
+            found = getattr(found, part)
+        return found  # type: ignore[return-value]
+
+
+TARGETS = {
+    "report": Target("attestation.snp", "Report.parse", ("snp/*/report.bin",)),
+    "certificate": Target("attestation.amd_certs", "Certificate.parse", ("snp/*/*.der",)),
+    "evidence": Target("attestation.evidence", "Evidence.parse", ("documents/*",)),
+    "forms": Target("attestation.aci_forms", "recognise", ("snp/*/*", "uvm/*/*")),
+    "cose": Target("attestation.cose", "Sign1.parse", ("uvm/**/*.cose",)),
+    "cbor": Target("attestation.cbor", "decode", ("uvm/**/*.cose",)),
+    "ledger-keys": Target("attestation.ccf_receipt", "parse_ledger_keys", ("uvm/**/*.json",)),
+    "quote": Target("attestation.quote", "Quote.parse", ("tdx/*/quote.bin", "sgx/*/quote.bin")),
+    "collateral": Target("attestation.collateral", "Collateral.parse", ("tdx/*/collateral.json",)),
+    "token": Target("attestation.maa_token", "Token.parse", ("maa/*.jwt",)),
+    "certificate-table": Target("attestation.devices_linux", "certificate_table", ("snp/*/*.der",)),
+    "note": Target("transparency.note", "SignedNote.parse", ("log/*",)),
+}
+
+
+def seeds_of(target: Target) -> list[bytes]:
+    """The target's seeds, and nothing at all as the last of them."""
+    paths = sorted(path for pattern in target.seeds for path in VECTORS.glob(pattern) if path.is_file())
+    return [data for path in paths if len(data := path.read_bytes()) <= MAX_INPUT_BYTES] + [b""]
+
+
+def attempt(name: str, parser: Parser, data: bytes) -> None:
+    """Parse once; a foreign error or a slow answer is kept and raised."""
+    start = time.perf_counter()
+    try:
+        parser(data)
+    except SlsError:
+        pass
+    except BaseException:
+        keep(name, data)
+        raise
+    if time.perf_counter() - start > SLOW_SECONDS:
+        keep(name, data)
+        raise TimeoutError(f"{name} took longer than {SLOW_SECONDS} seconds")
+
+
+def keep(name: str, data: bytes) -> None:
+    FINDINGS.mkdir(parents=True, exist_ok=True)
+    path = FINDINGS / f"{name}-{hashlib.sha256(data).hexdigest()[:16]}"
+    path.write_bytes(data)
+    sys.stderr.write(f"{name}: {len(data)} bytes that should not do this: {path.relative_to(ROOT)}\n")
+
+
+# --- without atheris ------------------------------------------------------------------------------
+
+
+def mutations(seeds: list[bytes], source: random.Random) -> Iterator[bytes]:
+    """Endless variations: flipped bits, other bytes, cuts, repetitions, pieces of other seeds."""
+    while True:
+        data = bytearray(source.choice(seeds))
+        for _ in range(source.randint(1, 6)):
+            at, end = sorted(source.randint(0, len(data)) for _ in range(2))
+            match source.randrange(5):
+                case 0 if at < len(data):
+                    data[at] ^= 1 << source.randrange(8)
+                case 1 if at < len(data):
+                    data[at] = source.choice((0, 1, 0x7F, 0x80, 0xFF, source.randrange(256)))
+                case 2:
+                    del data[at : min(end, at + 64)]
+                case 3:
+                    data[at:at] = data[at : min(end, at + 64)] * source.randint(1, 8)
+                case _:
+                    other = source.choice(seeds)
+                    start = source.randint(0, len(other))
+                    data[at:at] = other[start : start + source.randint(0, 64)]
+        yield bytes(data[:MAX_INPUT_BYTES])
+
+
+def run_plain(name: str, seconds: float, seed: int) -> None:
+    target = TARGETS[name]
+    parser, until, count = target.load(), time.monotonic() + seconds, 0
+    for data in mutations(seeds_of(target), random.Random(seed)):  # noqa: S311 - inputs, not keys
+        attempt(name, parser, data)
+        count += 1
+        if time.monotonic() >= until:
+            break
+    sys.stdout.write(f"{name}: {count} inputs in {seconds:.0f} s, nothing found\n")
+
+
+# --- with atheris ---------------------------------------------------------------------------------
+
+
+def run_atheris(name: str, seconds: float, seed: int) -> None:
+    """One target; atheris ends the process when it is done."""
+    import atheris
+
+    with atheris.instrument_imports(include=["sls_jupyter"]):
+        parser = TARGETS[name].load()
+    corpus = FINDINGS / "corpus" / name
+    corpus.mkdir(parents=True, exist_ok=True)
+    for data in seeds_of(TARGETS[name]):
+        (corpus / hashlib.sha256(data).hexdigest()[:16]).write_bytes(data)
+    options = [f"-max_total_time={int(seconds)}", f"-max_len={MAX_INPUT_BYTES}", f"-seed={seed}", str(corpus)]
+    atheris.Setup([sys.argv[0], *options], lambda data: attempt(name, parser, data))
+    atheris.Fuzz()
+
+
+def has_atheris() -> bool:
+    try:
+        return importlib.util.find_spec("atheris") is not None
+    except (ImportError, ValueError):
+        return False
+
+
+# --- the command ----------------------------------------------------------------------------------
+
+
+def available() -> list[str]:
+    """Targets whose parser is there in this version."""
+    found = []
+    for name, target in TARGETS.items():
+        try:
+            target.load()
+        except (ImportError, AttributeError) as error:
+            sys.stderr.write(f"{name}: skipped, {error}\n")
+        else:
+            found.append(name)
+    return found
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("target", nargs="?", choices=sorted(TARGETS))
+    parser.add_argument("--seconds", type=float, default=60.0, help="for each target")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--list", action="store_true")
+    options = parser.parse_args(arguments)
+    warnings.simplefilter("error")  # a warning from a library is a finding too
+    if options.list:
+        sys.stdout.write("\n".join(TARGETS) + "\n")
+        return 0
+    run = run_atheris if has_atheris() else run_plain
+    if options.target:
+        run(options.target, options.seconds, options.seed)
+        return 0
+    command = [sys.executable, __file__, "--seconds", str(options.seconds), "--seed", str(options.seed)]
+    results = [subprocess.run([*command, name], check=False).returncode for name in available()]
+    return 1 if any(results) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

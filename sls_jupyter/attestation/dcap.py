@@ -1,0 +1,287 @@
+"""Verification of Intel TDX and SGX evidence: a quote, its collateral, and a time that the caller names.
+
+Evidence of kind ``tdx`` or ``sgx`` has the quote as its report and the collateral, one JSON object, as its one
+endorsement. First come the signatures up to Intel's pinned root (:mod:`~sls_jupyter.attestation.intel_chain`),
+then what a guest may not be (debuggable, migratable), then ``dcap-qvl`` for revocation, the QE's identity and
+the TCB level, always through its ``verify_with_policy``: its plain ``verify`` takes every status but Revoked.
+
+An Azure TDX confidential VM leaves SEPT_VE_DISABLE off. dcap-qvl knows no TCB level for it then, and neither
+do we: such evidence is refused, by the line ``sept_ve_disable``.
+
+Not checked: MRENCLAVE, MRSIGNER, MRTD and the run-time registers, which are the appraiser's; they are in the
+claims. Sources: Intel TDX module ABI (TDATTRIBUTES), Intel SGX SDM volume 3D (ATTRIBUTES), dcap-qvl 0.7.0.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sls_jupyter.attestation import quote as quotes
+from sls_jupyter.attestation.anchors import IntelTrust
+from sls_jupyter.attestation.collateral import Collateral
+from sls_jupyter.attestation.evidence import (
+    Check,
+    Claims,
+    Evidence,
+    TrustAnchors,
+    compare,
+    readable,
+    rejection,
+    unreadable,
+)
+from sls_jupyter.attestation.intel_chain import quote_checks
+from sls_jupyter.attestation.quote import Quote
+from sls_jupyter.errors import MalformedDocument, Unavailable
+
+TD_DEBUG, TD_SEPT_VE_DISABLE, TD_MIGRATABLE = 1 << 0, 1 << 28, 1 << 29
+TD_RESERVED = (1 << 64) - 1 & ~(TD_DEBUG | 1 << 27 | TD_SEPT_VE_DISABLE | TD_MIGRATABLE | 1 << 30 | 1 << 31 | 1 << 63)
+"""Bits of TDATTRIBUTES that are none of DEBUG, LASS, SEPT_VE_DISABLE, MIGRATABLE, PKS, KL, PERFMON."""
+SGX_INIT, SGX_DEBUG = 1 << 0, 1 << 1
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteVerifier:
+    """A verifier for one kind of quote."""
+
+    kind: str
+    tee_type: int
+
+    def __call__(self, evidence: Evidence, anchors: TrustAnchors, now: datetime) -> tuple[Claims, tuple[Check, ...]]:
+        """Make every check and return the claims with the checks, all of them passed.
+
+        Raises:
+            EvidenceRejected: with every check made, failed ones among them.
+            Unavailable: dcap-qvl is not installed.
+        """
+        checks: list[Check] = []
+        quote = self._parse_quote(evidence.report_bytes(), checks)
+        checks += [_names_kind(quote, self.tee_type), *self._signatures(quote, anchors.intel, now, checks)]
+        checks += _attribute_checks(quote)
+        self._require(checks, evidence)
+        collateral = self._parse_collateral(evidence, anchors.intel, now, checks)
+        verdict = _appraise_platform(evidence.report_bytes()[: quote.length], collateral, now, anchors.intel, checks)
+        self._require(checks, evidence)
+        return self._claims(quote, verdict), tuple(checks)
+
+    def _require(self, checks: Sequence[Check], evidence: Evidence) -> None:
+        if all(check.ok for check in checks):
+            return
+        if not evidence.endorsements:
+            checks = [*checks, _no_collateral()]
+        raise rejection(self.kind, "does not verify", checks)
+
+    def _parse_quote(self, data: bytes, checks: list[Check]) -> Quote:
+        try:
+            quote = Quote.parse(data)
+        except MalformedDocument as error:
+            raise rejection(self.kind, "does not verify", [unreadable("quote_format", error)]) from None
+        checks.append(readable("quote_format"))
+        return quote
+
+    def _signatures(self, quote: Quote, trust: IntelTrust, now: datetime, checks: list[Check]) -> list[Check]:
+        try:
+            return quote_checks(quote, now, trust.roots)
+        except MalformedDocument as error:
+            raise rejection(self.kind, "does not verify", [*checks, unreadable("certificates", error)]) from None
+
+    def _parse_collateral(
+        self, evidence: Evidence, trust: IntelTrust, now: datetime, checks: list[Check]
+    ) -> Collateral:
+        given = evidence.endorsement_bytes()
+        if len(given) != 1:
+            raise rejection(self.kind, "does not verify", [*checks, _no_collateral(len(given))])
+        try:
+            collateral = Collateral.parse(given[0])
+            checks += collateral.checks(now, trust.roots)
+        except MalformedDocument as error:
+            raise rejection(self.kind, "does not verify", [*checks, unreadable("collateral", error)]) from None
+        return collateral
+
+    def _claims(self, quote: Quote, verdict: dict[str, Any]) -> Claims:
+        tdx, body = self.tee_type == quotes.TDX, quote.body
+        tcb = _tcb(quote, verdict)
+        attributes = body["td_attributes"] if tdx else body["attributes"][:8]
+        pck = verdict["platform"]["pck"]
+        return Claims(
+            tee=self.kind,
+            simulated=False,
+            product="FMSPC " + bytes(pck["fmspc"]).hex(),
+            chip_id=bytes(pck["platform_instance_id"] or pck["ppid"]).hex(),
+            measurement=body["mr_td" if tdx else "mr_enclave"].hex(),
+            init_data=body["mr_config_id" if tdx else "config_id"].hex(),
+            report_data=body["report_data"].hex(),
+            debug=False,  # anything else was refused above
+            migration_agent=False,
+            vmpl=0,  # neither TEE has privilege levels inside
+            guest_svn=0 if tdx else int.from_bytes(body["isv_svn"], "little"),
+            report_version=quote.version,
+            tcb=tcb,
+            committed_tcb=tcb,  # Intel's quotes know one TCB
+            launch_tcb=tcb,
+            platform_info=attributes[::-1].hex(),
+            details=_details(quote, verdict),
+        )
+
+
+verify_tdx = QuoteVerifier("tdx", quotes.TDX)
+verify_sgx = QuoteVerifier("sgx", quotes.SGX)
+
+
+def _no_collateral(count: int = 0) -> Check:
+    return Check(name="collateral", found=f"{count} endorsements", expected="one, the collateral as JSON", ok=False)
+
+
+def _names_kind(quote: Quote, tee_type: int) -> Check:
+    names = {quotes.SGX: "SGX", quotes.TDX: "TDX"}
+    return compare("tee_type", names[quote.tee_type], names[tee_type])
+
+
+# --- what a guest may not be ----------------------------------------------------------------------
+
+
+def _attribute_checks(quote: Quote) -> list[Check]:
+    if quote.tee_type == quotes.SGX:
+        attributes = int.from_bytes(quote.body["attributes"][:8], "little")
+        return [
+            compare("debug", "on" if attributes & SGX_DEBUG else "off", "off"),
+            compare("initialised", "yes" if attributes & SGX_INIT else "no", "yes"),
+        ]
+    attributes = int.from_bytes(quote.body["td_attributes"], "little")
+    service = quote.body.get("mr_service_td", b"")
+    return [
+        compare("debug", "on" if attributes & TD_DEBUG else "off", "off"),
+        compare("sept_ve_disable", "on" if attributes & TD_SEPT_VE_DISABLE else "off", "on"),
+        compare("migration_agent", "present" if attributes & TD_MIGRATABLE or any(service) else "absent", "absent"),
+        compare("td_reserved", f"{attributes & TD_RESERVED:#x}", "0x0"),
+    ]
+
+
+# --- the platform, by dcap-qvl --------------------------------------------------------------------
+
+
+def _library() -> Any:
+    """dcap-qvl, imported where it is used and nowhere else.
+
+    Raises:
+        Unavailable: it is not installed.
+    """
+    try:
+        import dcap_qvl
+    except ImportError:
+        raise Unavailable(
+            "TDX and SGX evidence needs the package dcap-qvl.",
+            found="not installed",
+            expected="dcap-qvl 0.7 or newer",
+            hint="pip install 'sls-jupyter[dcap]'",
+        ) from None
+    return dcap_qvl
+
+
+def _appraise_platform(
+    data: bytes, collateral: Collateral, now: datetime, trust: IntelTrust, checks: list[Check]
+) -> dict[str, Any]:
+    """Add the lines on collateral, TCB and policy; returns dcap-qvl's claims, ``{}`` where it has none."""
+    seconds = max(int(now.timestamp()), 0)
+    library = _library()
+    verdict, fault = _ask(library, data, collateral, seconds, library.QuotePolicy.claims_only(seconds))
+    checks.append(Check(name=_fault_name(fault), found=fault or "holds", expected="holds", ok=not fault))
+    if fault:
+        return {}
+    checks += _platform_checks(verdict, collateral, trust)
+    _, fault = _ask(library, data, collateral, seconds, _library_policy(library, trust, seconds))
+    checks.append(Check(name="tcb_policy", found=fault or "accepts", expected="accepts", ok=not fault))
+    return verdict
+
+
+def _fault_name(fault: str) -> str:
+    """The line that a refusal of the library goes to: time, level, or the collateral as a whole."""
+    words = {"xpired": "collateral_time", "in the future": "collateral_time", "TCB level": "tcb_level"}
+    return next((name for word, name in words.items() if word in fault), "collateral")
+
+
+def _ask(library: Any, data: bytes, collateral: Collateral, seconds: int, policy: Any) -> tuple[dict[str, Any], str]:
+    """One call of ``verify_with_policy``: its claims, or why it refuses."""
+    try:
+        claims = library.QuoteVerifier().verify_with_policy(
+            data, library.QuoteCollateralV3(**collateral.parts), seconds, policy
+        )
+        found: dict[str, Any] = json.loads(claims.to_json())
+    except (ValueError, OverflowError, TypeError) as error:
+        return {}, str(error).removeprefix("Verification failed: ")[:400] or type(error).__name__
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # how a fault inside the library shows itself
+            raise
+        return {}, "the library failed on it"
+    return found, ""
+
+
+def _library_policy(library: Any, trust: IntelTrust, seconds: int) -> Any:
+    """``trust`` in the library's words; strict, then only what ``trust`` allows."""
+    policy = library.QuotePolicy.strict(seconds)
+    for status in sorted(trust.statuses):
+        policy = policy.allow_status(status)
+    return (
+        policy.reject_advisories(sorted(trust.rejected_advisories))
+        .min_tcb_eval_data_number(trust.minimum_evaluation)
+        .allow_dynamic_platform(trust.allow_dynamic_platform)
+        .allow_cached_keys(trust.allow_cached_keys)
+        .allow_smt(trust.allow_smt)
+    )
+
+
+def _platform_checks(verdict: dict[str, Any], collateral: Collateral, trust: IntelTrust) -> list[Check]:
+    """What the library leaves out, or says in one sentence where a reader wants a line each."""
+    tcb, pck = verdict["tcb"], verdict["platform"]["pck"]
+    advisories = set(tcb["advisory_ids"])
+    rejected = ", ".join(sorted(advisories & trust.rejected_advisories))
+    number = tcb["eval_data_number"]
+    return [
+        Check(
+            name="tcb_status",
+            found=tcb["status"],
+            expected=" or ".join(sorted(trust.statuses)) or "no status is allowed",
+            ok=tcb["status"] in trust.statuses,
+        ),
+        Check(
+            name="advisories",
+            found=(rejected or ", ".join(sorted(advisories)) or "none")[:400],
+            expected=f"none of {', '.join(sorted(trust.rejected_advisories))}"[:400]
+            if trust.rejected_advisories
+            else "any",
+            ok=not rejected,
+        ),
+        Check(
+            name="tcb_evaluation",
+            found=str(number),
+            expected=f"{trust.minimum_evaluation} or later",
+            ok=number >= trust.minimum_evaluation,
+        ),
+        compare("pce_id", bytes(pck["pce_id"]).hex(), str(collateral.tcb_info.get("pceId")).lower()),
+    ]
+
+
+# --- our claims -----------------------------------------------------------------------------------
+
+
+def _tcb(quote: Quote, verdict: dict[str, Any]) -> dict[str, int]:
+    """Every component by name: ``cpu00`` to ``cpu15`` and ``pce`` of the PCK, ``tdx00`` to ``tdx15`` of the TD."""
+    pck = verdict["platform"]["pck"]
+    parts = {f"cpu{place:02}": svn for place, svn in enumerate(pck["cpu_svn"])}
+    parts |= {f"tdx{place:02}": svn for place, svn in enumerate(quote.body.get("tee_tcb_svn", b""))}
+    return {**parts, "pce": pck["pce_svn"], "evaluation": verdict["tcb"]["eval_data_number"]}
+
+
+_SHOWN = (
+    *("mr_seam", "mr_signer_seam", "xfam", "mr_owner", "mr_owner_config", "rtmr0", "rtmr1", "rtmr2", "rtmr3"),
+    *("mr_signer", "isv_prod_id", "isv_ext_prod_id", "isv_family_id", "config_svn", "misc_select", "attributes"),
+)
+
+
+def _details(quote: Quote, verdict: dict[str, Any]) -> dict[str, str]:
+    tcb = verdict["tcb"]
+    fields = {name: quote.body[name].hex() for name in _SHOWN if name in quote.body}
+    return {**fields, "tcb_status": tcb["status"], "advisories": ", ".join(tcb["advisory_ids"])[:500]}

@@ -1,0 +1,140 @@
+"""Evidence in files, for people: ``sls attest verify``, ``sls attest show`` and ``%sls verify``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from sls_jupyter.attestation.aci import NOTHING_ELSE, PROFILES, Profile, Wanted
+from sls_jupyter.attestation.aci_forms import MAX_FILE_BYTES, gather
+from sls_jupyter.attestation.describe import describe
+from sls_jupyter.attestation.evidence import TrustAnchors
+from sls_jupyter.attestation.files import Verdict, judge_files, sort_files
+from sls_jupyter.attestation.snp import Report
+from sls_jupyter.errors import BadInput, MalformedDocument
+from sls_jupyter.notebook.cards import Block, Card, Chip, Facts, Line, Mono, Table
+
+
+def read_files(paths: Sequence[str]) -> list[bytes]:
+    """The files' bytes; a folder stands for the files in it.
+
+    Raises:
+        BadInput: a file cannot be read, or is too large.
+    """
+    found = []
+    for path in map(Path, paths):
+        for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+            try:
+                data = file.read_bytes() if file.stat().st_size <= MAX_FILE_BYTES else None
+            except OSError as error:
+                raise BadInput("A file cannot be read.", found=f"{file}: {error.strerror}") from None
+            if data is None:
+                raise BadInput("A file is too large.", found=str(file), expected=f"{MAX_FILE_BYTES} bytes at most")
+            found.append(data)
+    return found
+
+
+def read_time(text: str | None) -> datetime:
+    """``2026-11-23``, ``2026-11-23T10:00:00Z`` or seconds since 1970; now if it is not given.
+
+    Raises:
+        BadInput: none of these.
+    """
+    if text is None:
+        return datetime.now(UTC)
+    try:
+        if text.isdigit() and len(text) > 8:
+            return datetime.fromtimestamp(int(text), UTC)
+        found = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except (ValueError, OverflowError, OSError):
+        raise BadInput("This is no time.", found=text[:60], expected="2026-11-23T10:00:00Z, or seconds") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def read_wanted(path: str | None) -> Wanted:
+    """Minimums and whatever else is wanted, from a JSON file with the fields of ``aci.Wanted``.
+
+    Raises:
+        BadInput: not such a file.
+    """
+    if path is None:
+        return NOTHING_ELSE
+    (data,) = read_files([path])
+    try:
+        return Wanted.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        known = ", ".join(Wanted.model_fields)
+        raise BadInput("The file of minimums is not valid.", found=f"{where}: {first['msg']}", expected=known) from None
+
+
+def verify_files(
+    paths: Sequence[str],
+    *,
+    profile: str | None = None,
+    at: str | None = None,
+    minimum: str | None = None,
+    issuer: str | None = None,
+    anchors: TrustAnchors | None = None,
+) -> Verdict:
+    """Verify whatever evidence the files hold.
+
+    Raises:
+        BadInput, MalformedDocument: the input cannot be used. A refusal is a verdict, not an error.
+    """
+    if profile is not None and profile not in PROFILES:
+        raise BadInput("There is no such profile.", found=profile[:40], expected=", ".join(PROFILES))
+    chosen: Profile | None = None if profile is None else "aci" if profile == "aci" else "hardware"
+    found = sort_files(read_files(paths))
+    return judge_files(
+        found, now=read_time(at), profile=chosen, wanted=read_wanted(minimum), issuer=issuer, anchors=anchors
+    )
+
+
+def verdict_card(verdict: Verdict) -> Card:
+    """Green or red, with every check; SIMULATED where it is."""
+    rows = [
+        (Chip("pass", "good") if check.ok else Chip("fail", "bad"), check.name, Mono(check.found), Mono(check.expected))
+        for check in verdict.checks
+    ]
+    blocks: list[Block] = [
+        Facts([("kind", verdict.kind), ("profile", verdict.profile), ("at", verdict.at.isoformat(timespec="seconds"))])
+    ]
+    if not verdict.accepted:
+        blocks += [Line(verdict.reason), Line(f"→ {verdict.hint}")]
+    blocks += [Table(("", "check", "found", "expected"), rows, "No check could be made.")]
+    blocks += [Line(note) for note in verdict.notes]
+    failed = sum(not check.ok for check in verdict.checks)
+    subtitle = f"{failed} of {len(verdict.checks)} checks failed" if failed else f"{len(verdict.checks)} checks passed"
+    title = "Accepted" if verdict.accepted else "Refused"
+    return Card(title, blocks, subtitle, simulated=verdict.simulated, tone="good" if verdict.accepted else "bad")
+
+
+def verdict_json(verdict: Verdict) -> str:
+    return json.dumps(verdict.to_json(), indent=2, ensure_ascii=False)
+
+
+def report_card(paths: Sequence[str]) -> Card:
+    """Every field of the report in the files.
+
+    Raises:
+        MalformedDocument: the report cannot be read. BadInput: there is none.
+    """
+    parts = gather(read_files(paths))
+    if parts.report is None:
+        raise BadInput(
+            "There is no SEV-SNP report in these files.", hint="Give a report as bytes, hex, base64 or JSON."
+        )
+    try:
+        report = Report.parse(parts.report)
+    except MalformedDocument as error:
+        error.hint = error.hint or "sls attest verify says what else is wrong with it."
+        raise
+    rows = [(field.name, Mono(field.value), field.meaning) for field in describe(report)]
+    note = "Parsed only: no signature was checked. sls attest verify does that."
+    return Card("SEV-SNP report", [Table(("field", "value", "meaning"), rows), Line(note)])
