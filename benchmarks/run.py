@@ -70,7 +70,16 @@ def main() -> int:
     papermill, stream, steps = [], [], []
     for _ in range(options.rounds):
         start = time.perf_counter()
-        command = [sys.executable, "-m", "papermill", "-k", "python3", "--no-progress-bar", notebook, folder / "out.ipynb"]
+        command = [
+            sys.executable,
+            "-m",
+            "papermill",
+            "-k",
+            "python3",
+            "--no-progress-bar",
+            notebook,
+            folder / "out.ipynb",
+        ]
         subprocess.run(command, check=True, capture_output=True)
         papermill.append(time.perf_counter() - start)
         start = time.perf_counter()

@@ -124,7 +124,7 @@ def mutations(seeds: list[bytes], source: random.Random) -> Iterator[bytes]:
 def run_plain(name: str, seconds: float, seed: int) -> None:
     target = TARGETS[name]
     parser, until, count = target.load(), time.monotonic() + seconds, 0
-    for data in mutations(seeds_of(target), random.Random(seed)):  # noqa: S311 - inputs, not keys
+    for data in mutations(seeds_of(target), random.Random(seed)):
         attempt(name, parser, data)
         count += 1
         if time.monotonic() >= until:
