@@ -103,6 +103,8 @@ class World:
         defaults = {"allow_code": "any", "requester": self.analyst.did, "tee": "simulated-snp"}
         given = {**defaults, **options}
         self.session(owner).seal(patients() if data is None else data, name, **given)
+        for session in self.sessions.values():
+            session._reachable = (-3600.0, [])  # look for authorities anew
         return name
 
     def start(self, code: str, inputs: Iterable[str] = ("free",), by: str = "analyst", **options: Any) -> Run:

@@ -180,6 +180,7 @@ SIGNED_CALLS = [
     ("POST", "/v1/denials"),
     ("POST", "/v1/runs/x/end"),
     ("GET", "/v1/runs/x"),
+    ("DELETE", "/v1/log/entries/0/meaning"),
 ]
 
 
@@ -208,6 +209,10 @@ def test_every_other_call_needs_none(url):
         ("get", "/v1/log/checkpoint"),
         ("get", "/v1/log/proof/{index}"),
         ("get", "/v1/log/consistency/{old}/{new}"),
+        ("get", "/log/checkpoint"),
+        ("get", "/log/{path}"),
+        ("post", "/add-checkpoint"),
+        ("post", "/v1/log/cosignatures/{tree_size}"),
     }
     assert len({(m, p) for p, calls in paths.items() for m in calls} - open_calls) == len(SIGNED_CALLS)
 

@@ -126,7 +126,7 @@ import time; time.sleep(100)
     "output, displayed": "from IPython.display import display\nwhile True: display({'text/plain': 'x' * 100_000}, raw=True)",
     "output, in one display": "from IPython.display import display\ndisplay({'text/plain': 'x' * (100 << 20)}, raw=True)",
     "output, in one table": "import numpy as np, pandas as pd\nx = pd.DataFrame({'a': np.random.rand(8 << 20)})",
-    "output, of nothing": "import pyarrow as pa\nx = pa.table({'a': pa.nulls(1 << 40)})",
+    "output, of nothing": "import pyarrow as pa\nx = pa.table({'a': pa.nulls(1 << 23)})",
     "output, in a schema": "import pyarrow as pa\nx = pa.table({'a': [1]}).rename_columns(['y' * (6 << 20)])",
 }
 
@@ -158,7 +158,7 @@ DEATHS = {
     "exit": "import os; os._exit(3)",
     "crash": "import ctypes; ctypes.string_at(0)",
     "killed supervisor": "import os, signal; os.kill(os.getppid(), signal.SIGKILL); import time; time.sleep(100)",
-    "killed all": "import os, signal; os.kill(-1, signal.SIGKILL)",
+    "killed all": "import os, signal, time; os.kill(-1, signal.SIGKILL); time.sleep(100)",
     "closed descriptors": "import os, time\nos.closerange(0, 1024); time.sleep(100)",
     "stopped supervisor": "import os, signal; os.kill(os.getppid(), signal.SIGSTOP)\nwhile True: pass",
 }

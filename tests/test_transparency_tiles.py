@@ -1,17 +1,15 @@
-"""The layout of tiles, and a reader that knows nothing of this package."""
+"""The layout of tiles, and what a reader that knows nothing of this package (``tlog_reader``) makes of them."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from pathlib import Path
 
 import pytest
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tlog_reader import Reader
 
 from sls_jupyter.errors import BadInput, MalformedDocument
 from sls_jupyter.identity import SigningKey
@@ -88,84 +86,6 @@ def test_bundle_limits():
             tiles.decode_bundle(data)
 
 
-# --- an independent reader, written from the C2SP texts -----------------------------------------------
-
-
-class Reader:
-    """Checks a published log: `files` maps a path to its bytes. Raises ValueError for anything wrong."""
-
-    def __init__(self, files, name, public_key):
-        self.files = files
-        text, signatures = files["checkpoint"].decode().rsplit("\n\n", 1)
-        self.check_signature(text + "\n", signatures, name, public_key)
-        lines = text.split("\n")
-        self.size, self.root = int(lines[1]), base64.b64decode(lines[2])
-        if lines[0] != name or str(self.size) != lines[1]:
-            raise ValueError("checkpoint")
-
-    @staticmethod
-    def check_signature(text, signatures, name, public_key):
-        wanted = hashlib.sha256(name.encode() + b"\n\x01" + public_key).digest()[:4]
-        for line in signatures.splitlines():
-            dash, signer, blob = line.split(" ")
-            raw = base64.b64decode(blob)
-            if (dash, signer, raw[:4]) == ("—", name, wanted):
-                try:
-                    return Ed25519PublicKey.from_public_bytes(public_key).verify(raw[4:], text.encode())
-                except InvalidSignature:
-                    raise ValueError("signature") from None
-        raise ValueError("no signature")
-
-    def file(self, kind, n, width):
-        parts = []
-        number = n
-        while True:
-            parts.append(f"{number % 1000:03}" if not parts else f"x{number % 1000:03}")
-            number //= 1000
-            if not number:
-                break
-        path = f"tile/{kind}/" + "/".join(reversed(parts))
-        return self.files[path if width == 256 else f"{path}.p/{width}"]
-
-    def level(self, level):
-        """All hashes of one level, tile by tile."""
-        count, hashes = self.size // 256**level, []
-        for n in range(-(-count // 256)):
-            width = min(256, count - 256 * n)
-            data = self.file(level, n, width)
-            if len(data) != 32 * width:
-                raise ValueError("tile size")
-            hashes += [data[at : at + 32] for at in range(0, len(data), 32)]
-        return hashes
-
-    def entries(self):
-        """Every entry, after checking bundles against tiles, tiles against each other and the root."""
-        entries, leaves = [], self.level(0)
-        for n in range(-(-self.size // 256)):
-            data = self.file("entries", n, min(256, self.size - 256 * n))
-            while data:
-                length = int.from_bytes(data[:2], "big")
-                entries.append(data[2 : 2 + length])
-                data = data[2 + length :]
-        if [hashlib.sha256(b"\0" + entry).digest() for entry in entries] != leaves:
-            raise ValueError("entries")
-        level, below = 1, leaves
-        while len(below) >= 256:
-            above = [self.fold(below[at : at + 256]) for at in range(0, len(below) // 256 * 256, 256)]
-            if above != self.level(level):
-                raise ValueError("level")
-            level, below = level + 1, above
-        if self.fold(leaves) != self.root:
-            raise ValueError("root")
-        return entries
-
-    def fold(self, hashes):
-        if len(hashes) < 2:
-            return hashes[0] if hashes else hashlib.sha256(b"").digest()
-        k = 1 << (len(hashes) - 1).bit_length() - 1
-        return hashlib.sha256(b"\1" + self.fold(hashes[:k]) + self.fold(hashes[k:])).digest()
-
-
 # --- the log that it reads ------------------------------------------------------------------------
 
 ORIGIN, KEY = "hospital.example/log", SigningKey(Ed25519PrivateKey.from_private_bytes(b"\x07" * 32))
@@ -195,7 +115,7 @@ def publish(entries, batch):
 def test_independent_reader_accepts_our_log(count, batch):
     """A client that other people wrote could not read our log."""
     entries = [b"entry %d" % index for index in range(count)]
-    assert Reader(publish(entries, batch), ORIGIN, KEY.public_bytes).entries() == entries
+    assert Reader(publish(entries, batch).__getitem__, ORIGIN, KEY.public_bytes).entries() == entries
 
 
 def test_independent_reader_notices_changes():
@@ -205,4 +125,4 @@ def test_independent_reader_notices_changes():
         files = publish(entries, 600)
         files[path] = files[path][:40] + bytes([files[path][40] ^ 1]) + files[path][41:]
         with pytest.raises((ValueError, KeyError)):
-            Reader(files, ORIGIN, KEY.public_bytes).entries()
+            Reader(files.__getitem__, ORIGIN, KEY.public_bytes).entries()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -89,6 +90,14 @@ def publish(
     ):
         if found != expected:
             raise DigestMismatch(f"The {what} is not the one that was named.", found=found, expected=expected)
+    unknown = sorted(set(policy.columns or ()) - set(manifest.columns)) if manifest.columns else []
+    if unknown:
+        raise BadInput(
+            "The policy grants a column that the table does not have.",
+            found=", ".join(unknown),
+            expected="some of: " + ", ".join(manifest.columns),
+            hint="Correct --columns and seal again.",
+        )
     master_keys, asset = _open_keys(authority, manifest, sealed_keys), manifest.digest
     with authority.store.write() as connection:
         known = ledger.last(connection, asset, "asset.published")
@@ -127,7 +136,9 @@ def find(connection: Connection, asset: str) -> Published:
 
 def newest(connection: Connection) -> list[Published]:
     """The newest active version of every name, by name."""
-    query = sa.select(db.assets).where(db.assets.c.state == "active").order_by(db.assets.c.created_at, db.assets.c.id)
+    entries = db.log_entries  # the log says which came first, also within one second
+    published = sa.select(sa.func.min(entries.c.position)).where(entries.c.subject == db.assets.c.id).scalar_subquery()
+    query = sa.select(db.assets).where(db.assets.c.state == "active").order_by(published)
     by_name = {row["name"]: row for row in connection.execute(query).mappings()}
     return [_published(by_name[name]) for name in sorted(by_name)]
 
@@ -190,7 +201,18 @@ def open_part(authority: Authority, asset: str, name: str) -> tuple[BinaryIO, in
         raise UnknownName(
             "This authority does not serve that part.", found=name, hint=f"Read it from {manifest.storage}."
         )
-    return local_parts(manifest)(name), part.size
+    file = local_parts(manifest)(name)
+    found = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    if found != part.size:
+        file.close()
+        raise DigestMismatch(
+            "A sealed part is not the one that was sealed.",
+            found=f"{name} of {found} bytes",
+            expected=f"{part.size} bytes",
+            hint="Its owner can restore it from a backup, or seal the table again.",
+        )
+    return file, part.size
 
 
 def to_json(published: Published) -> dict[str, object]:

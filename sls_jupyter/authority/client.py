@@ -16,6 +16,7 @@ from sls_jupyter.documents import b64decode, b64encode, parse_json, verify
 from sls_jupyter.errors import BadInput, MalformedDocument, SlsError, Unavailable, VerificationError, from_problem
 from sls_jupyter.identity import Contact, Identity, make_token, public_key_from_did, verify_signature
 from sls_jupyter.transparency.checkpoint import Checkpoint
+from sls_jupyter.transparency.cosignature import cosign, witness_name
 from sls_jupyter.transparency.memory import CheckpointMemory
 from sls_jupyter.transparency.proofs import LogProof
 
@@ -260,3 +261,27 @@ class AuthorityClient:
         facts = self.facts
         key = public_key_from_did(facts.did)
         return memory.follow(lambda: self._bytes("GET", "/v1/log/checkpoint"), facts.origin, key, self.consistency)
+
+    def log_file(self, path: str) -> bytes:
+        """A file of the log, such as ``tile/0/000``; nothing is verified yet (:func:`transparency.reader.read_log`)."""
+        return self._bytes("GET", f"/log/{path}")
+
+    def forget(self, index: int) -> None:
+        """Make the authority forget what an entry of its log meant; for its owner."""
+        self._bytes("DELETE", f"/v1/log/entries/{index}/meaning", signed=True)
+
+    def cosign(self, memory: CheckpointMemory) -> Checkpoint:
+        """Follow the log as :meth:`follow_log` does, and give it our cosignature on what was seen.
+
+        Raises:
+            SignatureInvalid: the log does not know us as a witness. BadInput: this client has no identity.
+        """
+        if self.identity is None:
+            raise BadInput("This call needs an identity.")
+        at, seen = int(self._now()), self.follow_log(memory)  # what is seen after ``at`` is later
+        line = cosign(seen.encode().decode(), witness_name(self.identity.did), self.identity.signing, at=at)
+        request = self._http.build_request(
+            "POST", f"{self.url}/v1/log/cosignatures/{seen.tree_size}", content=line.encode().encode()
+        )
+        self._send(request)
+        return seen

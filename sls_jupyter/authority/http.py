@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from typing import Annotated, Any, BinaryIO
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sls_jupyter.attestation.evidence import Evidence
 from sls_jupyter.authority import catalogue, decisions, ledger, release, runs
+from sls_jupyter.authority.http_log import MAX_WITNESSES, add_log_files, add_witness_calls
 from sls_jupyter.authority.service import Authority
 from sls_jupyter.documents import Base64, Digest, b64decode, b64encode
 from sls_jupyter.errors import BadInput, MalformedDocument, NotAuthorised, SlsError, UnknownName, to_problem
@@ -176,6 +177,8 @@ def create_app(authority: Authority) -> FastAPI:
     _add_release(app, authority)
     _add_runs(app, authority)
     _add_log(app, authority)
+    add_log_files(app, authority)
+    add_witness_calls(app, authority)
     return app
 
 
@@ -322,9 +325,13 @@ def _add_log(app: FastAPI, authority: Authority) -> None:
             return ledger.checkpoint(connection, authority)
 
     @app.get("/v1/log/proof/{index}")
-    def proof(index: int) -> dict[str, Any]:
+    def proof(index: int, witnesses: Annotated[int, Query(ge=0, le=MAX_WITNESSES)] = 0) -> dict[str, Any]:
         with authority.store.read() as connection:
-            return ledger.prove(connection, authority, index).model_dump(mode="json")
+            return ledger.prove(connection, authority, index, witnesses=witnesses).model_dump(mode="json")
+
+    @app.delete("/v1/log/entries/{index}/meaning", status_code=204)
+    def forget(index: int, who: Person) -> None:
+        ledger.forget(authority, who, index)
 
     @app.get("/v1/log/consistency/{old}/{new}")
     def consistency(old: int, new: int) -> list[str]:

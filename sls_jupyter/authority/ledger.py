@@ -17,12 +17,15 @@ from sqlalchemy.engine import Connection
 from sls_jupyter.authority import store as db
 from sls_jupyter.authority.service import Authority
 from sls_jupyter.documents import canonical_json
-from sls_jupyter.errors import BadInput, Unavailable
+from sls_jupyter.errors import BadInput, LogInconsistent, NotAuthorised, Unavailable, UnknownName
 from sls_jupyter.transparency import tree
-from sls_jupyter.transparency.checkpoint import Checkpoint, sign_checkpoint
-from sls_jupyter.transparency.entries import Entry, EntryKind, fresh_salt, make_entry
-from sls_jupyter.transparency.merkle import leaf_hash
+from sls_jupyter.transparency.checkpoint import Checkpoint, sign_checkpoint, verify_checkpoint
+from sls_jupyter.transparency.cosignature import add_signatures
+from sls_jupyter.transparency.entries import Entry, EntryKind, commit_bytes, fresh_salt
+from sls_jupyter.transparency.merkle import HASH_BYTES, leaf_hash
+from sls_jupyter.transparency.note import NoteSignature
 from sls_jupyter.transparency.proofs import LogProof
+from sls_jupyter.transparency.tiles import TILE_WIDTH, Tile, encode_bundle, tile_width
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +66,34 @@ def size(connection: Connection, authority: Authority) -> int:
 def append(connection: Connection, authority: Authority, events: Sequence[Event]) -> int:
     """Append entries and advance the signed checkpoint; returns the first new index.
 
+    Give all events of a transaction at once: the tree, the signature and the checkpoint are then written once.
+
     Raises:
         Unavailable: another server advanced the log in between; the whole transaction must be retried.
     """
     old, now = size(connection, authority), authority.clock()
-    rows, hashes = [], []
-    for position, event in enumerate(events, start=old):
-        salt, meaning = fresh_salt(), canonical_json(dict(event.meaning))
-        entry = make_entry(event.kind, at=now, facts=event.facts, meaning=event.meaning, salt=salt).payload()
-        hashes.append(leaf_hash(entry))
-        rows.append({"position": position, "entry": entry, "salt": salt, "meaning": meaning, "subject": event.subject})
-    root = tree.append(SqlTiles(connection), old, hashes)
-    connection.execute(sa.insert(db.log_entries), rows)
-    _advance(connection, authority, old, Checkpoint(authority.origin, old + len(rows), root))
+    rows = [_row(position, event, now) for position, event in enumerate(events, start=old)]
+    return append_rows(connection, authority, rows)
+
+
+def _row(position: int, event: Event, now: int) -> dict[str, Any]:
+    salt, meaning = fresh_salt(), canonical_json(dict(event.meaning))
+    value = {"kind": event.kind, "at": now, "facts": dict(event.facts), "commitment": commit_bytes(meaning, salt)}
+    entry = Entry.from_json(value).payload()
+    return {"position": position, "entry": entry, "salt": salt, "meaning": meaning, "subject": event.subject}
+
+
+def append_rows(connection: Connection, authority: Authority, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Append rows of ``log_entries`` whose positions follow the log's last one; returns the first position.
+
+    Raises:
+        Unavailable: as :func:`append`.
+    """
+    old = size(connection, authority)
+    root = tree.append(SqlTiles(connection), old, [leaf_hash(row["entry"]) for row in rows])
+    if rows:
+        connection.execute(sa.insert(db.log_entries), rows)
+        _advance(connection, authority, old, Checkpoint(authority.origin, old + len(rows), root))
     return old
 
 
@@ -91,33 +109,69 @@ def _advance(connection: Connection, authority: Authority, old: int, checkpoint:
 
 
 def checkpoint(connection: Connection, authority: Authority) -> bytes:
-    """The newest signed checkpoint; of an empty log, one of size 0."""
+    """The newest signed checkpoint, with the cosignatures it has; of an empty log, one of size 0."""
     row = db.log_checkpoint
     note = connection.execute(sa.select(row.c.note).where(row.c.origin == authority.origin)).scalar()
-    return note or sign_checkpoint(
-        Checkpoint(authority.origin, 0, tree.root(tree.MemoryTileStore(), 0)), authority.identity.signing
-    )
+    if note is None:
+        return note_at(connection, authority, 0)
+    return _with_cosignatures(connection, size(connection, authority), note)
 
 
-def prove(connection: Connection, authority: Authority, index: int) -> LogProof:
-    """The entry at ``index`` with its inclusion proof under the newest checkpoint.
+def note_at(connection: Connection, authority: Authority, tree_size: int) -> bytes:
+    """The checkpoint of a size that this log had, byte for byte as it was signed, with its cosignatures.
+
+    The signature is deterministic and the root follows from the tiles, so no old note is stored.
+    """
+    root = tree.root(SqlTiles(connection), tree_size)
+    note = sign_checkpoint(Checkpoint(authority.origin, tree_size, root), authority.identity.signing)
+    return _with_cosignatures(connection, tree_size, note)
+
+
+def _with_cosignatures(connection: Connection, tree_size: int, note: bytes) -> bytes:
+    rows = db.log_cosignatures
+    query = sa.select(rows.c.line).where(rows.c.tree_size == tree_size).order_by(rows.c.witness)
+    lines = connection.execute(query).scalars()
+    return add_signatures(note, [NoteSignature.parse(line) for line in lines])
+
+
+def witnessed(connection: Connection, authority: Authority, needed: int) -> bytes:
+    """The newest checkpoint that at least this many of the log's witnesses cosigned.
 
     Raises:
-        BadInput: there is no such entry.
+        UnknownName: there is none yet.
     """
-    total = size(connection, authority)
+    if needed == 0:
+        return checkpoint(connection, authority)
+    rows = db.log_cosignatures
+    query = sa.select(rows.c.tree_size).group_by(rows.c.tree_size).having(sa.func.count() >= needed)
+    found = connection.execute(query.order_by(rows.c.tree_size.desc()).limit(1)).scalar()
+    if found is None:
+        raise UnknownName(
+            "No checkpoint of this log has so many cosignatures.",
+            expected=f"{needed} witnesses",
+            hint="Ask its owner to have it witnessed.",
+        )
+    return note_at(connection, authority, found)
+
+
+def prove(connection: Connection, authority: Authority, index: int, *, witnesses: int = 0) -> LogProof:
+    """The entry at ``index`` with its inclusion proof.
+
+    Args:
+        witnesses: how many cosignatures the proof's checkpoint must have; with 0 it is the newest one.
+
+    Raises:
+        BadInput: there is no such entry. UnknownName: no checkpoint has so many cosignatures.
+    """
+    note = witnessed(connection, authority, witnesses)
+    total = verify_checkpoint(note, authority.origin, authority.identity.signing.public_bytes).tree_size
     if not 0 <= index < total:
         raise BadInput("The log has no such entry.", found=index, expected=f"0 to {total - 1}" if total else "none yet")
     entries = db.log_entries
     entry = connection.execute(sa.select(entries.c.entry).where(entries.c.position == index)).scalar_one()
     hashes = tree.inclusion_proof(SqlTiles(connection), total, index)
     return LogProof.make(
-        origin=authority.origin,
-        log=authority.did,
-        checkpoint=checkpoint(connection, authority),
-        index=index,
-        entry=entry,
-        hashes=hashes,
+        origin=authority.origin, log=authority.did, checkpoint=note, index=index, entry=entry, hashes=hashes
     )
 
 
@@ -148,3 +202,104 @@ def about(connection: Connection, subject: str) -> list[tuple[int, bytes | None,
     entries = db.log_entries
     query = sa.select(entries.c.position, entries.c.salt, entries.c.meaning).where(entries.c.subject == subject)
     return [(row.position, row.salt, row.meaning) for row in connection.execute(query.order_by(entries.c.position))]
+
+
+# --- the log as files -----------------------------------------------------------------------------
+
+
+def entries_between(connection: Connection, start: int, end: int) -> list[bytes]:
+    """The entries from ``start`` up to ``end``, as the tree hashed them."""
+    entries = db.log_entries
+    query = sa.select(entries.c.entry).where(entries.c.position >= start, entries.c.position < end)
+    return list(connection.execute(query.order_by(entries.c.position)).scalars())
+
+
+def tile_bytes(connection: Connection, authority: Authority, tile: Tile) -> bytes:
+    """A tile or an entry bundle, as wide as its name says.
+
+    Raises:
+        UnknownName: the log does not reach so far.
+    """
+    held = tile_width(tile.level or 0, tile.index, size(connection, authority))
+    if tile.width > held:
+        raise UnknownName("The log has no such tile.", found=tile.path, expected=f"{held} hashes there")
+    if tile.level is None:
+        start = tile.index * TILE_WIDTH
+        return encode_bundle(entries_between(connection, start, start + tile.width))
+    return SqlTiles(connection).read_tile(tile.level, tile.index)[: tile.width * HASH_BYTES]
+
+
+# --- the database and the log agree ---------------------------------------------------------------
+
+
+def require_sound(connection: Connection, authority: Authority) -> None:
+    """Check, before anything is served, that the database holds the log that was signed.
+
+    1. it holds no other authority's log
+    2. our key signed the checkpoint in it, and its size is the one that is stored
+    3. the tiles lead to the checkpoint's root
+    4. the last entry is the last one of the tree, and the last tile's entries have its hashes
+
+    What is *not* checked: the entries below the last tile; :mod:`sls_jupyter.transparency.reader` reads all.
+
+    Raises:
+        LogInconsistent, SignatureInvalid, MalformedDocument: with what was found and what was signed.
+    """
+    row = db.log_checkpoint
+    stored = {origin: (count, note) for origin, count, note in connection.execute(sa.select(row))}
+    others = sorted(set(stored) - {authority.origin})
+    if others:  # 1
+        raise _unsound("The database holds the log of another authority.", others[0], authority.origin)
+    total, note = stored.get(authority.origin, (0, note_at(connection, authority, 0)))
+    signed = verify_checkpoint(note, authority.origin, authority.identity.signing.public_bytes)  # 2
+    if signed.tree_size != total:
+        raise _unsound("The stored size of the log is not the signed one.", total, signed.tree_size)
+    root = tree.root(SqlTiles(connection), total)
+    if root != signed.root_hash:  # 3
+        raise _unsound("The log's tiles do not lead to its signed root.", root.hex(), signed.root_hash.hex())
+    _require_last_entries(connection, total)  # 4
+
+
+def _require_last_entries(connection: Connection, total: int) -> None:
+    last_position = connection.execute(sa.select(sa.func.max(db.log_entries.c.position))).scalar()
+    count = 0 if last_position is None else last_position + 1
+    if count != total:
+        raise _unsound("The log has not as many entries as were signed.", f"{count} entries", f"{total} entries")
+    index = max(0, total - 1) // TILE_WIDTH
+    entries = entries_between(connection, index * TILE_WIDTH, total)
+    hashes = SqlTiles(connection).read_tile(0, index)[: len(entries) * HASH_BYTES]
+    found = b"".join(map(leaf_hash, entries))
+    if found != hashes or len(entries) != total - index * TILE_WIDTH:
+        raise _unsound("The log's last entries are not the ones in its tree.", f"{len(entries)} entries", "others")
+
+
+def _unsound(message: str, found: object, expected: object) -> LogInconsistent:
+    hint = "Nothing is served. Restore the database from a backup; do not delete its log, others remember it."
+    return LogInconsistent(message, found=found, expected=expected, hint=hint)
+
+
+# --- forgetting -----------------------------------------------------------------------------------
+
+
+def forget(authority: Authority, caller: str, index: int) -> None:
+    """Forget what an entry meant: this authority's copy of its salt and meaning.
+
+    The entry stays in the log and is proven as before. Whoever still has the salt can show its meaning;
+    when all parties have forgotten it, nobody can, because the commitment alone does not tell. What is
+    *not* forgotten: the request that the entry is about (its spec is needed for as long as it may run),
+    backups, and PostgreSQL's own files (:meth:`sls_jupyter.authority.store.Store.forget`).
+
+    Raises:
+        NotAuthorised: only the owner forgets here. The other parties keep their own copies, and forget those.
+        BadInput: there is no such entry.
+    """
+    if caller != authority.owner:
+        raise NotAuthorised("Only the owner can make this authority forget.", found=caller, expected=authority.owner)
+    rows = db.log_entries
+    with authority.store.write() as connection:
+        where = rows.c.position == (index if 0 <= index < 2**63 else -1)
+        values = {"salt": None, "meaning": None}
+        if connection.execute(sa.update(rows).where(where).values(**values)).rowcount == 0:
+            total = size(connection, authority)
+            raise BadInput("The log has no such entry.", found=index, expected=f"0 to {total - 1}")
+    authority.store.forget()

@@ -71,12 +71,16 @@ def open_authority(
             machine is trusted to simulate.
         database: a SQLAlchemy URL; SQLite in the persona's home by default.
         images: accepted guest images; the code installed here by default.
+
+    Raises:
+        LogInconsistent: the database does not hold the log that this authority signed; both are named.
     """
+    from sls_jupyter.authority.ledger import require_sound
     from sls_jupyter.documents import sign
 
     folder = home.folder("authority")
     owner = home.identity()
-    return Authority(
+    authority = Authority(
         owner=owner.did,
         owner_contact=sign(owner.contact(), owner),
         identity=_authority_identity(folder, f"{home.persona}'s authority"),
@@ -87,3 +91,6 @@ def open_authority(
         asset_root=home.folder("assets"),
         clock=clock,
     )
+    with authority.store.read() as connection:
+        require_sound(connection, authority)
+    return authority

@@ -133,6 +133,31 @@ log_checkpoint = sa.Table(
     sa.Column("note", sa.LargeBinary, nullable=False),  # signed note
 )
 
+log_cosignatures = sa.Table(  # of this log's checkpoints, by witnesses it trusts
+    "log_cosignatures",
+    metadata,
+    sa.Column("tree_size", _BIG, primary_key=True, autoincrement=False),
+    sa.Column("witness", sa.String(200), primary_key=True),
+    sa.Column("line", sa.Text, nullable=False),  # of the signed note
+)
+
+log_witnesses = sa.Table(  # who may cosign this log
+    "log_witnesses",
+    metadata,
+    sa.Column("name", sa.String(200), primary_key=True),
+    sa.Column("public_key", sa.LargeBinary, nullable=False),  # 32 bytes
+    sa.Column("url", sa.Text),  # where it answers add-checkpoint; a notebook has none
+)
+
+witnessed = sa.Table(  # logs of others that this authority cosigns
+    "witnessed",
+    metadata,
+    sa.Column("origin", sa.String(200), primary_key=True),
+    sa.Column("public_key", sa.LargeBinary, nullable=False),  # 32 bytes
+    sa.Column("note", sa.LargeBinary),  # the checkpoint cosigned last
+    sa.Column("evidence", sa.LargeBinary),  # the first note that contradicts one cosigned here
+)
+
 
 class Store:
     """A database with the schema above, created when it is not there.

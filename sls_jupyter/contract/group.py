@@ -2,7 +2,8 @@
 
 Four containers of one image. Their commands carry the spec's digest and the program's limits, so that
 the policy over this group, hence HOST_DATA, names everything the spec names. An emptyDir lies between
-neighbours only: input ↔ program (*feed*), program ↔ output (*result*), and each with the audit sidecar.
+neighbours only: input ↔ program (*feed*), program ↔ output (*result*), input and output with the audit
+sidecar. The program has no line to it: what a cell could write there would leave past the gate.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ _SERVICE_MEMORY = 1 << 30  # bytes for each container that is not the program
 def _mounts(role: Role) -> tuple[Mount, ...]:
     found = {"input": [("feed", FEED)], "program": [("feed", FEED), ("result", RESULT)], "output": [("result", RESULT)]}
     mounts = [Mount(volume, path) for volume, path in found.get(role, [])]
-    audits = AUDIT if role == "audit" else {role: AUDIT[role]}
+    audits = AUDIT if role == "audit" else {name: path for name, path in AUDIT.items() if name == role}
     return tuple(mounts + [Mount(f"audit-{name}", path) for name, path in audits.items()])
 
 

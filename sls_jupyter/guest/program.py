@@ -70,17 +70,17 @@ def _descendants(root: int) -> dict[int, list[str]]:
         family |= more
 
 
-def measure(root: int, memory_bytes: int, *, everything: bool) -> Usage:
+def measure(root: int, limits: ProgramLimits, *, everything: bool) -> Usage:
     """Usage of the processes below ``root``; of all visible ones when the PID namespace is ours alone.
 
     Args:
-        memory_bytes: the limit; only above it is it worth asking which pages processes share.
+        limits: only when there is too much memory, and not too many processes, are shared pages told apart.
     """
     stats = _descendants(1 if everything else root)
     cpu = sum(int(stat[11]) + int(stat[12]) + int(stat[13]) + int(stat[14]) for stat in stats.values()) / _TICKS
     files = file_memory() if everything else 0
     memory = sum(int(stat[21]) * _PAGE for stat in stats.values())
-    if memory + files > memory_bytes:
+    if memory + files > limits.memory_bytes and len(stats) <= limits.processes:
         memory = sum(_own_memory(pid, int(stat[21]) * _PAGE) for pid, stat in stats.items())
     return Usage(cpu, memory + files, len(stats))
 
@@ -167,9 +167,7 @@ def supervise(kernel: subprocess.Popen[bytes], limits: ProgramLimits) -> dict[st
         if time.monotonic() - told > ALIVE_SECONDS:
             told = time.monotonic()
             _say_alive(file)
-        limit = crossed(
-            measure(os.getpid(), limits.memory_bytes, everything=everything), limits, time.monotonic() - start
-        )
+        limit = crossed(measure(os.getpid(), limits, everything=everything), limits, time.monotonic() - start)
         if limit is not None:
             kernel.send_signal(signal.SIGSTOP)
             message: dict[str, object] = {"limit": limit[0], "allowed": limit[1]}
@@ -203,6 +201,7 @@ def main() -> int:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        start_new_session=True,  # where the scheduler shares between sessions, the supervisor keeps its half
         preexec_fn=lambda: _limit_kernel(limits),
     )
     supervise(kernel, limits)

@@ -18,7 +18,7 @@ from sls_jupyter.assets.sealing import SealedAsset, remove, seal, seal_code
 from sls_jupyter.authority.catalogue import seal_keys
 from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.documents import canonical_json, digest, sign, verify
-from sls_jupyter.errors import BadInput, UnknownName
+from sls_jupyter.errors import BadInput, Unavailable, UnknownName
 from sls_jupyter.identity import verify_signature
 from sls_jupyter.policy.model import OwnerPolicy
 from sls_jupyter.policy.options import policy_from_options, policy_from_yaml
@@ -172,7 +172,10 @@ class Catalogue(Directory):
     def assets(self) -> list[AssetInfo]:
         """Every asset this persona can see, its own first."""
         names = self.names()
-        found = [info for client in self.authorities() for info in self._assets_of(client, names)]
+        found: list[AssetInfo] = []
+        for client in self.authorities():
+            with contextlib.suppress(Unavailable):  # one that went away does not hide the others
+                found += self._assets_of(client, names)
         return sorted(found, key=lambda info: (not info.mine, info.owner_name, info.name))
 
     def asset(self, name: str) -> AssetInfo:

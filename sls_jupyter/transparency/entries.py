@@ -11,6 +11,7 @@ forgotten it, nobody can. No entry is signed on its own: the log's checkpoint si
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 from collections.abc import Mapping
@@ -80,7 +81,7 @@ _PATTERNS = {
 
 def _is_allowed(name: str, value: Fact) -> bool:
     if name in _COUNTS:
-        return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 2**53
+        return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53
     return isinstance(value, str) and _PATTERNS.get(name, _WORD).fullmatch(value) is not None
 
 
@@ -98,6 +99,11 @@ class Entry(Document):
     at: Timestamp
     facts: Facts = Field(default_factory=dict)
     commitment: Digest  # to salt and meaning
+
+    def payload(self) -> bytes:
+        """Canonical JSON. Names and values are ASCII and whole numbers, for which sorted JSON is RFC 8785's."""
+        value = {"at": self.at, "commitment": self.commitment, "facts": dict(self.facts), "kind": self.kind}
+        return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
     @model_validator(mode="after")
     def _non_personal(self) -> Entry:
@@ -125,9 +131,14 @@ def commit(meaning: Mapping[str, Any], salt: bytes) -> str:
         BadInput: the salt has another length.
         MalformedDocument: the meaning is not JSON.
     """
+    return commit_bytes(canonical_json(dict(meaning)), salt)
+
+
+def commit_bytes(meaning: bytes, salt: bytes) -> str:
+    """:func:`commit`, of a meaning that is canonical JSON already."""
     if len(salt) != SALT_BYTES:
         raise BadInput("A log entry's salt has the wrong length.", found=f"{len(salt)} bytes", expected="32 bytes")
-    return digest(lp(_LABEL, salt, canonical_json(dict(meaning))))
+    return digest(lp(_LABEL, salt, meaning))
 
 
 def make_entry(

@@ -119,6 +119,18 @@ class CheckpointMemory:
                     raise
         return self.accept(fetch_checkpoint(), origin, public_key, fetch_consistency)
 
+    def replace(self, origin: str, known: Checkpoint | None, note: bytes) -> bool:
+        """Remember a checkpoint that the caller verified, if ``known`` is still the last one.
+
+        Returns:
+            Whether it was replaced; if not, read :meth:`last` and judge again.
+        """
+        with self._locked(origin):
+            if self.last(origin) != known:
+                return False
+            self._replace(origin, note)
+            return True
+
     # --- judging ----------------------------------------------------------------------------------
 
     def _require_extension(self, pair: _Pair, fetch: FetchConsistency) -> None:

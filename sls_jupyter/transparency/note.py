@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 MAX_NOTE_BYTES = 256 * 1024
 MAX_SIGNATURES = 64  # the specification asks for 16 at least
 ED25519 = 0x01  # signature type: Ed25519 over the note's text
+COSIGNATURE = 0x04  # signature type: a witness's, with its time (sls_jupyter.transparency.cosignature)
 _KEY_ID_BYTES = 4
 _DASH = "— "
 
@@ -156,13 +157,14 @@ def verify_note(note: SignedNote, name: str, public_key: bytes) -> str:
     return note.text
 
 
-def verifier_key(name: str, public_key: bytes) -> str:
+def verifier_key(name: str, public_key: bytes, signature_type: int = ED25519) -> str:
     """``name+key id in hex+base64(type || public key)``: how other people's clients are told a key."""
     _require_name(name)
-    return f"{name}+{key_id(name, public_key).hex()}+{b64encode(bytes([ED25519]) + public_key)}"
+    material = b64encode(bytes([signature_type]) + public_key)
+    return f"{name}+{key_id(name, public_key, signature_type).hex()}+{material}"
 
 
-def parse_verifier_key(text: str) -> tuple[str, bytes]:
+def parse_verifier_key(text: str, signature_type: int = ED25519) -> tuple[str, bytes]:
     """The name and the 32 bytes of the public key in a :func:`verifier_key`.
 
     Raises:
@@ -170,11 +172,11 @@ def parse_verifier_key(text: str) -> tuple[str, bytes]:
     """
     name, _, rest = text.partition("+")
     data = b64decode(rest.partition("+")[2])
-    if len(data) != 33 or data[0] != ED25519 or verifier_key(name, data[1:]) != text:
+    if len(data) != 33 or data[0] != signature_type or verifier_key(name, data[1:], signature_type) != text:
         raise MalformedDocument(
             "This is not the verifier key of an Ed25519 key.",
             found=text[:80],
-            expected="name+id+key, as the log gives it",
+            expected=f"name+id+key, of signature type {signature_type}, as its owner gives it",
         )
     return name, data[1:]
 

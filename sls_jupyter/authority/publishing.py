@@ -1,0 +1,132 @@
+"""Publishing an authority's log to any fsspec store, and the local side of :mod:`sls_jupyter.transparency.publish`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import fsspec
+
+from sls_jupyter.assets.storage import PROTOCOLS
+from sls_jupyter.authority import ledger
+from sls_jupyter.authority.service import Authority
+from sls_jupyter.authority.store import Store
+from sls_jupyter.errors import BadInput, SlsError, Unavailable
+from sls_jupyter.transparency.publish import Published, publish
+
+
+class StoredLog:
+    """The log in a database (a ``transparency.publish.LogSource``).
+
+    Each read is a transaction of its own: what a checkpoint commits to never changes, and a slow store
+    should not hold one open.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def read_tile(self, level: int, index: int) -> bytes:
+        with self._store.read() as connection:
+            return ledger.SqlTiles(connection).read_tile(level, index)
+
+    def write_tile(self, level: int, index: int, data: bytes) -> None:
+        raise NotImplementedError
+
+    def read_entries(self, start: int, end: int) -> Sequence[bytes]:
+        with self._store.read() as connection:
+            return ledger.entries_between(connection, start, end)
+
+
+class FolderSink:
+    """Files below an fsspec URL (a ``transparency.publish.Sink``), each written whole or not at all.
+
+    Raises:
+        BadInput: not a URL of a store that we know. Unavailable: its package is not installed.
+    """
+
+    def __init__(self, url: str) -> None:
+        protocol = url.partition("://")[0] if "://" in url else "file"
+        if protocol not in PROTOCOLS or protocol in ("http", "https") or "::" in url or not url.isprintable():
+            raise BadInput("A log cannot be published there.", found=protocol[:40], expected=", ".join(PROTOCOLS[:-2]))
+        try:
+            self._fs, self._path = fsspec.core.url_to_fs(url)
+        except ImportError as error:
+            raise Unavailable(
+                f"The storage {protocol}:// needs another package.",
+                found=error.name,
+                hint="pip install 'sls-jupyter[azure]' for Azure; the fsspec package of the store for others.",
+            ) from None
+        except (ValueError, TypeError) as error:
+            raise BadInput("This is not the URL of a folder.", found=f"{url[:200]}: {type(error).__name__}") from None
+        self._local = isinstance(self._fs.protocol, tuple) and "file" in self._fs.protocol
+        self.url = str(self._fs.unstrip_protocol(self._path))
+
+    def get(self, path: str, /) -> bytes | None:
+        """A file's bytes; ``None`` if it is not there.
+
+        Raises:
+            Unavailable: the store cannot be read.
+        """
+        with self._io():
+            try:
+                return bytes(self._fs.cat_file(self._at(path)))
+            except FileNotFoundError:
+                return None
+
+    def __setitem__(self, path: str, data: bytes, /) -> None:
+        with self._io():
+            if self._local:
+                _write_file(Path(self._at(path)), data)
+            else:
+                self._fs.makedirs(self._at(path).rpartition("/")[0], exist_ok=True)
+                self._fs.pipe_file(self._at(path), data)  # an object store replaces an object atomically
+
+    def _at(self, path: str) -> str:
+        return f"{self._path.rstrip('/')}/{path}"
+
+    @contextlib.contextmanager
+    def _io(self) -> Iterator[None]:
+        try:
+            yield
+        except SlsError:
+            raise
+        except OSError as error:
+            raise Unavailable(
+                "The place where a log is published cannot be used.",
+                found=f"{self.url}: {error.strerror or type(error).__name__}",
+                hint="Check that it exists, is not full, and that you may write there; then publish again.",
+            ) from None
+
+
+def _write_file(path: Path, data: bytes) -> None:
+    """Write a file that anybody may read: to a scratch file first, on the disk before it gets its name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with scratch.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def publish_log(authority: Authority, url: str, *, witnesses: int = 0) -> Published:
+    """Bring the copy of an authority's log at ``url`` up to date; the call behind ``sls authority publish-log``.
+
+    Args:
+        url: a folder or an fsspec URL; its files can be served by any static web server.
+        witnesses: publish the newest checkpoint with at least so many cosignatures; 0 takes the newest one.
+
+    Raises:
+        LogInconsistent: the copy and the log contradict each other; nothing was overwritten.
+        UnknownName: no checkpoint has so many cosignatures. BadInput, Unavailable: the store.
+    """
+    with authority.store.read() as connection:
+        note = ledger.witnessed(connection, authority, witnesses)
+    key = authority.identity.signing.public_bytes
+    return publish(StoredLog(authority.store), note, FolderSink(url), origin=authority.origin, public_key=key)

@@ -1,0 +1,107 @@
+"""The sidecar: bounded records of who may speak, and an end whatever happens."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sls_jupyter.contract.places import AUDIT
+from sls_jupyter.guest import audit, wire
+from sls_jupyter.guest.audit import MAX_RECORDS, SPEAKERS, AuditClient, Sidecar
+from sls_jupyter.transparency.chain import parse_records, verify_chain
+
+SPEC = "sha256:" + "a" * 64
+
+
+def bodies(sidecar: Sidecar) -> list[dict[str, Any]]:
+    data, head = sidecar.close()
+    records = parse_records(data)
+    assert verify_chain(records, SPEC) == head
+    return [dict(record.body) for record in records]
+
+
+def follow(sidecar: Sidecar, role: str, *messages: dict[str, Any], raw: bytes = b"") -> None:
+    near, far = socket.socketpair()
+    thread = threading.Thread(target=sidecar._follow, args=(role, far))
+    thread.start()
+    with near, near.makefile("wb") as file:
+        for message in messages:
+            wire.send(file, message)
+        file.write(raw)
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+def test_the_program_has_no_line_to_the_log() -> None:
+    """What a cell writes into a record would leave past the gate, in plain text."""
+    assert "program" not in SPEAKERS
+
+
+def test_records_are_chained_under_the_name_of_their_socket() -> None:
+    """No container can speak for another."""
+    sidecar = Sidecar(SPEC)
+    follow(sidecar, "input", {"event": "a", "from": "output"})
+    assert bodies(sidecar)[0] == {"event": "a", "from": "input"}
+
+
+@pytest.mark.parametrize("raw", [b"", b"\xff\xff\xff\xff", b"\0\0\0\1["])
+def test_a_container_that_goes_ends_the_run(raw: bytes) -> None:
+    """A killed output says nothing; the records are sent all the same."""
+    sidecar = Sidecar(SPEC)
+    follow(sidecar, "output", {"event": "a"}, raw=raw)
+    assert sidecar.finished.is_set()
+    assert bodies(sidecar)[-1]["event"] == "container-gone"
+
+
+def test_only_the_output_says_that_the_run_is_over() -> None:
+    """The input cannot close the chain before the gate's verdict is in it."""
+    sidecar = Sidecar(SPEC)
+    follow(sidecar, "output", {"finish": "ok" * 100})
+    assert bodies(sidecar) == [{"event": "finished", "from": "output", "status": "ok" * 20}]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 12_000), st.integers(0, 20))
+def test_records_are_bounded(size: int, more: int) -> None:
+    """The authorities take a bounded file; a longer one would be lost whole."""
+    sidecar = Sidecar(SPEC)
+    for _ in range(more):
+        sidecar.append("input", {"event": "x" * size})
+    assert len(sidecar.close()[0]) < 1 << 20
+    assert len(bodies(sidecar)) == more
+
+
+def test_the_number_of_records_is_bounded() -> None:
+    """A loop of records ends in one that says so."""
+    sidecar = Sidecar(SPEC)
+    for number in range(MAX_RECORDS + 5):
+        sidecar.append("input", {"event": number})
+    found = bodies(sidecar)
+    assert len(found) == MAX_RECORDS
+    assert found[-1]["event"] == "record-too-large"
+
+
+def test_another_contract_is_not_taken() -> None:
+    """The sidecar writes to the logs of the measured spec only."""
+    sidecar = Sidecar(SPEC)
+    follow(sidecar, "input", {"contract": "{}"})
+    assert sidecar.spec is None
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the line is left as it broke
+def test_a_lost_sidecar_ends_its_neighbour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container that cannot log does nothing more."""
+    monkeypatch.setattr(audit, "AUDIT", {role: str(tmp_path) for role in AUDIT})
+    lost = threading.Event()
+    with wire.listen(str(tmp_path / wire.AUDIT_SOCKET)) as listening:
+        client = AuditClient("input", lost.set)
+        listening.accept()[0].close()
+    for _ in range(3):
+        client.record("a")
+    assert lost.is_set()

@@ -1,0 +1,110 @@
+"""The contract at the doors: exactly the measured spec, its requester, its grants, its material."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from builders import CODE, World, person
+
+from sls_jupyter.assets.sealing import SealedAsset
+from sls_jupyter.contract.grants import Grant, Obligations
+from sls_jupyter.contract.spec import StreamSpec
+from sls_jupyter.documents import b64encode, sign
+from sls_jupyter.errors import BadInput, DigestMismatch, MalformedDocument, NotAuthorised, SignatureInvalid
+from sls_jupyter.guest.contract import accept_contract, accept_material
+
+
+@pytest.fixture
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    made = World(tmp_path_factory.mktemp("w"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def granted(world: World) -> tuple[SealedAsset, StreamSpec]:
+    return world.granted()
+
+
+def grant(world: World, of: StreamSpec, signer: str = "", **changes: Any) -> str:
+    who = person(signer or world.authority_name)
+    fields = {
+        "authority": who.did,
+        "spec": of.digest,
+        "asset": of.inputs[0].asset,
+        "columns": ("age",),
+        "obligations": Obligations(max_rows=5),
+        "tees": ("simulated-snp",),
+        "issued_at": world.clock(),
+        "expires_at": world.clock() + 60,
+    }
+    return sign(Grant(**(fields | changes)), who).decode()
+
+
+def body(world: World, spec: StreamSpec, *grants: str) -> dict[str, Any]:
+    return {"spec": sign(spec, world.analyst).decode(), "grants": list(grants)}
+
+
+def test_the_measured_contract_is_accepted_with_the_strictest_rules(world: World, granted: Any) -> None:
+    """The gate's rules come from the grants that the owners signed for this very spec."""
+    _, spec = granted
+    found = accept_contract(body(world, spec, grant(world, spec)), spec.digest, spec.requester, now=world.clock())
+    assert found.spec == spec
+    assert found.obligations.max_rows == 5
+    assert found.obligations.kinds == ("table", "figure")
+
+
+def test_another_spec_or_person_is_refused(world: World, granted: Any) -> None:
+    """The group was started, and measured, for one spec of one requester."""
+    _, spec = granted
+    good = body(world, spec, grant(world, spec))
+    with pytest.raises(DigestMismatch):
+        accept_contract(good, "sha256:" + "0" * 64, spec.requester, now=world.clock())
+    with pytest.raises(NotAuthorised):
+        accept_contract(good, spec.digest, person("other").did, now=world.clock())
+
+
+def test_a_grant_for_something_else_is_none(world: World, granted: Any) -> None:
+    """No grant of another spec, asset, authority or time stands in for the one that is needed."""
+    _, spec = granted
+    wrong = [
+        grant(world, spec, spec="sha256:" + "0" * 64),
+        grant(world, spec, asset="sha256:" + "0" * 64),
+        grant(world, spec, expires_at=world.clock()),
+        grant(world, spec, signer="somebody"),
+    ]
+    for one in [*wrong, None]:
+        with pytest.raises(BadInput, match="patients"):
+            accept_contract(body(world, spec, *([one] if one else [])), spec.digest, spec.requester, now=world.clock())
+
+
+def test_a_forged_grant_or_spec_is_refused(world: World, granted: Any) -> None:
+    """Obligations are signed; looser ones in an authority's name do not verify."""
+    _, spec = granted
+    forged = grant(world, spec).replace('"sig":"', '"sig":"AAAA')
+    with pytest.raises((SignatureInvalid, MalformedDocument)):
+        accept_contract(body(world, spec, forged), spec.digest, spec.requester, now=world.clock())
+
+
+@pytest.mark.parametrize(
+    "wrong", [[], {}, {"spec": 1}, {"spec": "{}", "grants": []}, {"spec": "x", "grants": 7}, "text", None]
+)
+def test_what_is_no_contract_is_malformed(wrong: Any) -> None:
+    """A door takes any JSON from the network."""
+    with pytest.raises(MalformedDocument):
+        accept_contract(wrong, "sha256:" + "0" * 64, "did", now=0)
+
+
+def test_material_is_compared_with_its_digests(world: World, granted: Any) -> None:
+    """Code, parameters and manifests are the ones in the spec, to the byte."""
+    sealed, spec = granted
+    good = {"code": CODE, "parameters": b64encode(b""), "manifests": {sealed.digest: sealed.envelope.decode()}}
+    assert accept_material(good, spec).code == CODE
+    for change in ({"code": CODE + " "}, {"parameters": b64encode(b"x")}):
+        with pytest.raises(DigestMismatch):
+            accept_material(good | change, spec)
+    for change in ({"manifests": {}}, {"manifests": 7}, {"parameters": "*"}, {"code": None}):
+        with pytest.raises((MalformedDocument, DigestMismatch)):
+            accept_material(good | change, spec)

@@ -1,0 +1,101 @@
+"""A door and the contract it takes: the requester's, the measured one, once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import Any
+
+import httpx
+import pytest
+from builders import person
+from starlette.applications import Starlette
+
+from sls_jupyter.documents import digest
+from sls_jupyter.errors import NotAuthorised, SlsError
+from sls_jupyter.guest.door import MAX_BODY_BYTES, Door, Events, _problem
+from sls_jupyter.identity import Identity, make_token
+
+
+class _Device:
+    """No evidence is asked for here."""
+
+    def evidence(self, report_data: bytes) -> Any:
+        raise AssertionError
+
+
+def call(door: Door, method: str, path: str, who: Identity | None, body: bytes = b"") -> httpx.Response:
+    """One call of the door's application, without TLS."""
+    app = Starlette(routes=door._routes(), exception_handlers={SlsError: _problem})
+    headers = {}
+    if who is not None:
+        audience, now = digest(door._spki), int(time.time())
+        token = make_token(who.signing, audience=audience, method=method, path=path, body=body, now=now)
+        headers["Authorization"] = f"Bearer {token}"
+
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="https://door") as client:
+            return await client.request(method, path, content=body, headers=headers)
+
+    return asyncio.run(ask())
+
+
+def accepting(requester: Identity) -> tuple[Door, list[Any]]:
+    taken: list[Any] = []
+
+    def accept(body: dict[str, Any], caller: str) -> None:
+        if caller != requester.did:
+            raise NotAuthorised("not you")
+        taken.append(body)
+
+    return Door(_Device(), accept, fetch={"me": b"sealed"}.get), taken  # type: ignore[arg-type]
+
+
+def test_only_the_requester_brings_the_contract_and_only_once() -> None:
+    """Whoever reaches a door of the cloud's network cannot start, replace or read a run."""
+    me, other = person("analyst"), person("other")
+    door, taken = accepting(me)
+    assert call(door, "POST", "/v1/contract", None, b"{}").status_code == 401
+    assert call(door, "POST", "/v1/contract", other, b"{}").status_code == 401
+    assert taken == []
+    for path in ("/v1/events", "/v1/results/me"):
+        assert call(door, "GET", path, me).status_code == 401  # no contract yet
+    assert call(door, "POST", "/v1/contract", me, b'{"a":1}').status_code == 201
+    assert call(door, "POST", "/v1/contract", me, b'{"a":2}').status_code == 400
+    assert taken == [{"a": 1}]
+    assert call(door, "GET", "/v1/results/me", other).status_code == 401
+    assert call(door, "GET", "/v1/results/me", me).content == b"sealed"
+    assert call(door, "GET", "/v1/results/none", me).status_code == 400
+
+
+@pytest.mark.parametrize("body", [b"", b"[", b"[" * 5000, b"\xff", b"{}" + b" " * MAX_BODY_BYTES])
+def test_a_body_that_is_no_json_is_a_problem_of_ours(body: bytes) -> None:
+    """A door answers garbage with a sentence."""
+    me = person("analyst")
+    door, taken = accepting(me)
+    response = call(door, "POST", "/v1/contract", me, body)
+    assert response.status_code == 400
+    assert response.json()["title"] in ("MalformedDocument", "BadInput")
+    assert taken == []
+
+
+def test_a_nonce_has_one_form() -> None:
+    """Evidence is for exactly the bytes that were asked about."""
+    door, _ = accepting(person("analyst"))
+    for nonce in ("", "ab", "A" * 64, "g" * 64):
+        assert call(door, "GET", f"/v1/evidence?nonce={nonce}", None).status_code == 400
+
+
+def test_events_reach_every_reader_from_the_first_to_the_last() -> None:
+    """A notebook that connects late misses nothing, and is told when it is over."""
+    events = Events()
+    events.add("a")
+    events.add("b", text="x")
+    events.close()
+
+    async def read() -> list[dict[str, Any]]:
+        return [json.loads(line) async for line in events.lines()]
+
+    assert [event["type"] for event in asyncio.run(read())] == ["a", "b"]
+    assert [event["seq"] for event in asyncio.run(read())] == [0, 1]

@@ -1,0 +1,273 @@
+"""The output gate: nothing leaves beyond kinds, rows, bytes and group sizes, in whatever it is wrapped."""
+
+from __future__ import annotations
+
+import base64
+import struct
+import zlib
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sls_jupyter.assets.frames import frame_schema
+from sls_jupyter.contract.grants import Obligations
+from sls_jupyter.contract.spec import KINDS
+from sls_jupyter.guest.gate import GROUP_SIZE_COLUMN, BytesLimit, Gate, Table
+from sls_jupyter.guest.tables import has_only_known_types, stripped, written_bytes
+
+kinds = st.sets(st.sampled_from(KINDS)).map(lambda chosen: tuple(kind for kind in KINDS if kind in chosen))
+small = st.one_of(st.none(), st.integers(1, 6))
+obligations = st.builds(Obligations, kinds=kinds, min_group=small, max_rows=small, max_bytes=st.integers(0, 4000))
+tables = st.lists(st.tuples(st.integers(0, 9), st.sampled_from(["a", "b", "rare"])), max_size=12)
+
+
+def sized(rows: list[tuple[int, str]]) -> pa.Table:
+    sizes, names = [size for size, _ in rows], [name for _, name in rows]
+    encoded = pa.array(names, pa.string()).dictionary_encode()
+    return pa.table({"kind": encoded, GROUP_SIZE_COLUMN: pa.array(sizes, pa.int64())})
+
+
+def picture(*extra: tuple[bytes, bytes]) -> str:
+    """A PNG of one pixel with more chunks in it."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))
+    body = chunk(b"IDAT", zlib.compress(b"\0\0"))
+    middle = b"".join(chunk(kind, data) for kind, data in extra)
+    return base64.b64encode(b"\x89PNG\r\n\x1a\n" + head + middle + body + chunk(b"IEND", b"")).decode()
+
+
+@settings(deadline=None, max_examples=150)
+@given(rules=obligations, rows=tables)
+def test_no_table_leaves_beyond_the_rules(rules: Obligations, rows: list[tuple[int, str]]) -> None:
+    """Whatever a table holds, what leaves has allowed rows about large enough groups, and no other words."""
+    gate = Gate(rules)
+    try:
+        found = gate.table("x", "frame", sized(rows))
+    except BytesLimit:
+        assert rules.max_bytes is not None
+        return
+    if found is None:
+        assert "table" not in rules.kinds
+        return
+    kept = [name for size, name in rows if rules.min_group is None or size >= rules.min_group][: rules.max_rows]
+    assert found.table["kind"].to_pylist() == kept
+    assert found.table.column_names == ["kind"]
+    assert gate.released_bytes <= (rules.max_bytes or 0)
+    if rules.min_group or rules.max_rows:
+        words = {word for chunk in found.table["kind"].chunks for word in chunk.dictionary.to_pylist()}
+        assert words == set(kept)
+
+
+@settings(deadline=None, max_examples=100)
+@given(several=st.lists(obligations, min_size=1, max_size=4), rows=tables)
+def test_the_strictest_of_several_grants_wins(several: list[Obligations], rows: list[tuple[int, str]]) -> None:
+    """What leaves under several owners' rules together would leave under each owner's alone."""
+    together = several[0]
+    for one in several[1:]:
+        together = together.combine(one)
+
+    def left(rules: Obligations) -> Table | None:
+        return Gate(rules.model_copy(update={"max_bytes": None})).table("x", "frame", sized(rows))
+
+    found = left(together)
+    if found is not None:
+        for one in several:
+            alone = left(one)
+            assert alone is not None
+            assert found.table.num_rows <= alone.table.num_rows
+
+
+@settings(deadline=None, max_examples=100)
+@given(rules=obligations, texts=st.lists(st.text(max_size=400), max_size=8))
+def test_text_leaves_up_to_the_bytes_allowed(rules: Obligations, texts: list[str]) -> None:
+    """Many small prints are counted like one large one."""
+    gate, left = Gate(rules), []
+    try:
+        for text in texts:
+            left.append(gate.text(text))
+    except BytesLimit:
+        pass
+    released = sum(len(text.encode()) for text in left if text is not None)
+    assert released <= (rules.max_bytes or 0)
+    assert "text" in rules.kinds or released == 0
+
+
+def test_a_schema_carries_nothing_but_names_and_types() -> None:
+    """Metadata is not a row, so no limit of rows would hold it."""
+    secret = {"note": "patient 7"}
+    table = pa.table({"a": [1]}).replace_schema_metadata(secret)
+    table = pa.table([table["a"]], schema=pa.schema([pa.field("a", pa.int64(), metadata=secret)], metadata=secret))
+    found = Gate(Obligations()).table("x", "arrow", table)
+    assert found is not None
+    assert not found.table.schema.metadata
+    assert found.table.schema.field("a").metadata is None
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array(["x" * 100]).cast(pa.string_view()),
+        pa.RunEndEncodedArray.from_arrays(pa.array([10], pa.int32()), pa.array([1])),
+        pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int64())),
+        pa.array([[1]], pa.list_view(pa.int64())),
+    ],
+    ids=["view", "run lengths", "map", "list view"],
+)
+def test_types_that_unfold_do_not_leave(column: Any) -> None:
+    """A few bytes that fill a recipient's memory are refused."""
+    assert not has_only_known_types(pa.schema([("a", column.type)]))
+    gate = Gate(Obligations())
+    assert gate.table("x", "arrow", pa.table({"a": column})) is None
+    assert gate.withheld["unsafe"] == 1
+
+
+def test_a_column_of_nothing_counts_its_rows() -> None:
+    """A trillion nulls have no bytes and would still be a trillion rows at the recipient."""
+    assert written_bytes(pa.table({"a": pa.nulls(10_000)})) >= 10_000
+
+
+def test_frames_with_intervals_and_categories_come_through() -> None:
+    """The commonest honest result, a grouped ``pd.cut``, keeps its dtypes at the gate."""
+    frame = pd.DataFrame({"age": pd.cut(pd.Series([1, 5, 9]), 3), "v": [1.0, 2.0, 3.0]})
+    table = pa.Table.from_pandas(frame.astype({"age": str})).append_column(
+        "c", pa.array(["a", "b", "a"]).dictionary_encode()
+    )
+    assert has_only_known_types(table.schema)
+    assert has_only_known_types(frame_schema(frame))
+    kept = stripped(table.filter(pa.array([True, False, True])), values=True)
+    assert kept["c"].chunk(0).dictionary.to_pylist() == ["a"]
+    assert kept["c"].to_pylist() == ["a", "a"]
+
+
+def test_a_list_in_a_row_is_not_a_group() -> None:
+    """``agg(list)`` would bring every patient's value out in a row that describes many."""
+    table = pa.table({"values": [[1, 2, 3]], "n": [300]})
+    gate = Gate(Obligations(min_group=10))
+    assert gate.table("x", "frame", table) is None
+    assert Gate(Obligations()).table("x", "frame", table) is not None
+
+
+def test_a_count_column_of_the_table_itself_tells_the_sizes() -> None:
+    """A frame that says its own group sizes as ``n`` needs no magic."""
+    found = Gate(Obligations(min_group=10)).table("x", "frame", pa.table({"k": ["a", "b"], "n": [9, 10]}))
+    assert found is not None
+    assert found.table.to_pydict() == {"k": ["b"], "n": [10]}
+    assert "groups under 10" in found.note
+    assert Gate(Obligations(min_group=10)).table("x", "frame", pa.table({"n": [99.0]})) is None
+
+
+def test_a_picture_leaves_without_its_texts() -> None:
+    """PNG has chunks for text, times and profiles, of any size."""
+    chunks = [(b"tEXt", b"note\0patient 7"), (b"zTXt", b"x"), (b"eXIf", b"y"), (b"prVt", b"z" * 1000)]
+    found = Gate(Obligations()).display({"image/png": picture(*chunks)})
+    assert found == {"image/png": picture()}
+
+
+@pytest.mark.parametrize("bad", ["", "AAAA", "not base64 \udc80", picture()[:40], base64.b64encode(b"GIF89a").decode()])
+def test_what_is_no_picture_does_not_leave_as_one(bad: str) -> None:
+    """A broken picture could be any bytes."""
+    gate = Gate(Obligations())
+    assert gate.display({"image/png": bad}) is None
+    assert gate.withheld["unsafe"] == 1
+
+
+@pytest.mark.parametrize(
+    ("mime", "text"),
+    [
+        ("text/html", "<p>ok</p><script>bad()</script>"),
+        ("text/html", "<p onclick=bad()>ok</p>"),
+        ("text/html", "<p style='background:url(bad)'>ok</p>"),
+        ("text/html", "<img src='//bad.example/x' onerror=bad()>ok"),
+        ("text/html", "<a href='javascript:bad()'>ok</a><a href='/bad'>ok</a>"),
+        ("text/html", "<iframe src=/bad></iframe><form action=/bad><input name=bad></form>ok"),
+        ("text/html", "<q cite='https://bad.example'>ok</q>"),
+        ("text/markdown", "ok <img src=//bad.example/x>"),
+        ("image/svg+xml", "<svg><title>ok</title><script>bad()</script></svg>"),
+        ("image/svg+xml", "<svg><title>ok</title><rect onload='bad()'/></svg>"),
+        ("image/svg+xml", "<svg><title>ok</title><rect fill='url(//bad.example/a#b)'/></svg>"),
+        ("image/svg+xml", "<svg><title>ok</title><rect fill='\\75 rl(//bad.example/a)'/></svg>"),
+        ("image/svg+xml", "<svg><title>ok</title><use href='//bad.example/a'/><image href='/bad'/></svg>"),
+        ("image/svg+xml", "<svg><title>ok</title><style>@import '//bad.example';</style></svg>"),
+        ("image/svg+xml", "<svg><title>ok</title><foreignObject><iframe src='/bad'/></foreignObject></svg>"),
+    ],
+)
+def test_markup_leaves_without_what_runs_or_fetches(mime: str, text: str) -> None:
+    """A display must not run in the analyst's browser, nor carry data to an address it names."""
+    found = Gate(Obligations()).display({mime: text})
+    assert found is not None
+    assert "ok" in found[mime]
+    assert "bad" not in found[mime]
+
+
+def test_pictures_in_markdown_are_not_fetched() -> None:
+    """An address in a picture of Markdown is fetched at once, with whatever stands in it."""
+    found = Gate(Obligations()).display({"text/markdown": "![x](https://e.example/?patient=7) ![y][z]"})
+    assert found is not None
+    assert "![" not in found["text/markdown"]
+
+
+def test_gradients_of_a_picture_stay() -> None:
+    """A reference into the same picture is not an address."""
+    found = Gate(Obligations()).display({"image/svg+xml": '<svg><rect fill="url(#g1)"/></svg>'})
+    assert found == {"image/svg+xml": '<svg><rect fill="url(#g1)"></rect></svg>'}
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.text(alphabet="\x1b[]0;19mhHJK\x07ab \u009b\\", max_size=40))
+def test_no_terminal_command_leaves_but_colours(text: str) -> None:
+    """Escape sequences can write to a terminal's title, clipboard or history."""
+    found = Gate(Obligations()).text(text)
+    assert found is not None
+    rest = found
+    while "\x1b[" in rest:
+        _, _, rest = rest.partition("\x1b[")
+        assert rest.lstrip("0123456789;").startswith("m")
+    assert "\x1b" not in found.replace("\x1b[", "")
+
+
+@pytest.mark.parametrize("value", [2**70, float("nan"), {"a": "\ud800"}])
+def test_json_without_one_form_does_not_leave(value: Any) -> None:
+    """A display that cannot be written would end the whole run at its last step."""
+    found = Gate(Obligations()).display({"application/json": value, "text/plain": "shown"})
+    assert found == {"text/plain": "shown"}
+
+
+def test_deep_json_does_not_leave() -> None:
+    """Nesting ends the parser of whoever reads it."""
+    deep: list[Any] = []
+    for _ in range(500):
+        deep = [deep]
+    gate = Gate(Obligations())
+    assert gate.display({"application/json": deep}) is None
+    assert gate.display({"application/javascript": "x()"}) is None
+    assert gate.withheld["unsafe"] == 2
+
+
+def test_only_the_first_error_speaks_and_only_its_known_type() -> None:
+    """Names of errors are words, and a series of them is a message."""
+    gate = Gate(Obligations())
+    assert gate.error("patient_7", "ill", ["at line 1"]) == {"name": "Exception", "value": "", "traceback": []}
+    assert gate.error("ValueError", "ill", []) is None
+    assert Gate(Obligations()).error("ValueError", "ill", ["x"]) == {"name": "ValueError", "value": "", "traceback": []}
+    full = Gate(Obligations(full_errors=True, max_bytes=100))
+    assert full.error("Own", "why \x1b]0;title\x07", ["line"])["value"].startswith("why")  # type: ignore[index]
+    with pytest.raises(BytesLimit):
+        full.error("Own", "v" * 200, [])
+
+
+def test_the_verdict_lists_rules_and_counts() -> None:
+    """An auditor reads what was applied, not only what happened to be seen."""
+    gate = Gate(Obligations(kinds=("table",), max_rows=1))
+    gate.text("x")
+    gate.table("x", "frame", pa.table({"a": [1, 2, 3]}))
+    verdict = gate.verdict()
+    assert verdict["rules"]["max_rows"] == 1
+    assert verdict["withheld"] == {"rows": 2, "text": 1}
+    assert verdict["released"] == {"table": 1}

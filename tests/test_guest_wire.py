@@ -1,0 +1,71 @@
+"""Messages between containers: bounded before they are read, and an error of ours when they are garbage."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sls_jupyter.errors import MalformedDocument, SlsError, Unavailable
+from sls_jupyter.guest import wire
+
+
+@given(
+    st.lists(st.dictionaries(st.text(max_size=5), st.integers(-100, 100) | st.text(max_size=5), max_size=3), max_size=5)
+)
+def test_messages_arrive_in_order(messages: list[dict[str, object]]) -> None:
+    """Neighbours understand one another."""
+    file = io.BytesIO()
+    for message in messages:
+        wire.send(file, message)
+    file.seek(0)
+    assert [wire.receive(file) for _ in messages] == messages
+    assert wire.receive(file) is None
+
+
+@given(st.binary(max_size=64))
+def test_any_bytes_are_a_message_an_end_or_an_error_of_ours(data: bytes) -> None:
+    """A hostile program cannot end its neighbour with bytes."""
+    try:
+        found = wire.receive(io.BytesIO(data))
+    except SlsError:
+        return
+    assert found is None or isinstance(found, dict)
+
+
+@pytest.mark.parametrize("body", [b"[1]", b"[" * 1000, b'{"a":1,"a":2}', b"\xff", b"{", b'{"a":NaN}'])
+def test_what_is_no_object_is_refused(body: bytes) -> None:
+    """One encoding, one kind of value, a bounded depth."""
+    with pytest.raises(MalformedDocument):
+        wire.receive(io.BytesIO(len(body).to_bytes(4, "big") + body))
+
+
+def test_a_length_is_refused_before_it_is_read() -> None:
+    """Four bytes must not make this process ask for gigabytes."""
+    with pytest.raises(MalformedDocument, match="malformed"):
+        wire.receive(io.BytesIO((wire.MAX_MESSAGE_BYTES + 1).to_bytes(4, "big") + b"x"))
+    assert wire.receive(io.BytesIO((10).to_bytes(4, "big") + b"short")) is None
+
+
+def test_a_neighbour_that_never_comes_is_an_error(tmp_path: Path) -> None:
+    """A container waits for its neighbour, and not for ever."""
+    start = time.monotonic()
+    with pytest.raises(Unavailable):
+        wire.connect(str(tmp_path / "none.sock"), timeout=0.05)
+    assert time.monotonic() - start < 2
+
+
+def test_a_socket_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """Other users of the machine cannot speak to a container."""
+    with wire.listen(str(tmp_path / "a.sock")) as listening:
+        assert (tmp_path / "a.sock").stat().st_mode & 0o077 == 0
+        with wire.connect(str(tmp_path / "a.sock"), timeout=1) as near, listening.accept()[0] as far:
+            file = near.makefile("rwb")
+            wire.send(file, {"a": 1})
+            assert json.loads(far.recv(100)[4:]) == {"a": 1}
+            file.close()

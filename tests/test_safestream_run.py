@@ -1,0 +1,106 @@
+"""A run's handle: states, waiting, cancelling, and what a follower sees."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from sls_jupyter.errors import BadInput, RunCancelled, SlsError
+from sls_jupyter.safestream.run import STEPS, Run
+
+SPEC = "sha256:" + "ab" * 32
+
+
+def started(work: Any) -> Run:
+    return Run(SPEC, work).start()
+
+
+def test_a_run_that_works_ends_done_and_shows_what_it_emitted() -> None:
+    """A follower gets the content in order, and an end."""
+
+    def work(run: Run) -> None:
+        run.steps.begin("planned")
+        run.emit({"type": "stream", "text": "a"})
+        run.steps.done("planned")
+
+    run = started(work)
+    assert [event["type"] for event in run.follow() if event["type"] != "tick"] == ["status", "stream", "status"]
+    assert run.wait(5).state == "done"
+    assert [event for event in run.follow() if event["type"] != "tick"] == []  # a second follower ends too
+    assert run.id == "ab" * 6
+
+
+@pytest.mark.parametrize("error", [BadInput("no such thing", hint="look"), ValueError("foreign"), RecursionError()])
+def test_whatever_is_raised_is_an_error_of_ours(error: Exception) -> None:
+    """A thread has nobody to tell; its error is the run's."""
+
+    def work(run: Run) -> None:
+        run.steps.begin("launched")
+        raise error
+
+    run = started(work)
+    with pytest.raises(SlsError):
+        run.wait(5)
+    assert run.state == "failed"
+    assert run.steps["launched"].state == "failed"
+    assert "foreign" not in str(run.error)
+
+
+def test_cancelling_tells_before_it_stops_and_ends_cancelled() -> None:
+    """The group hears of it while it can still log it."""
+    told: list[str] = []
+    ready = threading.Event()
+
+    def work(run: Run) -> None:
+        run.on_cancel(lambda: told.append("stop"))
+        run.on_cancel(lambda: told.append("tell"))
+        ready.set()
+        run.cancelled.wait(5)
+        run.require_going()
+
+    run = started(work)
+    ready.wait(5)
+    assert run.cancel().state == "cancelled"
+    assert told == ["tell", "stop"]
+    with pytest.raises(RunCancelled):
+        run.wait()
+    assert run.cancel().state == "cancelled"
+
+
+def test_an_action_that_comes_after_the_cancel_runs_at_once() -> None:
+    """A group that was just launched when the user gave up is stopped."""
+    told: list[str] = []
+    run = Run(SPEC, lambda _: None)
+    run.cancelled.set()
+    run.on_cancel(lambda: told.append("stop"))
+    assert told == ["stop"]
+
+
+def test_waiting_has_an_end_of_its_own() -> None:
+    """A timeout ends the waiting and not the run."""
+    go = threading.Event()
+    run = started(lambda _: go.wait(5))
+    with pytest.raises(TimeoutError, match=run.id):
+        run.wait(0.05)
+    assert run.state == "running"
+    go.set()
+    run.wait(5)
+
+
+def test_a_run_can_be_awaited() -> None:
+    """An async cell waits without blocking its loop."""
+
+    async def both() -> Run:
+        run = started(lambda _: time.sleep(0.05))
+        return await run
+
+    assert asyncio.run(both()).state == "done"
+
+
+def test_the_steps_are_the_status_block() -> None:
+    """Their names and order are what a user sees."""
+    assert [step.name for step in Run(SPEC, lambda _: None).steps] == list(STEPS)
