@@ -62,6 +62,7 @@ fix: $(VENV)/.test
 bench: $(VENV)/.test sandbox
 	$(BIN)/python benchmarks/seal.py
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/verify.py
 
 fuzz: $(VENV)/.test
 	$(BIN)/python fuzz/fuzz_parsers.py

@@ -55,7 +55,8 @@ signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 for _ in sys.stdin:
     child = os.fork()
     if child == 0:
-        sys.stdin = open(os.devnull)
+        os.dup2(os.open(os.devnull, os.O_RDWR), 0)
+        os.dup2(0, 1)
         sys.exit(sls_jupyter.cli.main(["authority", "serve", "--persona", sys.argv[1], "--port", sys.argv[2]]))
     os.write(1, b"%d\\n" % child)
 """
@@ -171,11 +172,11 @@ class Crash:
                 thread.join(60)
         return len(self.acknowledged) - before
 
-    def run(self, rounds: int, moments: random.Random, tell: Callable[[str], None] = lambda _: None) -> None:
-        """So many kills, and a last check."""
+    def run(self, rounds: int, moments: Iterator[float], tell: Callable[[str], None] = lambda _: None) -> None:
+        """So many kills, each after so many seconds, and a last check."""
         with self.nursery():
             for number in range(1, rounds + 1):
-                count = self.round(moments.uniform(0.02, 0.4))
+                count = self.round(next(moments))
                 tell(f"kill {number:3}: {count:4} acknowledged, {len(self.entries):6} were in the log before")
             with self.serving():
                 self.check()
@@ -212,7 +213,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    moments = random.Random(options.seed)
+    source = random.Random(options.seed)
+    moments = iter(lambda: source.uniform(0.02, 0.4), None)
     with tempfile.TemporaryDirectory() as name:
         crash = Crash(Path(name))
         crash.run(options.rounds, moments, partial(print, flush=True))

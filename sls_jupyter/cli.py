@@ -98,6 +98,14 @@ def _add_attest(commands: Any) -> None:
     show = actions.add_parser("show", help="every field of an SEV-SNP report with its meaning")
     for action in (verify, show):
         action.add_argument("files", nargs="+", metavar="FILE", help="told by content; a folder stands for its files")
+    export = actions.add_parser(
+        "export", help="an asset's policy as a Key Vault release policy and an Azure Attestation policy"
+    )
+    export.add_argument("asset", metavar="ASSET")
+    export.add_argument("--authority", required=True, metavar="URL", help="https:// of the attestation instance")
+    export.add_argument(
+        "--host-data", action="append", required=True, metavar="HEX", help="SHA-256 of a container policy; repeatable"
+    )
     add = verify.add_argument
     add("--profile", choices=("hardware", "aci"), help="the vendor's part alone, or the whole Azure container evidence")
     add("--at", metavar="TIME", help="judge at this time (2026-11-23T10:00:00Z, or seconds); now by default")
@@ -125,6 +133,8 @@ def attest(options: argparse.Namespace) -> int:
         if options.action == "show":
             print(files.report_card(options.files))
             return 0
+        if options.action == "export":
+            return _export(options)
         anchors = _anchors(["self"], Home.find(options.persona)) if options.accept_simulated else None
         verdict = files.verify_files(
             options.files,
@@ -139,6 +149,23 @@ def attest(options: argparse.Namespace) -> int:
         return 2
     print(files.verdict_json(verdict) if options.json else files.verdict_card(verdict))
     return 0 if verdict.accepted else 1
+
+
+def _export(options: argparse.Namespace) -> int:
+    from sls_jupyter.notebook.sessions import close_all, session_for
+
+    try:
+        digests = [bytes.fromhex(text) for text in options.host_data]
+    except ValueError:
+        raise BadInput("A digest is 64 hex digits.", found=", ".join(options.host_data)[:200]) from None
+    try:
+        exported = session_for(options.persona).export_release(options.asset, options.authority, digests)
+    finally:
+        close_all()
+    print(exported["key_vault"], exported["maa"], sep="\n")
+    if exported["left_out"]:
+        print(f"Not exported, because no Azure service attests it: {exported['left_out']}", file=sys.stderr)
+    return 0
 
 
 # --- calls on a session ---------------------------------------------------------------------------

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pandas as pd
 import pytest
 from e2e import World, patients
 
 from sls_jupyter.errors import BadInput, SlsError, UnknownName
+from sls_jupyter.identity import Home
+from sls_jupyter.session import Session
 from sls_jupyter.session.preparing import parse_input
 
 
@@ -79,3 +82,16 @@ def test_what_nobody_has_is_an_unknown_name(world: World) -> None:
             call("0" * 12)
     with pytest.raises(BadInput):
         session.deny("0" * 12, "  ")
+
+
+def test_a_policy_is_exported_for_key_vault_and_says_what_it_leaves_out(tmp_path, monkeypatch):
+    """An owner who moves keys to Azure gets the same conditions there, and is told what Azure cannot attest."""
+    monkeypatch.setenv("SLS_HOME", str(tmp_path))
+    session = Session(Home.find("exporter"))
+    try:
+        session.seal(pd.DataFrame({"a": [1]}), "table", allow_code="any", tee="sev-snp,tdx")
+        exported = session.export_release("table", "https://x.neu.attest.azure.net", [b"\x11" * 32])
+        assert "11" * 32 in exported["key_vault"]
+        assert exported["left_out"] == "tdx"
+    finally:
+        session.close()

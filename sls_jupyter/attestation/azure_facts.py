@@ -34,3 +34,8 @@ def _allow_all() -> dict[str, str]:
 
 ALLOW_ALL_POLICIES: Mapping[str, str] = MappingProxyType(_allow_all())
 """SHA-256 (hex) of known policies that allow everything, to their names; source: ``data/README.md``."""
+
+
+def endorsers_of(tee: str) -> frozenset[str]:
+    """Feeds whose endorsement may stand for a measurement: Microsoft's utility VM, under genuine SEV-SNP only."""
+    return frozenset({UVM_FEED}) if tee == "sev-snp" else frozenset()

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sls_jupyter.attestation.appraise import appraise
+from sls_jupyter.attestation.azure_facts import endorsers_of
 from sls_jupyter.attestation.binding import release_report_data
 from sls_jupyter.attestation.evidence import AttestationResult, Evidence, ReferenceValues, VerifiedEvidence
 from sls_jupyter.attestation.verify import verify as verify_evidence
@@ -208,7 +209,7 @@ def _input(spec: StreamSpec, asset: str) -> AssetInput:
     return found
 
 
-_CHECK_OF = {"report_data": 3, "init_data": 4, "measurement": 5}
+_CHECK_OF = {"report_data": 3, "init_data": 4, "measurement": 5, "uvm_endorsement": 5, "uvm_feed": 5, "uvm_svn": 5}
 
 
 def _appraise(
@@ -224,6 +225,7 @@ def _appraise(
             init_data=cce.host_data(policy),
             report_data=release_report_data(request.nonce, request.hpke_public_key),
             minimum_tcb=published.policy.minimum_tcb,
+            uvm_feeds=endorsers_of(verified.claims.tee),
         )
         try:
             return appraise(verified, reference)

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sls_jupyter.attestation.appraise import appraise
+from sls_jupyter.attestation.azure_facts import endorsers_of
 from sls_jupyter.attestation.binding import receipt_report_data
 from sls_jupyter.attestation.evidence import Evidence, ReferenceValues
 from sls_jupyter.attestation.verify import verify as verify_evidence
@@ -82,6 +83,7 @@ def _appraise_group(
             measurements=frozenset({image.measurement}),
             init_data=cce.host_data(cce.render(group_for(spec, image))),
             report_data=receipt_report_data(head),
+            uvm_feeds=endorsers_of(verified.claims.tee),
         )
         try:
             return appraise(verified, reference).claims.tee

@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sls_jupyter.attestation.appraise import appraise
+from sls_jupyter.attestation.azure_facts import endorsers_of
 from sls_jupyter.attestation.binding import door_report_data
 from sls_jupyter.attestation.evidence import AttestationResult, Evidence, ReferenceValues, TrustAnchors
 from sls_jupyter.attestation.verify import verify
@@ -117,14 +118,15 @@ class AttestedDoor:
         try:
             nonce = secrets.token_bytes(32)
             response = http.get("/v1/evidence", params={"nonce": nonce.hex()})
-            evidence = Evidence.parse(_body(response))
+            verified = verify(Evidence.parse(_body(response)), expected.anchors, now=now)
             reference = ReferenceValues(
                 tees=expected.tees,
                 measurements=frozenset({expected.measurement}),
                 init_data=expected.init_data,
                 report_data=door_report_data(nonce, spki),
+                uvm_feeds=endorsers_of(verified.claims.tee),
             )
-            result = appraise(verify(evidence, expected.anchors, now=now), reference)
+            result = appraise(verified, reference)
         except httpx.HTTPError as error:
             http.close()
             raise Unavailable("A door of the container group closed.", found=type(error).__name__) from None

@@ -7,7 +7,7 @@ import difflib
 import re
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from sls_jupyter.assets.manifest import AssetManifest
 from sls_jupyter.assets.opening import verify_manifest
 from sls_jupyter.assets.sealing import SealedAsset, remove, seal, seal_code
+from sls_jupyter.attestation.export import key_vault_policy, maa_policy, release_conditions
 from sls_jupyter.authority.catalogue import seal_keys
 from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.documents import canonical_json, digest, sign, verify
@@ -206,6 +207,25 @@ class Catalogue(Directory):
                 hint=f"Name the owner: -i {fitting[0].owner_name}/{name}",
             )
         return fitting[0]
+
+    def export_release(self, name: str, authority: str, host_data: Iterable[bytes]) -> dict[str, str]:
+        """An asset's policy as release policies of services elsewhere, for these very container policies.
+
+        Args:
+            authority: ``https://`` URL of the Azure Attestation instance whose tokens Key Vault accepts.
+            host_data: SHA-256 of each container policy that may get the key, 32 bytes each.
+
+        Returns:
+            ``key_vault``: JSON of the release policy; ``maa``: the attestation policy; ``left_out``: kinds of TEE
+            that the owner accepts and the export does not, comma-separated. Neither service has read them yet.
+
+        Raises:
+            BadInput: the policy accepts nothing that Azure can attest, or an argument is wrong.
+        """
+        policy = self.asset(name).policy
+        conditions = release_conditions(authority, tuple(host_data), policy.tees)
+        vault = key_vault_policy(conditions).decode()
+        return {"key_vault": vault, "maa": maa_policy(conditions), "left_out": ",".join(conditions.left_out)}
 
     def withdraw(self, name: str, *, shred: bool = False) -> int:
         """Stop granting an asset; with ``shred``, destroy its keys for good. Returns the log's index."""
