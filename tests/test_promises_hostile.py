@@ -33,7 +33,10 @@ def readable(path):
     if not data: raise OSError("empty")
     return data
 def listed(path):
-    names = [name for name in os.listdir(path) if not sys.base_prefix.startswith(path.rstrip("/") + "/" + name)]
+    import sls_jupyter
+    open_roads = sys.base_prefix, sys.prefix, os.path.dirname(sls_jupyter.__file__)  # what Python itself runs from
+    names = [name for name in os.listdir(path)
+             if not any(road.startswith(path.rstrip("/") + "/" + name) for road in open_roads)]
     if not names: raise OSError("empty")
     return names
 for name, family in {"inet": 2, "inet6": 10, "netlink": 16, "packet": 17, "vsock": 40, "alg": 38}.items():

@@ -104,3 +104,12 @@ def test_a_run_can_be_awaited() -> None:
 def test_the_steps_are_the_status_block() -> None:
     """Their names and order are what a user sees."""
     assert [step.name for step in Run(SPEC, lambda _: None).steps] == list(STEPS)
+
+
+def test_a_run_tells_how_it_ended_once_and_before_its_follower_is_done():
+    """Another kernel can tell how a run ended, because its end was written down."""
+    told = []
+    run = Run("sha256:" + "a" * 64, lambda _: None, told.append).start()
+    assert [event for event in run.follow() if event["type"] != "tick"] == []
+    assert told == [run]
+    assert run.state == "done"
