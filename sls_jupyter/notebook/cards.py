@@ -36,17 +36,18 @@ line-height:17px;white-space:nowrap}
 .sls-card p{margin:4px 0}.sls-card ul{margin:4px 0 4px;padding-left:20px}.sls-card li{margin:1px 0}
 .sls-card h4{font-size:12px;font-weight:600;margin:10px 0 2px;opacity:.75}
 .sls-card dl{display:grid;grid-template-columns:max-content 1fr;gap:1px 14px;margin:6px 0}
-.sls-card dt{opacity:.75}.sls-card dd{margin:0;overflow-wrap:anywhere}
+.sls-card.sls-card dt{opacity:.75;float:none;width:auto;white-space:nowrap;font-weight:400}
+.sls-card.sls-card dd{margin:0;overflow-wrap:anywhere}
 .sls-card table{border-collapse:collapse;margin:6px 0;font-size:13px;width:100%}
-.sls-card th,.sls-card td{text-align:left;vertical-align:top;padding:3px 12px 3px 0;overflow-wrap:break-word;
+.sls-card.sls-card th,.sls-card.sls-card td{text-align:left;vertical-align:top;padding:3px 12px 3px 0;overflow-wrap:break-word;
 border-bottom:1px solid var(--jp-border-color2,rgba(128,128,128,.25));background:none;color:inherit;white-space:normal}
-.sls-card th{font-weight:600;opacity:.75;font-size:12px;white-space:nowrap}
-.sls-card td:last-child{overflow-wrap:anywhere}
+.sls-card.sls-card th{font-weight:600;opacity:.75;font-size:12px;white-space:nowrap}
+.sls-card.sls-card td:last-child{overflow-wrap:anywhere}
 .sls-card code,.sls-card pre{font-family:var(--jp-code-font-family,ui-monospace,monospace);font-size:12px;
 background:none;color:inherit;padding:0}
 .sls-card pre{border:1px solid var(--jp-border-color2,rgba(128,128,128,.25));border-radius:3px;padding:8px 10px;margin:6px 0;
 overflow-x:auto;line-height:1.45;background:var(--jp-cell-editor-background,rgba(128,128,128,.07))}
-.sls-card table.sls-steps td{border:0;padding-top:1px;padding-bottom:1px}
+.sls-card.sls-card table.sls-steps td{border:0;padding-top:1px;padding-bottom:1px}
 .sls-card details{margin:4px 0}.sls-card td details{margin:0}.sls-card summary{cursor:pointer;opacity:.85}
 </style>"""
 
