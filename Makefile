@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT := build/demo
 
-.PHONY: demo test check lint types lab bench fuzz fix clean help
+.PHONY: demo test check lint types lab bench crash fuzz fix clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -12,6 +12,7 @@ help:
 	@echo "make test    lint, types and every test"
 	@echo "make lab     JupyterLab on the example notebooks"
 	@echo "make bench   ratios against the plain alternative"
+	@echo "make crash   kill an authority 50 times under load and look for what is missing"
 	@echo "make fuzz    throw bytes at every parser for a while (coverage-guided where atheris is installed)"
 	@echo "make fix     what a machine can repair"
 
@@ -63,6 +64,10 @@ bench: $(VENV)/.test sandbox
 	$(BIN)/python benchmarks/seal.py
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/verify.py
+	$(BIN)/python benchmarks/log.py
+
+crash: $(VENV)/.test
+	$(BIN)/python benchmarks/crash.py --rounds 50
 
 fuzz: $(VENV)/.test
 	$(BIN)/python fuzz/fuzz_parsers.py

@@ -10,7 +10,8 @@ process at a random moment. After each start, from outside:
 3. every entry that was acknowledged is at the index that was told, and means the asset that was published
 4. every asset that was acknowledged is in the catalogue
 
-Exit code 0 if all of it held in every round.
+Exit code 0 if all of it held in every round. A kill is not a power failure: what the system had taken from the
+process is still written, so this says nothing about the disk, for which the database flushes at each commit.
 """
 
 from __future__ import annotations

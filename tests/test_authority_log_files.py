@@ -103,6 +103,13 @@ def test_headers_are_those_of_the_specification(world, url):
         assert tile.headers["cache-control"] == FOR_EVER
 
 
+def test_an_authority_tells_its_keys_as_others_write_them(world, url):
+    """Nobody could configure another client, or another witness, for this log."""
+    told = httpx.get(url + "/v1/authority").json()
+    assert told["log_key"] == log_key(world)
+    assert told["witness_key"] == witnessing.own_witness_key(world.authority)
+
+
 def test_bundles_are_compressed_for_those_who_ask(world, url):
     """Bundles would be sent at full length, or as gzip to a client that cannot read it."""
     append(world, 20)
@@ -357,6 +364,19 @@ def test_strangers_cannot_put_signatures_into_a_checkpoint(world, url):
         response = httpx.post(f"{url}/v1/log/cosignatures/{size}", content=body.encode())
         assert 400 <= response.status_code < 500
     assert httpx.get(url + "/log/checkpoint").content == before
+
+
+def test_two_servers_of_one_witness_keep_the_newer_checkpoint(world, bank):
+    """Of two requests that race, the one with the smaller tree could be stored last, and the log fork from there."""
+    origin, notes = witnessing.watch(bank.authority, log_key(world)), []
+    for _ in range(2):
+        append(world, 2)
+        with world.authority.store.read() as connection:
+            notes.append(ledger.checkpoint(connection, world.authority))
+    memory = witnessing._SqlMemory(bank.authority.store)
+    assert memory.replace(origin, None, notes[1])
+    assert not memory.replace(origin, None, notes[0])
+    assert memory.last(origin).tree_size == 4
 
 
 def test_a_log_is_not_its_own_witness_and_keys_do_not_change(world, bank):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from pathlib import Path
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -10,8 +14,10 @@ from sls_jupyter.errors import BadInput, DigestMismatch, LogInconsistent, Malfor
 from sls_jupyter.identity import SigningKey
 from sls_jupyter.transparency import tree
 from sls_jupyter.transparency.checkpoint import Checkpoint, sign_checkpoint
+from sls_jupyter.transparency.cosignature import WitnessPolicy, verify_witnessed
 from sls_jupyter.transparency.entries import FACTS, Entry, commit, fresh_salt, make_entry, open_commitment
 from sls_jupyter.transparency.merkle import leaf_hash
+from sls_jupyter.transparency.note import parse_verifier_key
 from sls_jupyter.transparency.proofs import LogProof, proof_checkpoint, verify_log_proof
 
 SALT = bytes(range(32))
@@ -173,3 +179,66 @@ def test_proof_with_unknown_or_wrong_fields_is_refused():
     for change in (*wrong, {"hashes": [b64encode(bytes(32))] * 65}):
         with pytest.raises(MalformedDocument):
             LogProof.from_json({**value, **change})
+
+
+# --- the vectors of the specification -------------------------------------------------------------
+
+VECTORS = json.loads((Path(__file__).parent / "vectors/log/entries.json").read_text())
+
+
+def _lp(*parts):
+    return b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+
+
+@pytest.mark.parametrize("case", VECTORS["entries"], ids=lambda case: json.loads(case["entry"])["kind"])
+def test_vectors_follow_from_the_specification(case):
+    """Somebody who implements entries from the specification would compute something else than we do."""
+    meaning = json.dumps(case["meaning"], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert meaning == case["meaning_bytes"]
+    committed = _lp(b"sls-jupyter/entry/v1", bytes.fromhex(case["salt"]), meaning.encode())
+    assert case["commitment"] == "sha256:" + hashlib.sha256(committed).hexdigest()
+    value = json.loads(case["entry"])
+    assert json.dumps(value, sort_keys=True, separators=(",", ":")) == case["entry"]
+    assert value["commitment"] == case["commitment"]
+    assert hashlib.sha256(b"\0" + case["entry"].encode()).hexdigest() == case["leaf_hash"]
+
+
+@pytest.mark.parametrize("case", VECTORS["entries"], ids=lambda case: json.loads(case["entry"])["kind"])
+def test_vectors_are_what_we_write(case):
+    """Entries of yesterday would not be readable tomorrow."""
+    value = json.loads(case["entry"])
+    parsed = Entry.parse(case["entry"].encode())
+    salt = bytes.fromhex(case["salt"])
+    made = make_entry(value["kind"], at=value["at"], facts=value["facts"], meaning=case["meaning"], salt=salt)
+    assert made == parsed
+    assert made.payload() == case["entry"].encode()
+    open_commitment(parsed, case["meaning"], salt)
+
+
+def test_vector_log_as_a_whole():
+    """The files, proofs and signatures of the example in the specification would not be ours."""
+    entries = [case["entry"].encode() for case in VECTORS["entries"]]
+    leaves = [leaf_hash(entry) for entry in entries]
+    store = tree.MemoryTileStore()
+    root = tree.append(store, 0, leaves)
+    assert root.hex() == VECTORS["root"]
+    one = hashlib.sha256(b"\1" + leaves[0] + leaves[1]).digest()
+    assert hashlib.sha256(b"\1" + one + leaves[2]).digest() == root
+    assert b"".join(leaves).hex() == VECTORS["tile"]
+    assert b"".join(len(entry).to_bytes(2, "big") + entry for entry in entries).hex() == VECTORS["bundle"]
+    assert [value.hex() for value in tree.inclusion_proof(store, 3, 1)] == VECTORS["inclusion_of_1"]
+    assert [value.hex() for value in tree.consistency_proof(store, 1, 3)] == VECTORS["consistency_1_to_3"]
+    key = SigningKey(Ed25519PrivateKey.from_private_bytes(b"\x07" * 32))
+    origin, public_key = parse_verifier_key(VECTORS["log_key"])
+    assert (origin, public_key) == (f"sls-jupyter.log/{key.did}", key.public_bytes)
+    assert sign_checkpoint(Checkpoint(origin, 3, root), key).decode() == VECTORS["checkpoint"]
+    witnesses = WitnessPolicy.of(1, [VECTORS["witness_key"]])
+    _, (good,) = verify_witnessed(VECTORS["cosigned"].encode(), origin, public_key, witnesses)
+    assert good.at == VECTORS["cosigned_at"]
+
+
+@pytest.mark.parametrize("case", VECTORS["refused"], ids=lambda case: case["why"])
+def test_vectors_that_are_no_entries(case):
+    """Something personal, or a second spelling of an entry, would be taken into a log."""
+    with pytest.raises(MalformedDocument):
+        Entry.parse(case["entry"].encode())

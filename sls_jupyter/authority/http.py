@@ -25,9 +25,11 @@ from sls_jupyter.attestation.evidence import Evidence
 from sls_jupyter.authority import catalogue, decisions, ledger, release, runs
 from sls_jupyter.authority.http_log import MAX_WITNESSES, add_log_files, add_witness_calls
 from sls_jupyter.authority.service import Authority
+from sls_jupyter.authority.witnessing import own_witness_key
 from sls_jupyter.documents import Base64, Digest, b64decode, b64encode
 from sls_jupyter.errors import BadInput, MalformedDocument, NotAuthorised, SlsError, UnknownName, to_problem
 from sls_jupyter.identity import verify_token
+from sls_jupyter.transparency.note import verifier_key
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 _CHUNK_BYTES = 1 << 20
@@ -191,6 +193,8 @@ def _add_catalogue(app: FastAPI, authority: Authority) -> None:
             "owner": authority.owner,
             "owner_contact": authority.owner_contact.decode(),
             "hpke_public_key": b64encode(authority.identity.hpke.public_bytes),
+            "log_key": verifier_key(authority.origin, authority.identity.signing.public_bytes),
+            "witness_key": own_witness_key(authority),
             "tees": ["simulated-snp"] if authority.anchors.simulated_ark_spki else [],
             "version": app.version,
         }

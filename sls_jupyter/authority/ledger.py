@@ -27,6 +27,21 @@ from sls_jupyter.transparency.note import NoteSignature
 from sls_jupyter.transparency.proofs import LogProof
 from sls_jupyter.transparency.tiles import TILE_WIDTH, Tile, encode_bundle, tile_width
 
+# reads that proofs are made of, built once: putting a statement together takes longer than running it
+_TILE = sa.select(db.log_tiles.c.hashes).where(
+    db.log_tiles.c.level == sa.bindparam("level"), db.log_tiles.c.position == sa.bindparam("position")
+)
+_ENTRY = sa.select(db.log_entries.c.entry).where(db.log_entries.c.position == sa.bindparam("position"))
+_SIZE = sa.select(db.log_checkpoint.c.tree_size).where(db.log_checkpoint.c.origin == sa.bindparam("origin"))
+_CHECKPOINT = sa.select(db.log_checkpoint.c.tree_size, db.log_checkpoint.c.note).where(
+    db.log_checkpoint.c.origin == sa.bindparam("origin")
+)
+_COSIGNATURES = (
+    sa.select(db.log_cosignatures.c.line)
+    .where(db.log_cosignatures.c.tree_size == sa.bindparam("tree_size"))
+    .order_by(db.log_cosignatures.c.witness)
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -45,9 +60,7 @@ class SqlTiles:
         self._connection = connection
 
     def read_tile(self, level: int, index: int) -> bytes:
-        tiles = db.log_tiles
-        query = sa.select(tiles.c.hashes).where(tiles.c.level == level, tiles.c.position == index)
-        return self._connection.execute(query).scalar() or b""
+        return self._connection.execute(_TILE, {"level": level, "position": index}).scalar() or b""
 
     def write_tile(self, level: int, index: int, data: bytes) -> None:
         tiles = db.log_tiles
@@ -58,9 +71,7 @@ class SqlTiles:
 
 def size(connection: Connection, authority: Authority) -> int:
     """Number of entries in the log."""
-    row = db.log_checkpoint
-    query = sa.select(row.c.tree_size).where(row.c.origin == authority.origin)
-    return int(connection.execute(query).scalar() or 0)
+    return int(connection.execute(_SIZE, {"origin": authority.origin}).scalar() or 0)
 
 
 def append(connection: Connection, authority: Authority, events: Sequence[Event]) -> int:
@@ -110,11 +121,8 @@ def _advance(connection: Connection, authority: Authority, old: int, checkpoint:
 
 def checkpoint(connection: Connection, authority: Authority) -> bytes:
     """The newest signed checkpoint, with the cosignatures it has; of an empty log, one of size 0."""
-    row = db.log_checkpoint
-    note = connection.execute(sa.select(row.c.note).where(row.c.origin == authority.origin)).scalar()
-    if note is None:
-        return note_at(connection, authority, 0)
-    return _with_cosignatures(connection, size(connection, authority), note)
+    row = connection.execute(_CHECKPOINT, {"origin": authority.origin}).first()
+    return note_at(connection, authority, 0) if row is None else _with_cosignatures(connection, *row)
 
 
 def note_at(connection: Connection, authority: Authority, tree_size: int) -> bytes:
@@ -128,10 +136,8 @@ def note_at(connection: Connection, authority: Authority, tree_size: int) -> byt
 
 
 def _with_cosignatures(connection: Connection, tree_size: int, note: bytes) -> bytes:
-    rows = db.log_cosignatures
-    query = sa.select(rows.c.line).where(rows.c.tree_size == tree_size).order_by(rows.c.witness)
-    lines = connection.execute(query).scalars()
-    return add_signatures(note, [NoteSignature.parse(line) for line in lines])
+    lines = connection.execute(_COSIGNATURES, {"tree_size": tree_size}).scalars().all()
+    return add_signatures(note, map(NoteSignature.parse, lines)) if lines else note
 
 
 def witnessed(connection: Connection, authority: Authority, needed: int) -> bytes:
@@ -167,8 +173,7 @@ def prove(connection: Connection, authority: Authority, index: int, *, witnesses
     total = verify_checkpoint(note, authority.origin, authority.identity.signing.public_bytes).tree_size
     if not 0 <= index < total:
         raise BadInput("The log has no such entry.", found=index, expected=f"0 to {total - 1}" if total else "none yet")
-    entries = db.log_entries
-    entry = connection.execute(sa.select(entries.c.entry).where(entries.c.position == index)).scalar_one()
+    entry = connection.execute(_ENTRY, {"position": index}).scalar_one()
     hashes = tree.inclusion_proof(SqlTiles(connection), total, index)
     return LogProof.make(
         origin=authority.origin, log=authority.did, checkpoint=note, index=index, entry=entry, hashes=hashes

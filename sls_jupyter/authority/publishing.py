@@ -33,7 +33,8 @@ class StoredLog:
             return ledger.SqlTiles(connection).read_tile(level, index)
 
     def write_tile(self, level: int, index: int, data: bytes) -> None:
-        raise NotImplementedError
+        """Publishing reads; the log is written by :func:`sls_jupyter.authority.ledger.append` alone."""
+        raise TypeError("This view of the log is read-only.")
 
     def read_entries(self, start: int, end: int) -> Sequence[bytes]:
         with self._store.read() as connection:

@@ -8,6 +8,7 @@ before its root is used (:mod:`sls_jupyter.transparency.checkpoint`).
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sls_jupyter.errors import LogInconsistent
@@ -31,6 +32,7 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(_NODE + left + right).digest()
 
 
+@lru_cache(maxsize=512)  # at most 4 MiB: proofs of one log share its right border and its upper tiles
 def perfect_root(hashes: bytes) -> bytes:
     """Root over ``2**k`` hashes that stand one after the other (32 bytes each)."""
     sha256 = hashlib.sha256
