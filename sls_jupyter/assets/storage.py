@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -28,6 +28,29 @@ def storage_error(error: OSError, url: str) -> Unavailable:
     return Unavailable("The storage of an asset cannot be used.", found=f"{url}: {reason}", hint=hint)
 
 
+def open_filesystem(url: str, protocols: Sequence[str], refusal: str) -> tuple[Any, str]:
+    """The file system of a folder's URL and the path in it; touches nothing.
+
+    Raises:
+        BadInput: ``refusal``, for a protocol that is not in ``protocols`` or a chain of them; or no URL.
+        Unavailable: the file system's package is not installed.
+    """
+    protocol = url.partition("://")[0] if "://" in url else "file"
+    if protocol not in protocols or "::" in url or not url.isprintable():
+        raise BadInput(refusal, found=protocol[:40], expected="a local folder or one of " + ", ".join(protocols))
+    try:
+        filesystem, path = fsspec.core.url_to_fs(url)
+    except ImportError as error:
+        raise Unavailable(
+            f"The storage {protocol}:// needs another package.",
+            found=error.name,
+            hint="pip install 'sls-jupyter[azure]' for Azure; the fsspec package of the store for others.",
+        ) from None
+    except (ValueError, TypeError) as error:
+        raise BadInput("This is not the URL of a folder.", found=f"{url[:200]}: {type(error).__name__}") from None
+    return filesystem, path
+
+
 class Folder:
     """One asset's folder. Only files that a sealed asset consists of are ever written or removed."""
 
@@ -38,23 +61,7 @@ class Folder:
             BadInput: a protocol that is not in ``PROTOCOLS``, or a chain of them.
             Unavailable: the file system's package is not installed.
         """
-        protocol = url.partition("://")[0] if "://" in url else "file"
-        if protocol not in PROTOCOLS or "::" in url or not url.isprintable():
-            raise BadInput(
-                "Assets cannot be stored there.",
-                found=protocol[:40],
-                expected="a local folder or one of " + ", ".join(PROTOCOLS),
-            )
-        try:
-            self._fs, self._path = fsspec.core.url_to_fs(url)
-        except ImportError as error:
-            raise Unavailable(
-                f"The storage {protocol}:// needs another package.",
-                found=error.name,
-                hint="pip install 'sls-jupyter[azure]' for Azure; the fsspec package of the store for others.",
-            ) from None
-        except (ValueError, TypeError) as error:
-            raise BadInput("This is not the URL of a folder.", found=f"{url[:200]}: {type(error).__name__}") from None
+        self._fs, self._path = open_filesystem(url, PROTOCOLS, "Assets cannot be stored there.")
         self.url = str(self._fs.unstrip_protocol(self._path))
         self._local = isinstance(self._fs.protocol, tuple) and "file" in self._fs.protocol
 

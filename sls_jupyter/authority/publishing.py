@@ -8,13 +8,11 @@ import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import fsspec
-
-from sls_jupyter.assets.storage import PROTOCOLS
+from sls_jupyter.assets.storage import PROTOCOLS, open_filesystem
 from sls_jupyter.authority import ledger
 from sls_jupyter.authority.service import Authority
 from sls_jupyter.authority.store import Store
-from sls_jupyter.errors import BadInput, SlsError, Unavailable
+from sls_jupyter.errors import SlsError, Unavailable
 from sls_jupyter.transparency.publish import Published, publish
 
 
@@ -49,19 +47,8 @@ class FolderSink:
     """
 
     def __init__(self, url: str) -> None:
-        protocol = url.partition("://")[0] if "://" in url else "file"
-        if protocol not in PROTOCOLS or protocol in ("http", "https") or "::" in url or not url.isprintable():
-            raise BadInput("A log cannot be published there.", found=protocol[:40], expected=", ".join(PROTOCOLS[:-2]))
-        try:
-            self._fs, self._path = fsspec.core.url_to_fs(url)
-        except ImportError as error:
-            raise Unavailable(
-                f"The storage {protocol}:// needs another package.",
-                found=error.name,
-                hint="pip install 'sls-jupyter[azure]' for Azure; the fsspec package of the store for others.",
-            ) from None
-        except (ValueError, TypeError) as error:
-            raise BadInput("This is not the URL of a folder.", found=f"{url[:200]}: {type(error).__name__}") from None
+        writable = [protocol for protocol in PROTOCOLS if protocol not in ("http", "https")]
+        self._fs, self._path = open_filesystem(url, writable, "A log cannot be published there.")
         self._local = isinstance(self._fs.protocol, tuple) and "file" in self._fs.protocol
         self.url = str(self._fs.unstrip_protocol(self._path))
 

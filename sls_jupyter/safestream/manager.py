@@ -79,7 +79,6 @@ class _Execution:
         self.wait_for_approval = wait_for_approval
         self.spec = request.spec
         self.end: dict[str, Any] = {}
-        self.group: RunningGroup | None = None
 
     def work(self, run: Run) -> None:
         answers = self._plan(run)
@@ -88,7 +87,7 @@ class _Execution:
         group = group_for(self.spec, self.manager.image)
         policy = cce.render(group)
         run.steps.begin("launched", f"on {name}")
-        running = self.group = host.launch(group, policy)
+        running = host.launch(group, policy)
         try:
             run.on_cancel(running.stop)
             run.require_going()
@@ -219,15 +218,13 @@ class _Execution:
 
         follower = threading.Thread(target=follow_input, daemon=True)
         follower.start()
-        failed_input = False
         for event in self._output_events(out, follower, failures):
             if event["type"] == "end":
                 self.end = event
             else:
                 run.emit(event)
         follower.join(5)
-        failed_input = "problem" in self.end
-        if failures and not failed_input and not self.end:
+        if failures and not self.end:
             raise failures[0]
 
     def _output_events(self, out: AttestedDoor, follower: threading.Thread, failures: list[SlsError]) -> Any:
