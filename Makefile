@@ -64,6 +64,7 @@ bench: $(VENV)/.test sandbox
 	$(BIN)/python benchmarks/seal.py
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/verify.py
+	$(BIN)/python benchmarks/receipt.py
 	$(BIN)/python benchmarks/log.py
 
 crash: $(VENV)/.test

@@ -17,7 +17,9 @@ from __future__ import annotations
 import argparse
 import hashlib
 import importlib.util
+import json
 import random
+import re
 import subprocess
 import sys
 import time
@@ -44,12 +46,15 @@ class Target:
     module: str
     path: str  # attribute, dotted
     seeds: tuple[str, ...]  # patterns below tests/vectors
+    strings: bool = False  # the seeds are the strings in these JSON files, not the files
+    text: bool = False  # it reads text; bytes that are none are given as the command line would
 
     def load(self) -> Parser:
         found = importlib.import_module(f"sls_jupyter.{self.module}")
         for part in self.path.split("."):
             found = getattr(found, part)
-        return found  # type: ignore[return-value]
+        parser: Callable[..., object] = found  # type: ignore[assignment]
+        return (lambda data: parser(data.decode(errors="surrogateescape"))) if self.text else parser
 
 
 TARGETS = {
@@ -64,14 +69,57 @@ TARGETS = {
     "collateral": Target("attestation.collateral", "Collateral.parse", ("tdx/*/collateral.json",)),
     "token": Target("attestation.maa_token", "Token.parse", ("maa/*.jwt",)),
     "certificate-table": Target("attestation.devices_linux", "certificate_table", ("snp/*/*.der",)),
-    "note": Target("transparency.note", "SignedNote.parse", ("log/*",)),
+    "json": Target("documents", "parse_json", ("documents/*", "log/*")),
+    "did": Target("identity", "public_key_from_did", ("log/entries.json", "documents/*.json"), strings=True, text=True),
+    "contact": Target("identity", "Contact.parse", ("documents/contact.json",), strings=True),
+    "manifest": Target("assets.manifest", "AssetManifest.parse", ("documents/asset_manifest.json",), strings=True),
+    "owner-policy": Target("policy.model", "OwnerPolicy.parse", ("documents/owner_policy.json",), strings=True),
+    "spec": Target("contract.spec", "StreamSpec.parse", ("documents/stream_spec.json",), strings=True),
+    "approval": Target("contract.grants", "Approval.parse", ("documents/approval.json",), strings=True),
+    "denial": Target("contract.grants", "Denial.parse", ("documents/denial.json",), strings=True),
+    "grant": Target("contract.grants", "Grant.parse", ("documents/grant.json",), strings=True),
+    "receipt": Target("receipt.receipt", "Receipt.parse", ("receipt/**/*.json",)),
+    "receipt-envelope": Target("receipt.receipt", "open_envelope", ("receipt/**/*.json",), strings=True),
+    "note": Target("transparency.note", "SignedNote.parse", ("log/*.json",), strings=True),
+    "checkpoint": Target("transparency.checkpoint", "Checkpoint.parse", ("log/*.json",), strings=True),
+    "add-checkpoint": Target("transparency.witness", "AddCheckpoint.parse", ("log/cosignatures.json",), strings=True),
+    "signature-lines": Target("transparency.witness", "parse_signature_lines", ("log/*.json",), strings=True),
+    "verifier-key": Target("transparency.note", "parse_verifier_key", ("log/*.json",), strings=True, text=True),
+    "witness-key": Target("transparency.cosignature", "parse_witness_key", ("log/*.json",), strings=True, text=True),
+    "tile-path": Target("transparency.tiles", "Tile.parse", ("log/tiles.json",), strings=True, text=True),
+    "bundle": Target("transparency.tiles", "decode_bundle", ("log/entries.json",), strings=True),
+    "entry": Target("transparency.entries", "Entry.parse", ("log/entries.json",), strings=True),
+    "log-proof": Target("transparency.proofs", "LogProof.parse", ("log/entries.json",), strings=True),
+    "records": Target("transparency.chain", "parse_records", ("log/entries.json",), strings=True),
 }
 
 
 def seeds_of(target: Target) -> list[bytes]:
     """The target's seeds, and nothing at all as the last of them."""
     paths = sorted(path for pattern in target.seeds for path in VECTORS.glob(pattern) if path.is_file())
-    return [data for path in paths if len(data := path.read_bytes()) <= MAX_INPUT_BYTES] + [b""]
+    files = [path.read_bytes() for path in paths]
+    if target.strings:
+        files = [
+            seed for path, data in zip(paths, files, strict=True) if path.suffix == ".json" for seed in inside(data)
+        ]
+    return [data for data in files if len(data) <= MAX_INPUT_BYTES] + [b""]
+
+
+def inside(data: bytes) -> list[bytes]:
+    """Every string in a JSON file; one of hex digits as what it stands for, too."""
+    found: set[bytes] = set()
+
+    def walk(value: object) -> None:
+        if isinstance(value, str):
+            found.add(value.encode())
+            if re.fullmatch(r"(?:[0-9a-f]{2}){16,}", value):
+                found.add(bytes.fromhex(value))
+        elif isinstance(value, list | dict):
+            for one in value.values() if isinstance(value, dict) else value:
+                walk(one)
+
+    walk(json.loads(data))
+    return sorted(found)
 
 
 def attempt(name: str, parser: Parser, data: bytes) -> None:

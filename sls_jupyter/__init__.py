@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sls_jupyter.errors import SlsError
+    from sls_jupyter.receipt.verdict import ReceiptVerdict
     from sls_jupyter.session import Session
 
     __version__: str
 
-__all__ = ["Session", "SlsError", "__version__", "connect", "load_ipython_extension"]
+__all__ = ["Session", "SlsError", "__version__", "connect", "load_ipython_extension", "verify"]
 
 
 def connect(persona: str | None = None) -> Session:
@@ -29,6 +30,21 @@ def connect(persona: str | None = None) -> Session:
     from sls_jupyter.notebook.sessions import session_for
 
     return session_for(persona)
+
+
+def verify(source: Any, **pins: Any) -> ReceiptVerdict:
+    """Verify a receipt offline: :func:`sls_jupyter.receipt.files.verify_file`.
+
+    Args:
+        source: a file's path, its bytes, or a receipt.
+        pins: ``owners``, ``logs``, ``images``, ``witnesses``, ``needed``, ``accept_simulated``, ``anchors``.
+
+    Returns:
+        The verdict with every check; its ``require()`` raises if one failed.
+    """
+    from sls_jupyter.receipt.files import verify_file
+
+    return verify_file(source, **pins)
 
 
 def load_ipython_extension(ipython: Any) -> None:

@@ -1,7 +1,7 @@
 """``sls`` on the command line: an owner's authority as a service, and the calls that need no notebook.
 
 Exit codes: 0 done, 1 it failed (with what was found, expected and what to do next on standard error), 2 the
-command line cannot be read.
+command line cannot be read (of ``verify`` and ``attest``: or a file).
 """
 
 from __future__ import annotations
@@ -25,18 +25,14 @@ if TYPE_CHECKING:
     from sls_jupyter.identity import Home
 
 DEFAULT_PORT = 8642
-_SESSION_COMMANDS = ("whoami", "assets", "requests", "show", "approve", "deny", "runs", "audit")
+_SESSION_COMMANDS = ("whoami", "assets", "requests", "show", "approve", "deny", "runs", "audit", "receipt")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
     try:
-        if options.command == "authority":
-            return serve(options)
-        if options.command == "attest":
-            return attest(options)
-        return _session_command(options)
+        return _run(options)
     except SlsError as error:
         print("\n".join(error.lines()), file=sys.stderr)
         return 1
@@ -44,13 +40,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
+def _joined(words: Sequence[str]) -> list[str]:
+    """``audit report`` as the one command that it is: argparse cannot tell it from ``audit RUN`` otherwise."""
+    found = list(words)
+    for place in range(len(found) - 1):
+        if found[place : place + 2] == ["audit", "report"]:
+            return [*found[:place], "audit report", *found[place + 2 :]]
+    return found
+
+
+def _run(options: argparse.Namespace) -> int:
+    command = options.command
+    if command == "log":
+        from sls_jupyter.cli_log import log_command
+
+        return log_command(options)
+    others = {"authority": serve, "attest": attest, "verify": verify}
+    return others.get(command, _session_command)(options)
+
+
 def _parser() -> argparse.ArgumentParser:
+    from sls_jupyter.cli_log import add_log_commands
+
     parser = argparse.ArgumentParser(prog="sls", description="Confidential analytics: authorities, approvals, records.")
     parser.add_argument("--version", action="version", version=_version())
     parser.add_argument("--persona", metavar="NAME", help="which of your personas; SLS_PERSONA, or else me, by default")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_serve(commands)
     _add_attest(commands)
+    add_log_commands(commands)
+    _add_verify(commands)
     commands.add_parser("whoami", help="name, DID and folder of this persona")
     commands.add_parser("assets", help="every sealed asset that you can see")
     commands.add_parser("requests", help="requests that wait for you, and your own")
@@ -61,8 +80,41 @@ def _parser() -> argparse.ArgumentParser:
             needed = name == "deny"
             command.add_argument("--reason", default="", required=needed, help="why; it is signed and can be read")
     commands.add_parser("runs", help="your runs")
-    commands.add_parser("audit", help="what the logs hold about a run, verified").add_argument("run", metavar="RUN")
+    _add_records(commands)
     return parser
+
+
+def _add_records(commands: Any) -> None:
+    """``audit``, ``audit report`` and ``receipt``."""
+    from sls_jupyter.notebook.receipt_options import WITNESSES_HELP, count_of_witnesses
+
+    audit = commands.add_parser("audit", help="what the logs hold about a run, verified")
+    report = commands.add_parser("audit report", help="the same as a page to print: one HTML file")
+    receipt = commands.add_parser("receipt", help="save the receipt of a run, for sls verify")
+    for command in (audit, report, receipt):
+        command.add_argument("run", metavar="RUN")
+    audit.set_defaults(report=None)
+    report.add_argument("--output", dest="report", default="", metavar="FILE", help="audit-RUN.html by default")
+    add = receipt.add_argument
+    add("file", nargs="?", default="", metavar="FILE", help="where to; receipt-RUN.json by default")
+    add("--witnesses", type=count_of_witnesses, default=0, metavar="K", help=WITNESSES_HELP)
+
+
+def _add_verify(commands: Any) -> None:
+    from sls_jupyter.notebook.receipt_options import add_receipt_options
+
+    parser = commands.add_parser(
+        "verify",
+        help="verify a receipt, offline: the whole check list",
+        description="Verify a receipt from this one file; no account, no folder and no network is needed."
+        " Exit status: 0 accepted, 1 refused, 2 the file cannot be read or an option cannot be used.",
+    )
+    parser.add_argument("file", metavar="FILE", help="as run.receipt.save() or sls receipt wrote it")
+    add_receipt_options(parser)
+    parser.add_argument(
+        "--accept-simulated", action="store_true", help="believe SIMULATED evidence; the verdict says so"
+    )
+    parser.add_argument("--json", action="store_true", help="the verdict for programs")
 
 
 def _add_serve(commands: Any) -> None:
@@ -121,7 +173,7 @@ def _version() -> str:
     return f"sls {version('sls-jupyter')}"
 
 
-# --- evidence -------------------------------------------------------------------------------------
+# --- evidence and receipts ------------------------------------------------------------------------
 
 
 def attest(options: argparse.Namespace) -> int:
@@ -151,6 +203,25 @@ def attest(options: argparse.Namespace) -> int:
     return 0 if verdict.accepted else 1
 
 
+def verify(options: argparse.Namespace) -> int:
+    """``sls verify``: judge one receipt, without a session."""
+    from sls_jupyter.notebook import receipts
+    from sls_jupyter.receipt.files import read_receipt
+
+    try:
+        data = read_receipt(options.file)
+        verdict = receipts.judge(data, options)
+    except BadInput as error:
+        print("\n".join(error.lines()), file=sys.stderr)
+        return 2
+    advice = receipts.advice(data, verdict)
+    if options.json:
+        print(receipts.verdict_json(verdict, advice))
+    else:
+        print(receipts.receipt_card(verdict, file=options.file, advice=advice))
+    return 0 if verdict.accepted else 1
+
+
 def _export(options: argparse.Namespace) -> int:
     from sls_jupyter.notebook.sessions import close_all, session_for
 
@@ -175,9 +246,9 @@ def _session_command(options: argparse.Namespace) -> int:
     from sls_jupyter.notebook.commands import COMMANDS, Context
     from sls_jupyter.notebook.sessions import close_all, session_for
 
-    assert options.command in _SESSION_COMMANDS  # noqa: S101  # argparse knows no other
+    assert options.command.split()[0] in _SESSION_COMMANDS  # noqa: S101  # argparse knows no other
     try:
-        print(COMMANDS[options.command](Context(session_for(options.persona), options)))
+        print(COMMANDS[options.command.split()[0]](Context(session_for(options.persona), options)))
     finally:
         close_all()
     return 0
@@ -197,6 +268,7 @@ def serve(options: argparse.Namespace) -> int:
 
     from sls_jupyter.authority.http import create_app
     from sls_jupyter.authority.service import open_authority
+    from sls_jupyter.authority.witness_loop import collecting
     from sls_jupyter.identity import Home
 
     tls = _tls(options)
@@ -212,7 +284,7 @@ def serve(options: argparse.Namespace) -> int:
         if not tls and _is_loopback(options.host):
             _keep_port(home, port)
         _announce(authority, f"{'https' if tls else 'http'}://{_in_url(options.host)}:{port}", options.accept_simulated)
-        with contextlib.suppress(KeyboardInterrupt):  # uvicorn has ended in good order by then
+        with contextlib.suppress(KeyboardInterrupt), collecting(authority):  # uvicorn has ended in good order by then
             uvicorn.Server(config).run(sockets=[listening])
     return 0
 

@@ -14,6 +14,7 @@ import binascii
 import hashlib
 import json
 import re
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, Self, TypeVar
 
 import rfc8785
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 MAX_DOCUMENT_BYTES = 4 * 1024 * 1024  # bytes of an envelope we are willing to parse
 MAX_DEPTH = 32  # nested JSON containers
+MAX_VALUES = 200_000  # of one document: a stranger's list of nothings costs as much time as a list of something
 
 
 # --- digests and encodings ------------------------------------------------------------------------
@@ -79,7 +81,7 @@ def _base64_text(text: str) -> str:
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}\Z")]
 Did = Annotated[str, Field(pattern=r"^did:key:z[1-9A-HJ-NP-Za-km-z]{40,80}\Z")]
 Base64 = Annotated[str, AfterValidator(_base64_text)]
-Timestamp = Annotated[int, Field(ge=0, lt=2**40, description="seconds since 1970-01-01 UTC")]
+Timestamp = Annotated[int, Field(ge=0, lt=253_402_300_800, description="seconds since 1970-01-01 UTC, to year 9999")]
 ShortText = Annotated[str, Field(max_length=500)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,99}\Z")]
 
@@ -170,6 +172,8 @@ class Document(Model):
         Raises:
             MalformedDocument: not JSON, not this document, or not in its canonical form.
         """
+        if payload.count(b",") > MAX_VALUES:
+            raise MalformedDocument(f"A {cls.__name__} has too many values.", expected=f"{MAX_VALUES} at most")
         document = cls.from_json(parse_json(payload))
         if document.payload() != payload:
             raise MalformedDocument(
@@ -209,36 +213,63 @@ class Signer(Protocol):
     def sign(self, message: bytes) -> bytes: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A DSSE envelope taken apart. Nothing in it is verified."""
+
+    payload_type: str
+    payload: bytes
+    keyid: str
+    signature: bytes
+
+    def pae(self) -> bytes:
+        """The bytes that are signed: DSSE's pre-authentication encoding of type and payload."""
+        return bytes(Dsse(self.payload, self.payload_type, {}).pae())
+
+    def encode(self) -> bytes:
+        """Canonical JSON; ``Envelope.parse(x.encode(), x.payload_type) == x``."""
+        signatures = {self.keyid: Signature(self.keyid, self.signature.hex())}
+        return canonical_json(Dsse(self.payload, self.payload_type, signatures).to_dict())
+
+    @classmethod
+    def parse(cls, envelope: bytes, payload_type: str) -> Self:
+        """Read an envelope of one payload type with one signature.
+
+        Raises:
+            MalformedDocument: not such an envelope, or not in its canonical form.
+        """
+        value = parse_json(envelope)
+        if not isinstance(value, dict) or set(value) != {"payload", "payloadType", "signatures"}:
+            raise MalformedDocument("This is not a DSSE envelope.", expected="payload, payloadType and signatures")
+        if value["payloadType"] != payload_type:
+            raise MalformedDocument(
+                "An envelope holds another document.", found=value["payloadType"], expected=payload_type
+            )
+        signature = _one_signature(value["signatures"])
+        if not isinstance(value["payload"], str):
+            raise MalformedDocument("The payload of a DSSE envelope is base64 text.")
+        parsed = cls(payload_type, b64decode(value["payload"]), signature["keyid"], b64decode(signature["sig"]))
+        if canonical_json(value) != envelope:
+            raise MalformedDocument("A DSSE envelope is not in canonical form.", expected="RFC 8785 bytes")
+        return parsed
+
+
+def _one_signature(signatures: Any) -> dict[str, str]:
+    if not isinstance(signatures, list) or len(signatures) != 1 or not isinstance(signatures[0], dict):
+        raise MalformedDocument("An envelope needs exactly one signature.")
+    if set(signatures[0]) != {"keyid", "sig"} or not all(isinstance(text, str) for text in signatures[0].values()):
+        raise MalformedDocument("A DSSE signature has a key id and a signature, and nothing else.")
+    return dict(signatures[0])
+
+
 def sign(document: Document, signer: Signer) -> bytes:
     """Put a document into a DSSE envelope with one signature.
 
     Returns:
         Canonical JSON of the envelope; equal input gives equal bytes (Ed25519 is deterministic).
     """
-    envelope = Dsse(document.payload(), document.payload_type, {})
-    envelope.signatures[signer.did] = Signature(signer.did, signer.sign(envelope.pae()).hex())
-    return canonical_json(envelope.to_dict())
-
-
-def _parse_envelope(envelope: bytes, payload_type: str) -> Dsse:
-    value = parse_json(envelope)
-    if not isinstance(value, dict) or set(value) != {"payload", "payloadType", "signatures"}:
-        raise MalformedDocument("This is not a DSSE envelope.", expected="payload, payloadType and signatures")
-    if value["payloadType"] != payload_type:
-        raise MalformedDocument(
-            "An envelope holds another document.", found=value["payloadType"], expected=payload_type
-        )
-    signatures = value["signatures"]
-    if not isinstance(signatures, list) or len(signatures) != 1 or not isinstance(signatures[0], dict):
-        raise MalformedDocument("An envelope needs exactly one signature.")
-    if set(signatures[0]) != {"keyid", "sig"} or not all(isinstance(text, str) for text in signatures[0].values()):
-        raise MalformedDocument("A DSSE signature has a key id and a signature, and nothing else.")
-    if not isinstance(value["payload"], str):
-        raise MalformedDocument("The payload of a DSSE envelope is base64 text.")
-    b64decode(value["payload"]), b64decode(signatures[0]["sig"])
-    if canonical_json(value) != envelope:
-        raise MalformedDocument("A DSSE envelope is not in canonical form.", expected="RFC 8785 bytes")
-    return Dsse.from_dict(value)
+    unsigned = Envelope(document.payload_type, document.payload(), signer.did, b"")
+    return replace(unsigned, signature=signer.sign(unsigned.pae())).encode()
 
 
 def verify(envelope: bytes, cls: type[D], verify_key: Callable[[str, bytes, bytes], None], *, did: str | None) -> D:
@@ -256,15 +287,12 @@ def verify(envelope: bytes, cls: type[D], verify_key: Callable[[str, bytes, byte
         MalformedDocument: the envelope or the document.
         SignatureInvalid: another signer, or a signature that does not verify.
     """
-    dsse = _parse_envelope(envelope, cls.payload_type)
-    document = cls.parse(dsse.payload)
+    parsed = Envelope.parse(envelope, cls.payload_type)
+    document = cls.parse(parsed.payload)
     expected = did if did is not None else document.signer()
-    (signature,) = dsse.signatures.values()
-    if expected is None or signature.keyid != expected:
-        raise SignatureInvalid(
-            f"A {cls.__name__} is signed by somebody else.", found=signature.keyid, expected=expected
-        )
-    verify_key(expected, bytes.fromhex(signature.signature), dsse.pae())
+    if expected is None or parsed.keyid != expected:
+        raise SignatureInvalid(f"A {cls.__name__} is signed by somebody else.", found=parsed.keyid, expected=expected)
+    verify_key(expected, parsed.signature, parsed.pae())
     return document
 
 

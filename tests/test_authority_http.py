@@ -113,7 +113,7 @@ def test_malformed_json(url, path, body):
 
 def test_half_a_character_is_refused(url):
     """Text that cannot be written as UTF-8 does not get past the door."""
-    body = b'{"records":"\\ud800","evidence":""}'
+    body = b'{"records":"\\ud800","receipt":""}'
     require_problem(httpx.post(url + "/v1/runs/x/records", content=body), 400)
 
 
@@ -275,7 +275,7 @@ def test_whole_request_through_the_door(tmp_path):
     answer = analyst.submit(envelope, CODE, contact)
     assert (answer["verdict"], len(answer["grants"])) == ("allow", 1)
     assert analyst.report_end(spec.digest, "ended", "done") == world.size() - 1
-    assert len(analyst.history(spec.digest)["entries"]) == world.size()
+    assert len(analyst.history(spec.digest).entries) == world.size()
     for client in (owner, analyst):
         client.close()
     server.stop()

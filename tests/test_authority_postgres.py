@@ -82,7 +82,7 @@ def test_publish_submit_approve_release(worlds):
     with pytest.raises(KeyRefused) as caught:
         release(there.authority, attempt.request)
     assert caught.value.check == 1
-    assert here.log()[-3:] == ["evidence.accepted", "key.released", "key.refused"]
+    assert here.log()[-3:] == ["run.started", "key.released", "key.refused"]
 
 
 def test_refused_release_is_undone_but_logged(worlds):

@@ -18,7 +18,14 @@ from sls_jupyter.authority import catalogue, decisions
 from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.authority.embedded import AuthorityServer, listen
 from sls_jupyter.authority.protocol import release_info
-from sls_jupyter.authority.release import CHALLENGE_SECONDS, MAX_OPEN_CHALLENGES, Released, challenge, release
+from sls_jupyter.authority.release import (
+    CHALLENGE_SECONDS,
+    EVIDENCE_CHECKS,
+    MAX_OPEN_CHALLENGES,
+    Released,
+    challenge,
+    release,
+)
 from sls_jupyter.contract.spec import Limits
 from sls_jupyter.documents import b64decode, digest, parse_json, sign
 from sls_jupyter.errors import BadInput, KeyRefused, UnknownName
@@ -347,8 +354,10 @@ CASES = [
 
 
 def require_refused(world: World, attempt: Attempt, check: int, before: list[tuple]) -> None:
-    """What every refusal leaves: one log entry with its number, no key out, the challenge gone."""
+    """What every refusal leaves: a log entry with its number, no key out, the challenge gone."""
     last = world.entry(world.size() - 1)
+    if check in EVIDENCE_CHECKS:
+        assert world.entry(world.size() - 2).kind == "evidence.refused"
     assert (last.kind, last.facts["check"]) == ("key.refused", check)
     assert world.rows("releases") == before
     assert attempt.request.nonce.hex() not in [row[0] for row in world.rows("challenges")]
@@ -362,7 +371,7 @@ def test_each_check_alone_refuses(world, check, breaker):
     with pytest.raises(KeyRefused) as caught:
         release(world.authority, attempt.request)
     assert caught.value.check == check
-    assert world.size() == size + 1
+    assert world.size() == size + (2 if check in EVIDENCE_CHECKS else 1)
     require_refused(world, attempt, check, before)
 
 

@@ -1,5 +1,6 @@
 """The command line: the same cards as text, errors in three lines, an authority that refuses to be overheard."""
 
+import json
 import os
 import signal
 import socket
@@ -8,12 +9,14 @@ import sys
 
 import pytest
 from notebook_kit import frame
+from receipt_kit import signed_run, worlds_at
 
 import sls_jupyter
 from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.cli import main
 from sls_jupyter.identity import Home
 from sls_jupyter.session import Session
+from tests.builders import IMAGE
 
 
 @pytest.fixture(autouse=True)
@@ -84,6 +87,100 @@ def test_a_request_is_denied_from_the_command_line(home, capsys):
     assert "Denied request" in sls(capsys, "deny", request.id, "--reason", "no")[1]
     analyst.close()
     owner.close()
+
+
+# --- sls verify, sls audit report, sls receipt ------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def signed(tmp_path_factory):
+    """A run whose receipt verifies, and the file."""
+    folder = tmp_path_factory.mktemp("signed")
+    run = signed_run(worlds_at(folder))
+    return run, run.receipt().save(folder / "receipt.json")
+
+
+ACCEPT = ("--accept-simulated", "--image", IMAGE.digest)
+
+
+def test_a_receipt_is_verified_without_a_folder(signed, home, monkeypatch, capsys):
+    """An auditor needs the file and nothing else; what nobody pinned is listed; 0 is accepted, 1 refused."""
+    monkeypatch.setenv("SLS_HOME", str(home / "none"))
+    run, path = signed
+    code, out, err = sls(capsys, "verify", str(path), *ACCEPT)
+    assert (code, err) == (0, "")
+    assert out.startswith("ACCEPTED · SIMULATED")
+    assert "Taken from the receipt itself" in out
+    owners = [word for item in run.spec.inputs for word in ("--owner", item.owner)]
+    logs = [word for item in run.spec.inputs for word in ("--log", item.authority)]
+    code, out, _ = sls(capsys, "verify", str(path), *ACCEPT, *owners, *logs)
+    assert (code, "--owner did" in out) == (0, False)
+    assert sls(capsys, "verify", str(path), *ACCEPT, *owners[:2])[0] == 1
+    assert sls(capsys, "verify", str(path), "--image", IMAGE.digest)[0] == 1
+    assert list(home.iterdir()) == []
+
+
+def test_the_verdict_for_programs(signed, capsys):
+    """--json has the word, every check with its number, and what was taken on trust."""
+    code, out, _ = sls(capsys, "verify", str(signed[1]), "--json", *ACCEPT)
+    found = json.loads(out)
+    assert (code, found["verdict"]) == (0, "ACCEPTED, SIMULATED")
+    assert [one["number"] for one in found["checks"]] == list(range(1, len(found["checks"]) + 1))
+    assert {one["what"] for one in found["taken_from_the_receipt"]} == {"owner", "log", "simulated root"}
+    code, out, _ = sls(capsys, "verify", str(signed[1]), "--json")
+    assert (code, json.loads(out)["accepted"]) == (1, False)
+
+
+def test_a_changed_byte_and_another_file_are_refused(signed, home, capsys):
+    """1 for whatever was read and is no good receipt, with the reason; evidence is sent to its own command."""
+    data = signed[1].read_bytes()
+    (home / "changed").write_bytes(data.replace(b"recorded", b"recordee", 1))
+    (home / "empty").write_bytes(b"")
+    (home / "evidence").write_bytes(signed[0].receipt().stated().evidence.encode())
+    for name, says in (("changed", "not a receipt"), ("empty", "not a receipt"), ("evidence", "sls attest verify")):
+        code, out, err = sls(capsys, "verify", str(home / name), *ACCEPT)
+        assert (code, err) == (1, "")
+        assert out.startswith("REFUSED\n")
+        assert says in out
+    assert "sls attest verify" in json.loads(sls(capsys, "verify", "--json", str(home / "evidence"))[1])["advice"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nowhere.json"],
+        ["."],
+        ["--owner", "me"],
+        ["--log", "x"],
+        ["--image", "x"],
+        ["--witness", "x"],
+        ["--witnesses", "2"],
+    ],
+)
+def test_what_cannot_be_used_is_2(arguments, signed, capsys):
+    """A script can tell a bad receipt from a bad call."""
+    file = [] if len(arguments) == 1 else [str(signed[1])]
+    code, out, err = sls(capsys, "verify", *file, *arguments)
+    assert (code, out) == (2, "")
+    assert "Traceback" not in err
+
+
+def test_audit_report_is_one_command(home, monkeypatch, capsys):
+    """Both words are read, wherever the options stand; an unknown run is an error and writes nothing."""
+    monkeypatch.chdir(home)
+    for words in (["report", "1"], ["report", "--output", "x.html", "1"], ["report", "1", "--output", "x.html"]):
+        code, out, err = sls(capsys, "audit", *words)
+        assert (code, out) == (1, "")
+        assert "no such run" in err
+    assert sls(capsys, "receipt", "1")[0] == 1
+    assert not list(home.glob("*.html")) + list(home.glob("*.json"))
+
+
+def test_log_is_a_command(capsys):
+    """sls log hangs on the same command line."""
+    code, out, err = sls(capsys, "log", "witnesses")
+    assert (code, err) == (0, "")
+    assert out
 
 
 # --- sls authority serve --------------------------------------------------------------------------

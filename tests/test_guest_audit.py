@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from builders import IMAGE, World
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sls_jupyter.contract.grants import Obligations
 from sls_jupyter.contract.places import AUDIT
+from sls_jupyter.documents import sign
 from sls_jupyter.guest import audit, wire
 from sls_jupyter.guest.audit import MAX_RECORDS, SPEAKERS, AuditClient, Sidecar
+from sls_jupyter.receipt.statement import Statement
 from sls_jupyter.transparency.chain import parse_records, verify_chain
 
 SPEC = "sha256:" + "a" * 64
@@ -87,11 +92,71 @@ def test_the_number_of_records_is_bounded() -> None:
     assert found[-1]["event"] == "record-too-large"
 
 
+def contracted(world: World) -> Sidecar:
+    """A sidecar whose input has told it of a contract that was granted, and is gone."""
+    sealed, spec = world.granted()
+    (grant,) = world.submit(spec).grants
+    one = {"alias": "patients", "manifest": sealed.envelope.decode(), "grant": grant.decode()}
+    sidecar = Sidecar(spec.digest)
+    follow(sidecar, "input", {"contract": sign(spec, world.analyst).decode(), "inputs": [one]})
+    return sidecar
+
+
+def statement(sidecar: Sidecar) -> Statement:
+    assert sidecar.account is not None
+    return sidecar.account.statement(IMAGE, *sidecar.close(), now=2**31)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    found = World(tmp_path)
+    yield found
+    found.close()
+
+
+def test_a_killed_output_leaves_a_receipt_without_a_verdict(world: World) -> None:
+    """The run cannot be denied, and nobody can say for the gate what it let go."""
+    sidecar = contracted(world)
+    follow(sidecar, "output", {"event": "a"})
+    stated = statement(sidecar).predicate
+    assert (stated.run.status, stated.gate, stated.inputs[0].released) == ("stopped", None, None)
+
+
+def test_the_last_word_of_a_stopped_output_is_waited_for(world: World) -> None:
+    """Host and requester stop all containers at once; what the gate let go is in the receipt all the same."""
+    sidecar = contracted(world)
+    sidecar.stop()
+    verdict = {"rules": Obligations().model_dump(mode="json"), "released": {"text": 1}, "withheld": {}, "bytes": 5}
+    last = {"finish": "stopped", "limit": None, "verdict": verdict, "subjects": {"result": "sha256:" + "c" * 64}}
+    threading.Timer(0.1, follow, (sidecar, "output", last)).start()
+    sidecar.wait()
+    stated = statement(sidecar)
+    assert stated.predicate.gate is not None
+    assert (stated.predicate.run.status, stated.predicate.gate.bytes) == ("stopped", 5)
+    assert set(stated.subjects()) == {"records", "result"}
+    assert [dict(one.body)["event"] for one in parse_records(sidecar.close()[0])][-1] == "stopped-by-host"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"finish": "ok", "verdict": {"rules": 1}, "subjects": {}},
+        {"finish": "ok", "verdict": None, "subjects": {"x": "y"}},
+        {"finish": "ok", "verdict": None, "subjects": 5},
+    ],
+)
+def test_a_malformed_last_word_is_no_verdict(world: World, message: dict[str, Any]) -> None:
+    """The receipt never states what nobody said."""
+    sidecar = contracted(world)
+    follow(sidecar, "output", message)
+    assert (statement(sidecar).predicate.gate, statement(sidecar).predicate.run.status) == (None, "stopped")
+
+
 def test_another_contract_is_not_taken() -> None:
     """The sidecar writes to the logs of the measured spec only."""
     sidecar = Sidecar(SPEC)
     follow(sidecar, "input", {"contract": "{}"})
-    assert sidecar.spec is None
+    assert sidecar.account is None
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the line is left as it broke

@@ -1,6 +1,7 @@
 """The magics' lines: words, variables, options, values, and errors that name the fix."""
 
 import contextlib
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -25,10 +26,11 @@ def test_an_open_quotation_is_named():
         split("--purpose 'risk", {})
 
 
-def test_variables_stand_for_text_and_whole_numbers():
+def test_variables_stand_for_text_paths_and_whole_numbers():
     """papermill's parameters reach a magic, and a value with spaces stays one word."""
-    found = split("-i $name --min-group {least} --purpose $why", {"name": "patients", "least": 5, "why": "a b --tee x"})
-    assert found == ["-i", "patients", "--min-group", "5", "--purpose", "a b --tee x"]
+    known = {"name": "patients", "least": 5, "why": "a b --tee x", "file": Path("a b.json")}
+    found = split("-i $name --min-group {least} --purpose $why $file", known)
+    assert found == ["-i", "patients", "--min-group", "5", "--purpose", "a b --tee x", "a b.json"]
 
 
 def test_a_doubled_sign_is_the_sign():

@@ -26,7 +26,9 @@ from sls_jupyter.notebook.status import StatusBlock, cut_line, summary_line, wit
 from sls_jupyter.notebook.words import size_words
 from sls_jupyter.policy.decide import Decision
 from sls_jupyter.policy.facts import Reason
-from sls_jupyter.session import Audit, RunRecord, Session
+from sls_jupyter.session import RunRecord, Session
+
+RECEIPT = "sha256:ab12cd34" + "0" * 56
 
 
 @pytest.fixture(scope="module")
@@ -119,13 +121,11 @@ def test_decisions(session):
     require_clean(reports.can_run_card([], None, {}))
 
 
-def test_runs_audit_and_the_rest(session):
+def test_runs_and_the_rest(session):
     """Each list is a card, an empty one too, and SIMULATED stands where it belongs."""
     assert "SIMULATED" in require_clean(reports.runs_card([record()]))[0]
     assert "SIMULATED" not in require_clean(reports.runs_card([record("sev-snp")]))[0]
     require_clean(reports.runs_card([]))
-    audit = Audit("a" * 12, (), ({"from": EVIL, "event": EVIL, "x": EVIL},), {EVIL: 9}, True)
-    assert "every proof verified" in require_clean(reports.audit_card(audit))[0]
     for card in (
         reports.hosts_card(session.hosts),
         reports.whoami_card({"name": EVIL, "did": EVIL, "home": EVIL}),
@@ -150,14 +150,15 @@ def test_the_status_block_tells_where_a_run_stands():
 def test_the_line_under_a_run():
     """What it rests on, how many checks, which log entries."""
     run = scripted_run(
-        [], tee="simulated-snp", label="SIMULATED TEE", checks=22, simulated=True, entries={"d": 6}, audited=True
+        [], tee="simulated-snp", label="SIMULATED TEE", checks=22, simulated=True, entries={"d": 6}, receipt=RECEIPT
     )
     run.wait()
     line = summary_line(run)
-    assert line == f"SIMULATED TEE · 22 checks passed · log entry 6 · records in the log ✓ · %sls audit {run.id}"
+    passed = "SIMULATED TEE · 22 checks passed"
+    assert line == f"{passed} · receipt sha256:ab12cd34… · log entry 6 ✓ · %sls audit {run.id}"
     assert "SIMULATED" in StatusBlock(run)._repr_html_()
-    run.summary["audited"] = False
-    assert "not yet in the log" in summary_line(run)
+    run.summary["receipt"] = ""
+    assert summary_line(run) == f"{passed} · no receipt yet · log entry 6 · %sls audit {run.id}"
 
 
 def test_cuts_and_withheld_outputs_are_said_once():

@@ -61,7 +61,9 @@ def test_from_asking_to_the_dataframe(kernel):
     outcome = kernel.run(CELL)
     assert outcome.error == ""
     assert "inside" in outcome.stdout
-    assert re.search(r"SIMULATED TEE · \d+ checks passed · log entry \d+ · records in the log ✓", outcome.stdout)
+    assert re.search(
+        r"SIMULATED TEE · \d+ checks passed · receipt sha256:[0-9a-f]{8}… · log entry \d+ ✓", outcome.stdout
+    )
     block = outcome.bundles[0]
     assert "· done · SIMULATED" in block["text/plain"]
     assert "✓ returned" in block["text/plain"]

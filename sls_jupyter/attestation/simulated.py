@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
@@ -40,6 +42,19 @@ _CPUID = {"Milan": (0x19, 0x01, 0x01), "Genoa": (0x19, 0x11, 0x01), "Turin": (0x
 TCB = {"bootloader": 10, "fmc": 1, "tee": 0, "snp": 0x17, "microcode": 0x54}
 POLICY = 0x3001F  # ABI 0.31, SMT allowed, nothing else: what Azure's container groups show
 _FILE = "development-chain.json"
+
+
+def root_pin_of(evidence: Evidence) -> bytes:
+    """The pin (SHA-256, 32 bytes) of the development root that simulated evidence brings along. Proves nothing.
+
+    Raises:
+        MalformedDocument: there is none, or it is no certificate.
+    """
+    try:
+        root = x509.load_der_x509_certificate(evidence.endorsement_bytes()[2])
+        return hashlib.sha256(spki_of(root.public_key())).digest()
+    except (IndexError, ValueError, UnsupportedAlgorithm):
+        raise MalformedDocument("Simulated evidence has no root certificate.", found=evidence.kind) from None
 
 
 # --- the chain ------------------------------------------------------------------------------------

@@ -103,6 +103,7 @@ def publish(
         known = ledger.last(connection, asset, "asset.published")
         if known is not None:
             return asset, known
+        changed = _has_another_policy(connection, manifest)
         row: dict[str, Any] = {"id": asset, "name": manifest.name, "state": "active", "module": module}
         row |= {"manifest": manifest_envelope, "policy": policy_envelope, "created_at": authority.clock()}
         connection.execute(sa.insert(db.assets).values(**row))
@@ -112,8 +113,18 @@ def publish(
         ]
         connection.execute(sa.insert(db.keys), wrapped)
         meaning = {"asset": asset, "name": manifest.name, "owner": manifest.owner, "policy": manifest.policy}
-        event = ledger.Event("asset.published", asset, meaning, {"asset_kind": manifest.kind})
-        return asset, ledger.append(connection, authority, [event])
+        events = [ledger.Event("asset.published", asset, meaning, {"asset_kind": manifest.kind})]
+        if changed:
+            events.append(ledger.Event("policy.changed", asset, meaning))
+        return asset, ledger.append(connection, authority, events)
+
+
+def _has_another_policy(connection: Connection, manifest: AssetManifest) -> bool:
+    """Whether the newest active asset of this name stands under another policy."""
+    rows = db.assets
+    query = sa.select(rows).where(rows.c.name == manifest.name, rows.c.state == "active")
+    newest = connection.execute(query.order_by(rows.c.created_at.desc()).limit(1)).mappings().first()
+    return newest is not None and _published(newest).manifest.policy != manifest.policy
 
 
 def _published(row: RowMapping) -> Published:

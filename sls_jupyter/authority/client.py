@@ -15,10 +15,10 @@ from sls_jupyter.attestation.evidence import Evidence
 from sls_jupyter.documents import b64decode, b64encode, parse_json, verify
 from sls_jupyter.errors import BadInput, MalformedDocument, SlsError, Unavailable, VerificationError, from_problem
 from sls_jupyter.identity import Contact, Identity, make_token, public_key_from_did, verify_signature
-from sls_jupyter.transparency.checkpoint import Checkpoint
+from sls_jupyter.transparency.checkpoint import Checkpoint, log_origin
 from sls_jupyter.transparency.cosignature import cosign, witness_name
 from sls_jupyter.transparency.memory import CheckpointMemory
-from sls_jupyter.transparency.proofs import LogProof
+from sls_jupyter.transparency.proofs import DisclosedEntry, LogProof
 
 TIMEOUT_SECONDS = 30.0
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -59,6 +59,22 @@ class AuthorityFacts:
     hpke_public_key: bytes
     tees: tuple[str, ...]
     version: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunHistory:
+    """What one authority has about a run."""
+
+    entries: tuple[DisclosedEntry, ...]
+    records: bytes | None  # the record file
+    receipt: bytes | None  # its DSSE envelope, signed by the hardware
+
+
+def _disclosed(value: Any) -> DisclosedEntry:
+    try:
+        return DisclosedEntry.model_validate_json(json.dumps(value))
+    except ValueError:
+        raise MalformedDocument("An authority's log proof is not of the expected form.") from None
 
 
 class AuthorityClient:
@@ -174,6 +190,10 @@ class AuthorityClient:
                 expected=self._did,
                 hint="Ask the owner for the present URL and DID of the authority.",
             )
+        if facts.origin != log_origin(facts.did):
+            raise VerificationError(
+                "An authority gives its log another name.", found=facts.origin, expected=log_origin(facts.did)
+            )
         self._did, self._facts = facts.did, facts
         return facts
 
@@ -224,8 +244,8 @@ class AuthorityClient:
 
     def release(
         self, spec: bytes, asset: str, nonce: bytes, hpke_public_key: bytes, evidence: Evidence
-    ) -> tuple[bytes, tuple[str, ...] | None, int]:
-        """Sealed keys, the columns they open, and the index of ``key.released`` in the log."""
+    ) -> tuple[bytes, tuple[str, ...] | None, DisclosedEntry]:
+        """Sealed keys, the columns they open, and ``key.released`` in the log; nothing is verified yet."""
         body = {
             "spec": spec.decode(),
             "asset": asset,
@@ -235,10 +255,11 @@ class AuthorityClient:
         }
         answer = self._call("POST", "/v1/release", body)
         columns = None if answer["columns"] is None else tuple(answer["columns"])
-        return b64decode(answer["sealed_keys"]), columns, int(answer["entry"])
+        return b64decode(answer["sealed_keys"]), columns, _disclosed(answer["logged"])
 
-    def post_records(self, spec: str, records: bytes, evidence: Evidence) -> int:
-        body = {"records": records.decode(), "evidence": evidence.encode().decode()}
+    def post_records(self, spec: str, records: bytes, receipt: bytes) -> int:
+        """Bring a run's records and its receipt's envelope; returns the index of ``run.records``."""
+        body = {"records": records.decode(), "receipt": receipt.decode()}
         return int(self._call("POST", f"/v1/runs/{spec}/records", body)["entry"])
 
     # --- runs and the log -------------------------------------------------------------------------
@@ -247,8 +268,23 @@ class AuthorityClient:
         body = {"state": state, "reason": reason}
         return int(self._call("POST", f"/v1/runs/{spec}/end", body, signed=True)["entry"])
 
-    def history(self, spec: str) -> dict[str, Any]:
-        return dict(self._call("GET", f"/v1/runs/{spec}", signed=True))
+    def history(self, spec: str, *, witnesses: int = 0) -> RunHistory:
+        """All that the authority has about a run; nothing is verified yet.
+
+        Args:
+            witnesses: how many cosignatures the proofs' checkpoint must have.
+        """
+        query = f"?witnesses={witnesses}" if witnesses else ""
+        answer = self._call("GET", f"/v1/runs/{spec}{query}", signed=True)
+        try:
+            records, receipt = answer["records"], answer["receipt"]
+            return RunHistory(
+                entries=tuple(map(_disclosed, answer["entries"])),
+                records=None if records is None else str(records).encode(),
+                receipt=None if receipt is None else str(receipt).encode(),
+            )
+        except (KeyError, TypeError):
+            raise MalformedDocument("An authority's answer is not of the expected form.") from None
 
     def proof(self, index: int) -> LogProof:
         return LogProof.from_json(self._call("GET", f"/v1/log/proof/{index}"))

@@ -18,6 +18,7 @@ import uvicorn
 from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.authority.http import create_app
 from sls_jupyter.authority.service import Authority
+from sls_jupyter.authority.witness_loop import collecting
 from sls_jupyter.errors import SlsError, Unavailable
 from sls_jupyter.identity import write_private
 
@@ -35,9 +36,11 @@ class AuthorityServer:
         )
         self._server = uvicorn.Server(config)
         self._socket = listening
-        self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [listening]}, name="sls-authority", daemon=True
-        )
+        self._thread = threading.Thread(target=self._serve, args=(authority,), name="sls-authority", daemon=True)
+
+    def _serve(self, authority: Authority) -> None:
+        with collecting(authority):
+            self._server.run(sockets=[self._socket])
 
     def start(self) -> None:
         """Serve; returns when calls are answered.

@@ -21,7 +21,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sls_jupyter.attestation.evidence import Evidence
 from sls_jupyter.authority import catalogue, decisions, ledger, release, runs
 from sls_jupyter.authority.http_log import MAX_WITNESSES, add_log_files, add_witness_calls
 from sls_jupyter.authority.service import Authority
@@ -70,7 +69,7 @@ class ReleaseBody(Body):
 
 class RecordsBody(Body):
     records: str
-    evidence: str
+    receipt: str
 
 
 class EndBody(Body):
@@ -304,22 +303,22 @@ def _add_release(app: FastAPI, authority: Authority) -> None:
             "sealed_keys": b64encode(released.sealed_keys),
             "columns": released.columns,
             "entry": released.entry,
+            "logged": released.logged.model_dump(mode="json"),
         }
 
 
 def _add_runs(app: FastAPI, authority: Authority) -> None:
     @app.post("/v1/runs/{spec}/records", status_code=201)
     def records(spec: str, body: RecordsBody) -> dict[str, int]:
-        evidence = Evidence.parse(body.evidence.encode())
-        return {"entry": runs.post_records(authority, spec, body.records.encode(), evidence)}
+        return {"entry": runs.post_records(authority, spec, body.records.encode(), body.receipt.encode())}
 
     @app.post("/v1/runs/{spec}/end", status_code=201)
     def end(spec: str, body: EndBody, who: Person) -> dict[str, int]:
         return {"entry": runs.report_end(authority, who, spec, body.state, body.reason)}
 
     @app.get("/v1/runs/{spec}")
-    def history(spec: str, who: Person) -> dict[str, Any]:
-        return runs.history(authority, who, spec)
+    def history(spec: str, who: Person, witnesses: Annotated[int, Query(ge=0, le=MAX_WITNESSES)] = 0) -> dict[str, Any]:
+        return runs.history(authority, who, spec, witnesses=witnesses)
 
 
 def _add_log(app: FastAPI, authority: Authority) -> None:

@@ -7,6 +7,7 @@ start from the same tree, one commits and the other gets :class:`Unavailable` an
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +17,7 @@ from sqlalchemy.engine import Connection
 
 from sls_jupyter.authority import store as db
 from sls_jupyter.authority.service import Authority
-from sls_jupyter.documents import canonical_json
+from sls_jupyter.documents import b64encode, canonical_json
 from sls_jupyter.errors import BadInput, LogInconsistent, NotAuthorised, Unavailable, UnknownName
 from sls_jupyter.transparency import tree
 from sls_jupyter.transparency.checkpoint import Checkpoint, sign_checkpoint, verify_checkpoint
@@ -24,7 +25,7 @@ from sls_jupyter.transparency.cosignature import add_signatures
 from sls_jupyter.transparency.entries import Entry, EntryKind, commit_bytes, fresh_salt
 from sls_jupyter.transparency.merkle import HASH_BYTES, leaf_hash
 from sls_jupyter.transparency.note import NoteSignature
-from sls_jupyter.transparency.proofs import LogProof
+from sls_jupyter.transparency.proofs import DisclosedEntry, LogProof
 from sls_jupyter.transparency.tiles import TILE_WIDTH, Tile, encode_bundle, tile_width
 
 # reads that proofs are made of, built once: putting a statement together takes longer than running it
@@ -32,6 +33,9 @@ _TILE = sa.select(db.log_tiles.c.hashes).where(
     db.log_tiles.c.level == sa.bindparam("level"), db.log_tiles.c.position == sa.bindparam("position")
 )
 _ENTRY = sa.select(db.log_entries.c.entry).where(db.log_entries.c.position == sa.bindparam("position"))
+_MEANING = sa.select(db.log_entries.c.salt, db.log_entries.c.meaning).where(
+    db.log_entries.c.position == sa.bindparam("position")
+)
 _SIZE = sa.select(db.log_checkpoint.c.tree_size).where(db.log_checkpoint.c.origin == sa.bindparam("origin"))
 _CHECKPOINT = sa.select(db.log_checkpoint.c.tree_size, db.log_checkpoint.c.note).where(
     db.log_checkpoint.c.origin == sa.bindparam("origin")
@@ -178,6 +182,22 @@ def prove(connection: Connection, authority: Authority, index: int, *, witnesses
     return LogProof.make(
         origin=authority.origin, log=authority.did, checkpoint=note, index=index, entry=entry, hashes=hashes
     )
+
+
+def disclose(connection: Connection, authority: Authority, index: int, *, witnesses: int = 0) -> DisclosedEntry:
+    """The entry at ``index`` with its proof, salt and meaning; for the parties only.
+
+    Raises:
+        As :func:`prove`.
+    """
+    proof = prove(connection, authority, index, witnesses=witnesses)
+    salt, meaning = connection.execute(_MEANING, {"position": index}).one()
+    value = {
+        "proof": proof.model_dump(mode="json"),
+        "salt": None if salt is None else b64encode(salt),
+        "meaning": None if meaning is None else json.loads(meaning),
+    }
+    return DisclosedEntry.model_validate_json(json.dumps(value))
 
 
 def consistency(connection: Connection, authority: Authority, old: int, new: int) -> tuple[bytes, ...]:

@@ -104,7 +104,7 @@ def _write_file(path: Path, data: bytes) -> None:
 
 
 def publish_log(authority: Authority, url: str, *, witnesses: int = 0) -> Published:
-    """Bring the copy of an authority's log at ``url`` up to date; the call behind ``sls authority publish-log``.
+    """Bring the copy of an authority's log at ``url`` up to date; the call behind ``sls log publish``.
 
     Args:
         url: a folder or an fsspec URL; its files can be served by any static web server.

@@ -32,14 +32,17 @@ from sls_jupyter.contract import cce
 from sls_jupyter.contract.grants import Grant
 from sls_jupyter.contract.group import group_for
 from sls_jupyter.contract.spec import AssetInput, StreamSpec
-from sls_jupyter.documents import b64encode, canonical_json, verify
+from sls_jupyter.documents import b64encode, canonical_json, digest, verify
 from sls_jupyter.errors import BadInput, EvidenceRejected, KeyRefused, SlsError, Unavailable
 from sls_jupyter.hpke import seal
 from sls_jupyter.identity import verify_signature
 from sls_jupyter.policy.decide import Decision
+from sls_jupyter.transparency.entries import EntryKind
+from sls_jupyter.transparency.proofs import DisclosedEntry
 
 CHALLENGE_SECONDS = 300
 MAX_OPEN_CHALLENGES = 64  # of one spec
+EVIDENCE_CHECKS = (2, 3, 4, 5)
 
 
 def challenge(authority: Authority, spec: str) -> bytes:
@@ -79,7 +82,12 @@ class Released:
 
     sealed_keys: bytes
     columns: tuple[str, ...] | None
-    entry: int  # index of key.released in the log
+    logged: DisclosedEntry  # key.released, with its proof
+
+    @property
+    def entry(self) -> int:
+        """Index of ``key.released`` in the log."""
+        return self.logged.proof.index
 
 
 @contextmanager
@@ -115,8 +123,10 @@ def release(authority: Authority, request: ReleaseRequest) -> Released:
             except KeyRefused as error:
                 refusal = error
             meaning = {"asset": request.asset, "reason": refusal.message}
-            event = ledger.Event("key.refused", _subject(request), meaning, {"check": refusal.check})
-            ledger.append(connection, authority, [event])
+            kinds: list[EntryKind] = ["evidence.refused"] if refusal.check in EVIDENCE_CHECKS else []
+            subject, facts = _subject(request), {"check": refusal.check}
+            events = [ledger.Event(kind, subject, meaning, facts) for kind in (*kinds, "key.refused")]
+            ledger.append(connection, authority, events)
     except Unavailable as error:
         raise KeyRefused(
             8,
@@ -152,7 +162,7 @@ def _release(connection: Connection, authority: Authority, request: ReleaseReque
     decision = _require_allow(connection, authority, spec, item, result)
 
     # 8. the log entry is part of this transaction: no key leaves unless it commits
-    entry = _record_release(connection, authority, spec, item, result, decision)
+    logged = _record_release(connection, authority, request, spec, item, result, decision)
 
     # 9. only then are the granted columns' keys sealed to the guest
     key_ids = published.manifest.key_ids_for(decision.columns)
@@ -160,7 +170,7 @@ def _release(connection: Connection, authority: Authority, request: ReleaseReque
     plaintext = canonical_json({name: b64encode(key) for name, key in keys.items()})
     with _failing(9):
         sealed = seal(request.hpke_public_key, release_info(spec.digest, item.asset), plaintext)
-    return Released(sealed, decision.columns, entry)
+    return Released(sealed, decision.columns, logged)
 
 
 def _spec_digest(request: ReleaseRequest) -> str | None:
@@ -289,17 +299,23 @@ def _require_allow(
 def _record_release(
     connection: Connection,
     authority: Authority,
+    request: ReleaseRequest,
     spec: StreamSpec,
     item: AssetInput,
     result: AttestationResult,
     decision: Decision,
-) -> int:
+) -> DisclosedEntry:
+    rows, tee = db.releases, {"tee": result.claims.tee}
+    first = connection.execute(sa.select(rows.c.at).where(rows.c.spec == spec.digest)).first() is None
     values = {"spec": spec.digest, "asset": item.asset, "requester": spec.requester, "at": authority.clock()}
-    connection.execute(sa.insert(db.releases).values(**values))
-    facts: dict[str, str | int | bool] = {"tee": result.claims.tee, "columns": len(decision.columns or ())}
-    meaning = {"spec": spec.digest, "asset": item.asset, "requester": spec.requester}
+    connection.execute(sa.insert(rows).values(**values))
+    facts: dict[str, str | int | bool] = {**tee, "columns": len(decision.columns or ())}
+    guest = digest(request.hpke_public_key)
+    meaning = {"spec": spec.digest, "asset": item.asset, "requester": spec.requester, "guest": guest}
     events = [
-        ledger.Event("evidence.accepted", spec.digest, meaning, {"tee": result.claims.tee}),
+        ledger.Event("evidence.accepted", spec.digest, meaning, tee),
+        *([ledger.Event("run.started", spec.digest, meaning, tee)] if first else []),
         ledger.Event("key.released", spec.digest, {**meaning, "columns": list(decision.columns or ())}, facts),
     ]
-    return ledger.append(connection, authority, events) + 1
+    index = ledger.append(connection, authority, events) + len(events) - 1
+    return ledger.disclose(connection, authority, index)

@@ -15,6 +15,7 @@ from sls_jupyter.authority.store import Store
 from sls_jupyter.contract.image import GuestImage, installed_image
 from sls_jupyter.hpke import HpkeKey
 from sls_jupyter.identity import Home, Identity, SigningKey, read_or_create_private
+from sls_jupyter.transparency.checkpoint import log_origin
 
 
 def wall_clock() -> int:
@@ -47,7 +48,7 @@ class Authority:
     @property
     def origin(self) -> str:
         """Name of its log (C2SP tlog-checkpoint, "origin")."""
-        return f"sls-jupyter.log/{self.did}"
+        return log_origin(self.did)
 
 
 def _authority_identity(folder: Path, name: str) -> Identity:

@@ -103,8 +103,18 @@ runs = sa.Table(
     sa.Column("spec", sa.String(71), primary_key=True),
     sa.Column("requester", sa.String(100), nullable=False, index=True),
     sa.Column("state", sa.String(20), nullable=False),
-    sa.Column("records", sa.LargeBinary),  # the audit sidecar's chain, JSON
     sa.Column("at", _BIG, nullable=False),
+)
+
+receipts = sa.Table(
+    "receipts",
+    metadata,
+    sa.Column("spec", sa.String(71), primary_key=True),
+    sa.Column("id", sa.String(71), primary_key=True),  # digest of the receipt's statement
+    sa.Column("envelope", sa.LargeBinary, nullable=False),  # DSSE, signed by the hardware
+    sa.Column("records", sa.LargeBinary, nullable=False),  # the audit sidecar's chain, JSON
+    sa.Column("released", sa.Integer, nullable=False),  # how many of our releases it shows
+    sa.Column("entry", _BIG, nullable=False),  # index of run.records
 )
 
 log_entries = sa.Table(
@@ -155,7 +165,7 @@ witnessed = sa.Table(  # logs of others that this authority cosigns
     sa.Column("origin", sa.String(200), primary_key=True),
     sa.Column("public_key", sa.LargeBinary, nullable=False),  # 32 bytes
     sa.Column("note", sa.LargeBinary),  # the checkpoint cosigned last
-    sa.Column("evidence", sa.LargeBinary),  # the first note that contradicts one cosigned here
+    sa.Column("evidence", sa.LargeBinary),  # JSON: the note cosigned here, and the first that contradicts it
 )
 
 
@@ -183,8 +193,11 @@ class Store:
         if self.engine.dialect.name == "sqlite":
             sa.event.listen(self.engine, "connect", _configure_sqlite)
             sa.event.listen(self.engine, "begin", _begin_sqlite)
-        with self.write() as connection:
-            metadata.create_all(connection)
+        with self.read() as connection:
+            missing = set(metadata.tables) - set(sa.inspect(connection).get_table_names())
+        if missing:  # a reader need not wait for a writer
+            with self.write() as connection:
+                metadata.create_all(connection)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -16,6 +16,7 @@ from sls_jupyter.authority import ledger
 from sls_jupyter.authority import store as db
 from sls_jupyter.authority.service import Authority
 from sls_jupyter.authority.store import Store
+from sls_jupyter.documents import canonical_json, parse_json
 from sls_jupyter.errors import BadInput, LogInconsistent, SignatureInvalid, SlsError, UnknownName
 from sls_jupyter.transparency.checkpoint import Checkpoint, verify_checkpoint
 from sls_jupyter.transparency.cosignature import (
@@ -113,19 +114,30 @@ def add_checkpoint(authority: Authority, body: bytes) -> bytes:
 
 
 def _keep_evidence(authority: Authority, note: bytes) -> None:
+    """Both notes: what is cosigned later would contradict the first one only with a proof."""
     origin = Checkpoint.parse(SignedNote.parse(note).text.encode()).origin
     rows = db.witnessed
     where = (rows.c.origin == origin) & rows.c.evidence.is_(None)
     with authority.store.write() as connection:
-        connection.execute(sa.update(rows).where(where).values(evidence=note))
+        held = connection.execute(sa.select(rows.c.note).where(rows.c.origin == origin)).scalar()
+        connection.execute(
+            sa.update(rows).where(where).values(evidence=canonical_json([_text(held or b""), _text(note)]))
+        )
+
+
+def _text(note: bytes) -> str:
+    return note.decode(errors="replace")
 
 
 def evidence(authority: Authority, origin: str) -> tuple[bytes, bytes] | None:
-    """The checkpoint cosigned last and the first one that contradicts what was cosigned; ``None`` if none does."""
+    """The checkpoint that was cosigned and the first one that contradicted it; ``None`` if none did."""
     rows = db.witnessed
     with authority.store.read() as connection:
-        row = connection.execute(sa.select(rows.c.note, rows.c.evidence).where(rows.c.origin == origin)).first()
-    return None if row is None or row.evidence is None else (row.note, row.evidence)
+        found = connection.execute(sa.select(rows.c.evidence).where(rows.c.origin == origin)).scalar()
+    if found is None:
+        return None
+    held, contradiction = parse_json(found)
+    return str(held).encode(), str(contradiction).encode()
 
 
 # --- as a log -------------------------------------------------------------------------------------

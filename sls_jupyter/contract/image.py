@@ -18,10 +18,10 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from sls_jupyter.documents import lp
+from sls_jupyter.documents import digest, lp
 
 PACKAGE = Path(__file__).resolve().parent.parent
-OUTSIDE_THE_GUEST = ("notebook", "lab", "labextension", "hosts", "safestream", "session", "cli.py")
+OUTSIDE_THE_GUEST = ("notebook", "lab", "labextension", "hosts", "safestream", "session", "cli.py", "cli_log.py")
 GUEST_DISTRIBUTIONS = (
     "cryptography",
     "httpx",
@@ -43,6 +43,11 @@ class GuestImage:
     reference: str  # name@sha256:…
     layers: tuple[str, ...]  # dm-verity root hashes, 64 hex digits each; locally one digest of the code
     measurement: bytes  # 48, SHA-384
+
+    @property
+    def digest(self) -> str:
+        """What an auditor pins: SHA-256 of ``lp("sls-jupyter/image/v1", reference, measurement, layer, …)``."""
+        return digest(lp("sls-jupyter/image/v1", self.reference, self.measurement, *self.layers))
 
 
 def guest_files() -> list[Path]:

@@ -65,6 +65,26 @@ REFUSED_CALLS = (
 )
 
 
+REPORT_IOCTLS = (
+    0xC0205300,  # SNP_GET_REPORT
+    0xC0205301,  # SNP_GET_DERIVED_KEY
+    0xC0205302,  # SNP_GET_EXT_REPORT
+    0xC0285301,  # the same of kernels before 5.19 on Azure
+    0xC4405401,  # TDX_CMD_GET_REPORT0
+)
+"""Requests to a TEE's device (``linux/sev-guest.h``, ``linux/tdx-guest.h``): a program that could have REPORT_DATA
+signed could forge the receipt of its own run. The kernel looks at the lower 32 bits only, so the filter does too."""
+
+
+def _refuse_ioctl(request: int) -> dict[str, Any]:
+    return {
+        "names": ["ioctl"],
+        "action": "SCMP_ACT_ERRNO",
+        "errnoRet": EPERM,
+        "args": [{"index": 1, "value": 0xFFFFFFFF, "valueTwo": request, "op": "SCMP_CMP_MASKED_EQ"}],
+    }
+
+
 def _refuse_clone_flag(flag: int) -> dict[str, Any]:
     return {
         "names": ["clone"],
@@ -87,6 +107,7 @@ def program_profile() -> dict[str, Any]:
                 "args": [{"index": 0, "value": AF_UNIX, "op": "SCMP_CMP_NE"}],
             },
             *(_refuse_clone_flag(flag) for flag in CLONE_NEW_FLAGS),
+            *(_refuse_ioctl(request) for request in REPORT_IOCTLS),
             {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": ENOSYS},
             {"names": list(REFUSED_CALLS), "action": "SCMP_ACT_ERRNO", "errnoRet": EPERM},
         ],

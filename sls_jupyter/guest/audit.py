@@ -1,8 +1,9 @@
-"""The audit sidecar: every container's records in one hash chain, bound by the hardware at the end.
+"""The audit sidecar: every container's records in one hash chain, and the receipt that the hardware signs.
 
 Each container has a socket of its own, so a record's origin is the socket it came over and nobody can
-speak for a neighbour. When the run ends, however it ends, the chain's head goes into REPORT_DATA of a
-last report, and records and report go to every authority's log.
+speak for a neighbour. When the run ends, however it ends, the sidecar writes the receipt: what the input
+got and the output let go, with the head of the chain. Its digest goes into REPORT_DATA of a last report,
+and records and receipt go to every authority's log.
 
 A record holds what happened and how much, never code, outputs or names. The program has no line to the
 sidecar: what a cell could write here would leave past the gate, and lie in plain text in every log.
@@ -11,6 +12,7 @@ sidecar: what a cell could write here would leave past the gate, and lie in plai
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import socket
@@ -20,21 +22,27 @@ import time
 from collections.abc import Callable
 from typing import Any, Literal
 
-from sls_jupyter.attestation.binding import receipt_report_data
+from sls_jupyter.attestation.device import Device
 from sls_jupyter.authority.client import AuthorityClient
+from sls_jupyter.contract.image import GuestImage, installed_image
 from sls_jupyter.contract.places import AUDIT
 from sls_jupyter.contract.spec import StreamSpec
 from sls_jupyter.documents import canonical_json, verify
 from sls_jupyter.errors import DigestMismatch, SlsError
 from sls_jupyter.guest import wire
+from sls_jupyter.guest.account import Account
+from sls_jupyter.guest.contract import Contract, Material
 from sls_jupyter.identity import verify_signature
+from sls_jupyter.receipt.receipt import make_envelope
 from sls_jupyter.transparency.chain import Chain, ChainedRecord, encode_records
+from sls_jupyter.transparency.proofs import DisclosedEntry
 
 Speaker = Literal["input", "output"]
 SPEAKERS: tuple[Speaker, ...] = ("input", "output")
 MAX_RECORDS = 1_000
 MAX_RECORD_BYTES = 4096
 POST_ATTEMPTS = 5
+LAST_WORD_SECONDS = 1.0  # how long a stopped output may take to say what its gate let go
 
 
 def _end_container() -> None:
@@ -42,12 +50,26 @@ def _end_container() -> None:
 
 
 class AuditClient:
-    """A container's line to the sidecar. A record that cannot be sent ends the container: nothing is unlogged."""
+    """A container's line to the sidecar. Without a sidecar the container ends: nothing is unlogged."""
 
     def __init__(self, role: Speaker, lost: Callable[[], None] = _end_container) -> None:
-        self._file = wire.connect(f"{wire.here(AUDIT[role])}/{wire.AUDIT_SOCKET}").makefile("wb")
+        connection = wire.connect(f"{wire.here(AUDIT[role])}/{wire.AUDIT_SOCKET}")
+        self._file = connection.makefile("wb")
         self._lock = threading.Lock()
         self._lost = lost
+        self._over = False
+        threading.Thread(target=self._watch, args=(connection,), daemon=True).start()
+
+    def _watch(self, connection: socket.socket) -> None:
+        """The sidecar never sends; the end of the connection before the run's is the end of this container."""
+        with connection, contextlib.suppress(OSError):
+            connection.recv(1)
+        if not self._over:
+            self._lost()
+
+    def over(self) -> None:
+        """This container has nothing more to say; the sidecar may go."""
+        self._over = True
 
     def _send(self, message: dict[str, Any]) -> None:
         with self._lock:
@@ -59,13 +81,30 @@ class AuditClient:
     def record(self, event: str, **fields: str | int | bool | None) -> None:
         self._send({"event": event, "at": int(time.time()), **fields})
 
-    def contract(self, spec_envelope: bytes) -> None:
-        """Tell the sidecar which spec runs, so that it knows whose logs to write to."""
-        self._send({"contract": spec_envelope.decode()})
+    def contract(self, contract: Contract, material: Material) -> None:
+        """Tell the sidecar which spec runs, with what its owners signed: so it knows whose logs to write to."""
+        inputs = [
+            {"alias": item.alias, "manifest": manifest.decode(), "grant": grant.decode()}
+            for item, manifest, grant in zip(
+                contract.spec.inputs, material.manifest_envelopes, contract.grant_envelopes, strict=True
+            )
+        ]
+        self._send({"contract": contract.spec_envelope.decode(), "inputs": inputs})
 
-    def finish(self, status: str) -> None:
-        """The run is over; the sidecar closes the chain."""
-        self._send({"finish": status})
+    def released(self, alias: str, logged: DisclosedEntry) -> None:
+        """An authority released keys, and this is its log's word for it."""
+        self._send({"released": alias, "logged": logged.model_dump(mode="json")})
+
+    def finish(
+        self, status: str, *, limit: str | None = None, verdict: dict[str, Any] | None, subjects: dict[str, str]
+    ) -> None:
+        """The run is over; the sidecar closes the chain and writes the receipt.
+
+        Args:
+            verdict: of the gate; subjects: digests of the results by name.
+        """
+        self.over()
+        self._send({"finish": status, "limit": limit, "verdict": verdict, "subjects": subjects})
 
 
 class Sidecar:
@@ -76,7 +115,9 @@ class Sidecar:
         self._chain = Chain(measured)
         self._records: list[ChainedRecord] = []
         self._lock = threading.Lock()
-        self.spec: StreamSpec | None = None
+        self._stopped = False
+        self._output_ended = threading.Event()  # it said its last word, or will never
+        self.account: Account | None = None
         self.finished = threading.Event()
 
     def serve(self, role: str, listening: socket.socket) -> None:
@@ -93,25 +134,48 @@ class Sidecar:
                     self._take(role, message)
             except (SlsError, OSError) as error:
                 self.append(role, {"event": "malformed-record", "error": type(error).__name__})
+        if role == "output":
+            self._output_ended.set()
         if not self.finished.is_set():
             self.append(role, {"event": "container-gone"})
             self.finished.set()
 
     def _take(self, role: str, message: dict[str, Any]) -> None:
         if role == "input" and "contract" in message:
-            self._contract(str(message["contract"]).encode())
+            self._contract(str(message["contract"]).encode(), message.get("inputs"))
+        elif role == "input" and "released" in message and self.account is not None:
+            self.account.release(str(message["released"]), message.get("logged"))
         elif role == "output" and "finish" in message:
-            self.append(role, {"event": "finished", "status": str(message["finish"])[:40]})
-            self.finished.set()
+            self._finish(message)
         else:
             self.append(role, message)
 
-    def _contract(self, envelope: bytes) -> None:
+    def _finish(self, message: dict[str, Any]) -> None:
+        status = str(message["finish"])[:40]
+        self.append("output", {"event": "finished", "status": status})
+        if self.account is not None:
+            self.account.finish(status, message.get("limit"), message.get("verdict"), message.get("subjects"))
+        self._output_ended.set()
+        self.finished.set()
+
+    def stop(self) -> None:
+        """The host ends the group; whatever is known until then is the run. For a signal handler: takes no lock."""
+        self._stopped = True
+        self.finished.set()
+
+    def wait(self) -> None:
+        """Until the run is over and the output has had the time for its last word."""
+        self.finished.wait()
+        self._output_ended.wait(LAST_WORD_SECONDS)
+        if self._stopped:
+            self.append("audit", {"event": "stopped-by-host"})
+
+    def _contract(self, envelope: bytes, inputs: object) -> None:
         spec = verify(envelope, StreamSpec, verify_signature, did=None)
         if spec.digest != self._measured:
             raise DigestMismatch("Another spec than the measured one.", found=spec.digest, expected=self._measured)
-        self.spec = spec
         self.append("input", {"event": "contract", "spec": spec.digest})
+        self.account = Account(spec, envelope, inputs, now=int(time.time()))
 
     def append(self, role: str, record: dict[str, Any]) -> None:
         """Chain a record, bounded in size and number."""
@@ -129,22 +193,23 @@ class Sidecar:
             return encode_records(self._records), self._chain.head
 
 
-def post(sidecar: Sidecar, measured: str) -> bool:
-    """Send the records to every authority of the spec; true when all have them."""
-    if sidecar.spec is None:
+def post(sidecar: Sidecar, device: Device, image: GuestImage) -> bool:
+    """Have the receipt signed and send it with the records to every authority; true when all have them."""
+    account = sidecar.account
+    if account is None:
         return False
     records, head = sidecar.close()
-    evidence = wire.device().evidence(receipt_report_data(head))
-    done = True
-    for did, url in sidecar.spec.authorities():
-        done &= _post_one(AuthorityClient(url, did=did), measured, records, evidence)
+    statement = account.statement(image, records, head, now=int(time.time()))
+    receipt, done = make_envelope(statement, device.evidence), True
+    for did, url in account.spec.authorities():
+        done &= _post_one(AuthorityClient(url, did=did), account.spec.digest, records, receipt)
     return done
 
 
-def _post_one(client: AuthorityClient, measured: str, records: bytes, evidence: Any) -> bool:
+def _post_one(client: AuthorityClient, spec: str, records: bytes, receipt: bytes) -> bool:
     for attempt in range(POST_ATTEMPTS):
         try:
-            client.post_records(measured, records, evidence)
+            client.post_records(spec, records, receipt)
             return True
         except SlsError as error:
             print(f"audit: {client.url}: {type(error).__name__}", file=sys.stderr, flush=True)  # noqa: T201
@@ -155,19 +220,13 @@ def _post_one(client: AuthorityClient, measured: str, records: bytes, evidence: 
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--spec", required=True)
-    measured = parser.parse_args().spec
-    sidecar = Sidecar(measured)
+    sidecar = Sidecar(parser.parse_args().spec)
     for role in SPEAKERS:
         listening = wire.listen(f"{wire.here(AUDIT[role])}/{wire.AUDIT_SOCKET}")
         threading.Thread(target=sidecar.serve, args=(role, listening), daemon=True).start()
-
-    def stopped(*_: object) -> None:
-        sidecar.append("audit", {"event": "stopped-by-host"})
-        sidecar.finished.set()
-
-    signal.signal(signal.SIGTERM, stopped)
-    sidecar.finished.wait()
-    return 0 if post(sidecar, measured) else 1
+    signal.signal(signal.SIGTERM, lambda *_: sidecar.stop())
+    sidecar.wait()
+    return 0 if post(sidecar, wire.device(), installed_image()) else 1
 
 
 if __name__ == "__main__":

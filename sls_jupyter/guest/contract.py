@@ -13,6 +13,8 @@ from sls_jupyter.documents import b64decode, require_digest, verify
 from sls_jupyter.errors import BadInput, DigestMismatch, MalformedDocument, NotAuthorised
 from sls_jupyter.identity import verify_signature
 
+MAX_MANIFEST_BYTES = 3 * 2**19  # of all inputs together: in base64 twice, they have to fit into one document
+
 
 @dataclass(frozen=True, slots=True)
 class Contract:
@@ -21,6 +23,7 @@ class Contract:
     spec: StreamSpec
     spec_envelope: bytes
     grants: tuple[Grant, ...]  # one for each input, in the order of spec.inputs
+    grant_envelopes: tuple[bytes, ...]  # of these
 
     @property
     def obligations(self) -> Obligations:
@@ -34,6 +37,7 @@ class Material:
     code: str
     parameters: bytes
     manifests: tuple[AssetManifest, ...]  # in the order of spec.inputs
+    manifest_envelopes: tuple[bytes, ...]  # of these
 
 
 def accept_contract(body: dict[str, Any], measured: str, caller: str, *, now: int) -> Contract:
@@ -58,19 +62,19 @@ def accept_contract(body: dict[str, Any], measured: str, caller: str, *, now: in
         raise DigestMismatch("This group was measured for another spec.", found=spec.digest, expected=measured)
     if caller != spec.requester:
         raise NotAuthorised("Only its requester may bring a spec.", found=caller, expected=spec.requester)
-    grants = [verify(grant, Grant, verify_signature, did=None) for grant in grant_envelopes]
+    grants = [(verify(one, Grant, verify_signature, did=None), one) for one in grant_envelopes]
     ordered = []
     for item in spec.inputs:
         fitting = [
-            grant
-            for grant in grants
+            (grant, one)
+            for grant, one in grants
             if (grant.authority, grant.spec, grant.asset) == (item.authority, spec.digest, item.asset)
             and grant.expires_at > now
         ]
         if not fitting:
             raise BadInput(f"No valid grant for {item.alias}.", expected=f"one signed by {item.authority}")
         ordered.append(fitting[0])
-    return Contract(spec, envelope, tuple(ordered))
+    return Contract(spec, envelope, tuple(grant for grant, _ in ordered), tuple(one for _, one in ordered))
 
 
 def accept_material(body: dict[str, Any], spec: StreamSpec) -> Material:
@@ -82,9 +86,18 @@ def accept_material(body: dict[str, Any], spec: StreamSpec) -> Material:
     try:
         code, parameters = str(body["code"]), b64decode(body["parameters"])
         envelopes = {name: str(envelope).encode() for name, envelope in dict(body["manifests"]).items()}
-        manifests = tuple(verify_manifest(envelopes[item.asset], item.asset) for item in spec.inputs)
+        ordered = tuple(envelopes[item.asset] for item in spec.inputs)
+        manifests = tuple(verify_manifest(one, item.asset) for one, item in zip(ordered, spec.inputs, strict=True))
     except (KeyError, TypeError, ValueError):
         raise MalformedDocument("The input needs code, parameters and one manifest for each asset.") from None
+    size = sum(map(len, ordered))
+    if size > MAX_MANIFEST_BYTES:
+        raise BadInput(
+            "The inputs have too many parts for a receipt to hold their manifests.",
+            found=f"{size} bytes of manifests",
+            expected=f"{MAX_MANIFEST_BYTES} at most",
+            hint="Seal with larger parts (rows_per_part), or use fewer inputs.",
+        )
     require_digest(code.encode(), spec.code, "the cell")
     require_digest(parameters, spec.parameters, "the parameters")
-    return Material(code, parameters, manifests)
+    return Material(code, parameters, manifests, ordered)

@@ -69,7 +69,7 @@ class InputRun:
         contract = accept_contract(body, self._measured, caller, now=int(time.time()))
         self._material = accept_material(body, contract.spec)
         self._contract = contract
-        self._audit.contract(contract.spec_envelope)
+        self._audit.contract(contract, self._material)
         self._accepted.set()
 
     def _cancel(self) -> None:
@@ -87,6 +87,7 @@ class InputRun:
             self._fail(error)
         except Exception as error:  # noqa: BLE001  # a run has an end, and its requester a sentence
             self._fail(SlsError("The input container failed unexpectedly.", found=type(error).__name__))
+        self._audit.over()
         self.door.events.close()
 
     def _fail(self, error: SlsError) -> None:
@@ -102,6 +103,7 @@ class InputRun:
             client = clients[item.authority]
             keys = fetch_keys(client, self._device, spec.digest, self._contract.spec_envelope, item)
             self._audit.record("key-received", asset=item.asset, columns=len(keys.columns or ()))
+            self._audit.released(item.alias, keys.logged)
             self.door.events.add("key", alias=item.alias, authority=item.authority, entry=keys.entry)
             opened.append(Opened(item, manifest, keys, client))
         return opened

@@ -30,7 +30,7 @@ from sls_jupyter.documents import b64decode, b64encode, digest
 from sls_jupyter.errors import MalformedDocument
 from sls_jupyter.guest import wire
 from sls_jupyter.guest.audit import AuditClient
-from sls_jupyter.guest.bundle import Result, pack, seal_result
+from sls_jupyter.guest.bundle import Result, pack, seal_result, subjects_of
 from sls_jupyter.guest.contract import Contract, accept_contract
 from sls_jupyter.guest.door import Door
 from sls_jupyter.guest.gate import TABLE_MIME, BytesLimit, Gate, Table
@@ -41,6 +41,7 @@ SILENCE_SECONDS = 10.0  # a supervisor that is silent for so long was stopped by
 GRACE_SECONDS = 15.0  # after the wall clock's limit, for the supervisor to say so itself
 LOST_SECONDS = 1.0  # an iopub channel that is cut for so long, while the program lives, carried too much
 RAW_FACTOR = 4  # how many times the allowed bytes the program may send before anything is cut
+LAST_WORD_SECONDS = 1.0  # of a group that is stopped, for the gate's verdict and the results
 LEAST_MEMORY_BYTES = 2 << 30
 QUEUED_MESSAGES = 64  # of the iopub channel
 SHAPES = ("frame", "series", "arrow", "scalar")
@@ -84,6 +85,7 @@ class OutputRun:
         self._lock = threading.Lock()
         self._idle_cells = 0
         self._results: dict[str, bytes] = {}
+        self._subjects: dict[str, str] = {}
         self.door = Door(device, self._accept, fetch=self._results.get)
 
     def _accept(self, body: dict[str, Any], caller: str) -> None:
@@ -93,6 +95,11 @@ class OutputRun:
         self._live = contract.spec.requester in {person.did for person in contract.spec.recipients}
         self._contract = contract
         self._accepted.set()
+
+    @property
+    def accepted(self) -> bool:
+        """A contract was brought."""
+        return self._accepted.is_set()
 
     # --- the program's connections ----------------------------------------------------------------
 
@@ -110,8 +117,17 @@ class OutputRun:
             self._end["status"] = "failed"
             self._audit.record("output-failed", error=type(error).__name__)
             self.door.events.add("end", status="failed")
-        self._audit.finish(str(self._end.get("status", "failed")))
+        self._audit.finish(
+            str(self._end.get("status", "failed")),
+            limit=self._end.get("limit"),
+            verdict=self._gate.verdict(),
+            subjects=self._subjects,
+        )
         self.door.events.close()
+
+    def stop(self) -> None:
+        """The host ends the group: say what was let go until now."""
+        self._set_end(status="stopped")
 
     def _take_connections(self, results: socket.socket) -> None:
         while True:
@@ -307,6 +323,7 @@ class OutputRun:
         for person in spec.recipients:
             self._results[person.did] = seal_result(packed, spec.digest, person.did, b64decode(person.hpke_public_key))
         self._end["status"] = status
+        self._subjects = subjects_of(packed, self._results)
         withheld = sum(self._gate.withheld.values())
         self._audit.record("gate", released=sum(self._gate.released.values()), withheld=withheld)
         self._audit.record("result", digest=digest(packed), recipients=len(spec.recipients), bytes=len(packed))
@@ -323,8 +340,12 @@ def main() -> int:
     results = wire.listen(f"{wire.here(RESULT)}/{wire.RESULT_SOCKET}")
     run = OutputRun(measured, wire.device(), AuditClient("output"), limit_memory)
     run.door.serve(os.environ["SLS_LISTEN"])
-    threading.Thread(target=run.run, args=(results,), daemon=True).start()
+    worker = threading.Thread(target=run.run, args=(results,), daemon=True)
+    worker.start()
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
+    run.stop()
+    if run.accepted:
+        worker.join(LAST_WORD_SECONDS)
     return 0
 
 

@@ -43,6 +43,7 @@ CALLS: dict[str, tuple[int, int]] = {  # name -> number on x86-64, number on aar
     "fsopen": (430, 430),
     "fspick": (433, 433),
     "init_module": (175, 105),
+    "ioctl": (16, 29),
     "io_uring_enter": (426, 426),
     "io_uring_register": (427, 427),
     "io_uring_setup": (425, 425),

@@ -1,6 +1,6 @@
 """A magic's line: split like a shell's, parsed by argparse, wrong in our own words.
 
-``$name`` and ``{name}`` stand for a text or a whole number of the notebook, for plain identifiers only, so
+``$name`` and ``{name}`` stand for a text, a path or a whole number of the notebook, for plain identifiers only, so
 that papermill's parameters reach a magic. A doubled sign is the sign itself. The body of a cell is never
 looked at: its exact text is what is hashed and approved.
 """
@@ -12,6 +12,7 @@ import difflib
 import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, NoReturn
 
 from pydantic import ValidationError
@@ -105,11 +106,11 @@ def _value(match: re.Match[str], namespace: Mapping[str, Any]) -> str:
         hint = f"Give {match[0]} a name in a line above; for the signs themselves write {{{{ and }}}}."
         raise BadInput("Only a plain name can stand in braces.", found=match[0][:60], expected="{name}", hint=hint)
     value = look_up(name, namespace, hint=f"For the sign itself write {'$$' if match['dollar'] else '{{'}.")
-    if isinstance(value, bool) or not isinstance(value, (str, int)):
+    if isinstance(value, bool) or not isinstance(value, (str, int, Path)):
         raise BadInput(
             f"The variable {name} cannot stand on this line.",
             found=type(value).__name__,
-            expected="a text or a whole number",
+            expected="a text, a path or a whole number",
         )
     return str(value)
 

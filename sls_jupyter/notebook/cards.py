@@ -38,7 +38,7 @@ line-height:17px;white-space:nowrap}
 .sls-card dl{display:grid;grid-template-columns:max-content 1fr;gap:1px 14px;margin:6px 0}
 .sls-card.sls-card dt{opacity:.75;float:none;width:auto;white-space:nowrap;font-weight:400}
 .sls-card.sls-card dd{margin:0;overflow-wrap:anywhere}
-.sls-card table{border-collapse:collapse;margin:6px 0;font-size:13px;width:100%}
+.sls-card.sls-card table{border-collapse:collapse;margin:6px 0;font-size:13px;width:100%;table-layout:auto}
 .sls-card.sls-card th,.sls-card.sls-card td{text-align:left;vertical-align:top;padding:3px 12px 3px 0;overflow-wrap:break-word;
 border-bottom:1px solid var(--jp-border-color2,rgba(128,128,128,.25));background:none;color:inherit;white-space:normal}
 .sls-card.sls-card th{font-weight:600;opacity:.75;font-size:12px;white-space:nowrap}
@@ -48,6 +48,8 @@ background:none;color:inherit;padding:0}
 .sls-card pre{border:1px solid var(--jp-border-color2,rgba(128,128,128,.25));border-radius:3px;padding:8px 10px;margin:6px 0;
 overflow-x:auto;line-height:1.45;background:var(--jp-cell-editor-background,rgba(128,128,128,.07))}
 .sls-card.sls-card table.sls-steps td{border:0;padding-top:1px;padding-bottom:1px}
+.sls-card .sls-checks table{table-layout:fixed}.sls-card.sls-card .sls-checks td{overflow-wrap:anywhere}
+.sls-checks th:nth-child(1){width:2.6em}.sls-checks th:nth-child(2){width:6.5em}.sls-checks th:nth-child(3){width:11em}
 .sls-card details{margin:4px 0}.sls-card td details{margin:0}.sls-card summary{cursor:pointer;opacity:.85}
 </style>"""
 
@@ -62,6 +64,11 @@ def visible(text: str) -> str:
     return "".join(
         f"⟦U+{ord(one):04X}⟧" if unicodedata.category(one) in _UNSEEN and one not in "\n\t" else one for one in text
     )
+
+
+def one_line(text: str) -> str:
+    """The same, with line ends and tabs shown too: it stays where it stands, and can add no line of its own."""
+    return visible(text).replace("\n", "⟦U+000A⟧").replace("\t", "⟦U+0009⟧")
 
 
 def escape(text: str) -> str:
@@ -88,7 +95,7 @@ Cell = str | Chip
 
 
 def cell_text(cell: Cell) -> str:
-    return visible(_SIGNS[cell.tone] + cell.word if isinstance(cell, Chip) else str(cell))
+    return one_line(_SIGNS[cell.tone] + cell.word if isinstance(cell, Chip) else str(cell))
 
 
 def cell_html(cell: Cell) -> str:
@@ -100,7 +107,7 @@ def cell_html(cell: Cell) -> str:
 def _wrapped(cell: Cell) -> list[str]:
     """A cell's lines in the text form; what is to be copied stays in one."""
     if isinstance(cell, Mono):
-        return [visible(cell)]
+        return [one_line(cell)]
     return textwrap.wrap(cell_text(cell), CELL_WIDTH, break_long_words=False, break_on_hyphens=False) or [""]
 
 

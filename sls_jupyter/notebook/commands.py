@@ -6,14 +6,17 @@ import argparse
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from sls_jupyter.errors import UnknownName
+from sls_jupyter.documents import b64decode, digest
+from sls_jupyter.errors import BadInput, UnknownName
 from sls_jupyter.notebook import render, reports
 from sls_jupyter.notebook.args import limits_from, look_up
 from sls_jupyter.notebook.cards import Card, Facts, Line, Mono, Table
 from sls_jupyter.notebook.parsers import command_parsers
-from sls_jupyter.notebook.words import is_simulated, state_chip
+from sls_jupyter.notebook.words import is_simulated, short_id, state_chip
 from sls_jupyter.policy.decide import Decision
 from sls_jupyter.safestream.request import StreamRequest
 from sls_jupyter.session import AssetInfo, Session
@@ -171,13 +174,33 @@ def _cancel(context: Context) -> Card:
 
 
 def _audit(context: Context) -> Card:
-    return reports.audit_card(context.session.audit(context.options.run))
+    audit = context.session.audit(context.options.run)
+    if context.options.report is None:
+        return reports.audit_card(audit)
+    from sls_jupyter.notebook.audit_report import audit_page, page_card, write_page
+
+    path = Path(context.options.report or f"audit-{audit.run}.html")
+    return page_card(audit, write_page(audit_page(audit, now=datetime.now(UTC)), path))
 
 
-def _verify(context: Context) -> Card:
+def _receipt(context: Context) -> Card:
+    from sls_jupyter.notebook.receipts import saved_card
+
+    options = context.options
+    receipt = context.session.receipt(options.run, witnesses=options.witnesses)
+    spec = digest(b64decode(receipt.stated().statement.predicate.spec.payload))
+    return saved_card(receipt, receipt.save(options.file or f"receipt-{short_id(spec)}.json"))
+
+
+def _verify(context: Context) -> object:
+    from sls_jupyter.notebook import receipts
     from sls_jupyter.notebook.attest import verdict_card, verify_files
 
     options = context.options
+    found = [path for path in options.files if receipts.is_receipt(path)]
+    if found:
+        return _verify_receipts(found, options)
+    receipts.no_pins(options)
     verdict = verify_files(
         options.files,
         profile=options.profile,
@@ -187,6 +210,23 @@ def _verify(context: Context) -> Card:
         anchors=context.session.anchors if options.accept_simulated else None,
     )
     return verdict_card(verdict)
+
+
+def _verify_receipts(found: list[str], options: argparse.Namespace) -> tuple[Card, ...]:
+    from sls_jupyter.notebook.receipts import advice, judge, receipt_card
+    from sls_jupyter.receipt.files import read_receipt
+
+    if len(found) < len(options.files):
+        other = next(path for path in options.files if path not in found)
+        raise BadInput("Receipts and other files are verified apart.", found=other[:200], expected="receipts only")
+    if given := [name for name in ("profile", "at", "minimum", "issuer") if getattr(options, name) is not None]:
+        raise BadInput("These options are not for receipts.", found=", ".join(f"--{name}" for name in given))
+    cards = []
+    for path in found:
+        data = read_receipt(path)
+        verdict = judge(data, options)
+        cards.append(receipt_card(verdict, file=path, advice=advice(data, verdict)))
+    return tuple(cards)
 
 
 def _hosts(context: Context) -> Card:
@@ -234,6 +274,7 @@ COMMANDS: Mapping[str, Callable[[Context], object]] = {
     "result": _result,
     "cancel": _cancel,
     "audit": _audit,
+    "receipt": _receipt,
     "verify": _verify,
     "hosts": _hosts,
     "connect": _connect,

@@ -151,7 +151,7 @@ def _positional(head: str, command: str, variables: Sequence[str], names: Names)
         return []
     by_command: dict[str, Words] = {
         **{key: [(id_, "request") for id_ in names.requests] for key in ("show", "approve", "deny")},
-        **{key: [(id_, "run") for id_ in names.runs] for key in ("result", "cancel", "audit")},
+        **{key: [(id_, "run") for id_ in names.runs] for key in ("result", "cancel", "audit", "receipt")},
         "as": [(name, "persona") for name in names.personas],
         "withdraw": [(name, "asset") for name in (*names.columns, *names.code)],
     }

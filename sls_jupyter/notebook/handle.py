@@ -9,6 +9,7 @@ from typing import Any
 
 from sls_jupyter.notebook.follow import Screen, can_update, say
 from sls_jupyter.notebook.status import StatusBlock
+from sls_jupyter.receipt.receipt import Receipt
 from sls_jupyter.safestream.run import Run
 from sls_jupyter.session import Session
 
@@ -47,6 +48,15 @@ class RunHandle:
     def outputs(self) -> dict[str, Any]:
         """Named results, when the run is done."""
         return self._run.outputs
+
+    @property
+    def receipt(self) -> Receipt:
+        """What the hardware signed about the run, verified. ``run.receipt.save("receipt.json")`` keeps it.
+
+        Raises:
+            Unavailable: there is none (yet).
+        """
+        return self._run.receipt or self._session.receipt(self._run.id)
 
     def wait(self) -> None:
         """Follow the run to its end: show what the cell shows, put named outputs into the notebook.

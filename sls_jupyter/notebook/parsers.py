@@ -7,6 +7,7 @@ from functools import cache
 from sls_jupyter.attestation.profile import PROFILES
 from sls_jupyter.contract.spec import KINDS
 from sls_jupyter.notebook.args import Parser, duration, identifier, named_columns, one_of, short_text, size, whole
+from sls_jupyter.notebook.receipt_options import WITNESSES_HELP, add_receipt_options, count_of_witnesses
 
 POLICY_FIELDS = (
     *("allow_code", "requester", "columns", "purpose", "kinds", "min_group", "max_rows", "max_bytes", "max_runs"),
@@ -91,6 +92,12 @@ def safestream_parser() -> Parser:
     return parser
 
 
+def _add_receipt(parser: Parser) -> None:
+    add = parser.add_argument
+    add("file", nargs="?", default="", metavar="FILE", help="where to; receipt-RUN.json by default")
+    add("--witnesses", type=count_of_witnesses, default=0, metavar="K", help=WITNESSES_HELP)
+
+
 @cache
 def command_parsers() -> dict[str, Parser]:
     """The sub-commands of ``%sls``, in the order in which help lists them."""
@@ -118,14 +125,20 @@ def command_parsers() -> dict[str, Parser]:
     command("runs", "Your runs.")
     command("result", "Put the outputs of a finished run into the notebook again.", "RUN")
     command("cancel", "Cancel a run of this notebook.", "RUN")
-    command("audit", "What the logs hold about a run, every proof checked.", "RUN")
-    verify = command("verify", "Verify attestation evidence in files, offline: the whole check list.")
+    command("audit", "What the logs hold about a run, every proof checked.", "RUN").add_argument(
+        "--report", nargs="?", const="", metavar="FILE", help="write it as a page to print; audit-RUN.html by default"
+    )
+    _add_receipt(command("receipt", "Save the receipt of a run: a file that anybody can verify offline.", "RUN"))
+    verify = command("verify", "Verify a receipt or attestation evidence in files, offline: the whole check list.")
     verify.add_argument("files", nargs="+", metavar="FILE", help="any mix of files; each is told by its content")
     verify.add_argument("--profile", choices=("hardware", "aci"), help="the vendor's part alone, or all of Azure's")
     verify.add_argument("--at", metavar="TIME", help="judge at this time; now by default")
     verify.add_argument("--minimum", metavar="FILE", help="JSON with minimums: uvm_svn, tcb, report_version")
     verify.add_argument("--issuer", metavar="URL", help="the Azure Attestation instance that a token must be from")
-    verify.add_argument("--accept-simulated", action="store_true", help="believe this machine's SIMULATED processor")
+    verify.add_argument(
+        "--accept-simulated", action="store_true", help="believe SIMULATED evidence; the verdict says so"
+    )
+    add_receipt_options(verify)
     command("hosts", "Where runs can be placed.")
     command("connect", "Make another owner's authority known.", "URL")
     command("withdraw", "Stop granting an asset of yours.", "NAME").add_argument(

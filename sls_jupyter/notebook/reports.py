@@ -6,12 +6,27 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sls_jupyter.notebook.cards import Block, Bullets, Card, Cell, Chip, Details, Facts, Heading, Line, Mono, Table
+from sls_jupyter.notebook.cards import (
+    Block,
+    Bullets,
+    Card,
+    Cell,
+    Chip,
+    Details,
+    Facts,
+    Heading,
+    Line,
+    Mono,
+    Table,
+    Tone,
+)
+from sls_jupyter.notebook.receipts import failed_words, verdict_words
 from sls_jupyter.notebook.words import count_words, is_simulated, size_words, state_chip, time_words
 from sls_jupyter.policy.words import describe_decision
 
 if TYPE_CHECKING:
     from sls_jupyter.policy.decide import Decision
+    from sls_jupyter.receipt.verdict import ReceiptVerdict
     from sls_jupyter.safestream.host import Host
     from sls_jupyter.session import AssetInfo, Audit, RequestInfo, RunRecord
 
@@ -116,33 +131,29 @@ def runs_card(records: Sequence[RunRecord]) -> Card:
 
 
 def audit_card(audit: Audit) -> Card:
-    """A run's records. Whoever sees this card saw every proof verify: a failed one raises instead."""
+    """A run's records and the verdict on its receipt. Whoever sees this card saw every proof of the logs verify."""
     entries: list[Sequence[Cell]] = [
         (
             line.log_name,
             str(line.index),
             Mono(line.entry.kind),
             time_words(line.entry.at),
-            ", ".join(f"{name} {value}" for name, value in line.entry.facts.items()),
+            facts_words(line.entry.facts),
         )
         for line in audit.lines
     ]
     records: list[Sequence[Cell]] = [
-        (str(number), str(record.get("from", "")), Mono(str(record.get("event", ""))), _rest(record))
+        (str(number), str(record.get("from", "")), Mono(str(record.get("event", ""))), record_words(record))
         for number, record in enumerate(audit.records)
     ]
-    logs: list[tuple[str, Cell]] = [
-        (
-            name,
-            f"{count_words(size, 'entry', 'entries')} under its signed checkpoint, consistent with the last one seen",
-        )
-        for name, size in audit.checkpoints.items()
-    ]
+    missing: list[tuple[str, Cell]] = [("missing", Chip(words, "bad")) for words in missing_words(audit)]
+    logs: list[tuple[str, Cell]] = [(name, checkpoint_words(size)) for name, size in audit.checkpoints.items()]
     chained = "chained, and their head is the one that the evidence and the log hold"
+    proofs = Chip("every proof verified", "good")
     return Card(
         f"Audit of run {audit.run}",
         [
-            Facts([("proofs", Chip("every proof verified", "good")), *logs]),
+            Facts([*_receipt_facts(audit.verdict), *missing, ("proofs", proofs), *logs]),
             Heading("Log entries"),
             Table(("log", "entry", "what", "when", "facts"), entries, "No entry."),
             Details(
@@ -159,12 +170,57 @@ def audit_card(audit: Audit) -> Card:
             ),
         ],
         simulated=audit.simulated,
-        tone="good",
+        tone=_audit_tone(audit),
     )
 
 
-def _rest(record: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in record.items() if name not in ("from", "event", "at"))
+def _audit_tone(audit: Audit) -> Tone:
+    if audit.verdict is not None and not audit.verdict.accepted:
+        return "bad"
+    return "note" if missing_words(audit) else "good"
+
+
+def _receipt_facts(verdict: ReceiptVerdict | None) -> list[tuple[str, Cell]]:
+    if verdict is None:
+        return [("receipt", Chip("there is none", "note"))]
+    words = verdict_words(verdict)
+    return [("receipt", Chip(words, "good" if verdict.accepted else "bad")), ("", Mono(verdict.id))]
+
+
+def missing_words(audit: Audit) -> list[str]:
+    """What a complete audit would have and this one has not, one sentence each; nothing if it is complete."""
+    kinds = {line.entry.kind for line in audit.lines}
+    found = [
+        f"{name} released keys and never heard how the run ended: its log does not tell what was done with them."
+        for name in audit.unrecorded
+    ]
+    if audit.verdict is None and "key.released" in kinds:
+        found.append("There is no receipt, though keys were released: no hardware has signed what the run did.")
+    elif audit.verdict is None:
+        found.append("There is no receipt. No key was released either, so the run read no sealed data.")
+    elif not audit.verdict.accepted:
+        found.append(f"The receipt does not verify: {failed_words(audit.verdict)}. Do not rely on what it states.")
+    if "key.released" in kinds and not audit.records:
+        found.append("The records of the audit sidecar are missing.")
+    forgotten = sum(line.meaning is None for line in audit.lines)
+    if forgotten:
+        found.append(f"What {count_words(forgotten, 'log entry', 'log entries')} meant was forgotten with the salt.")
+    return found
+
+
+def checkpoint_words(size: int) -> str:
+    """How far a log was followed."""
+    return f"{count_words(size, 'entry', 'entries')} under its signed checkpoint, consistent with the last one seen"
+
+
+def facts_words(facts: Mapping[str, Any]) -> str:
+    """Names with their values, on a line."""
+    return ", ".join(f"{name} {value}" for name, value in facts.items())
+
+
+def record_words(record: Mapping[str, Any]) -> str:
+    """What a record of the sidecar says beside its sender, its event and its time."""
+    return facts_words({name: value for name, value in record.items() if name not in ("from", "event", "at")})
 
 
 # --- the rest -------------------------------------------------------------------------------------

@@ -99,10 +99,12 @@ def summary_line(run: Run) -> str:
     if about.get("simulated") and "SIMULATED" not in label:
         label = f"SIMULATED {label}"
     parts = [label, f"{count_words(int(about.get('checks', 0)), 'check')} passed"]
+    receipt = str(about.get("receipt", ""))
+    parts.append(f"receipt {receipt[: len('sha256:') + 8]}…" if receipt else "no receipt yet")
     entries = sorted(about.get("entries", {}).values())
     if entries:
-        parts.append(f"log {'entry' if len(entries) == 1 else 'entries'} {', '.join(map(str, entries))}")
-    parts.append("records in the log ✓" if about.get("audited") else "records not yet in the log")
+        sign = " ✓" if receipt else ""
+        parts.append(f"log {'entry' if len(entries) == 1 else 'entries'} {', '.join(map(str, entries))}{sign}")
     return " · ".join([*parts, f"%sls audit {run.id}"])
 
 

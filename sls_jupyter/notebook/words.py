@@ -34,8 +34,11 @@ def size_words(count: int) -> str:
 
 
 def time_words(seconds: int) -> str:
-    """A moment in UTC."""
-    return f"{dt.datetime.fromtimestamp(seconds, dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
+    """A moment in UTC; a number that no calendar has stays a number."""
+    try:
+        return f"{dt.datetime.fromtimestamp(seconds, dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (ValueError, OverflowError, OSError):
+        return f"{seconds} seconds after 1970"
 
 
 def count_words(count: int, one: str, many: str = "") -> str:

@@ -20,23 +20,27 @@ from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.contract import cce
 from sls_jupyter.contract.group import group_for
 from sls_jupyter.contract.image import GuestImage
-from sls_jupyter.documents import b64encode
+from sls_jupyter.documents import b64encode, digest
 from sls_jupyter.errors import (
     ApprovalPending,
+    DigestMismatch,
     LimitExceeded,
     OutputWithheld,
     ProgramFailed,
     RunFailed,
     SlsError,
+    Unavailable,
     from_problem,
 )
-from sls_jupyter.guest.bundle import Result, open_result
+from sls_jupyter.guest.bundle import Result, read_result, subjects_of, unseal
 from sls_jupyter.guest.hostile import type_name
 from sls_jupyter.guest.values import restore
 from sls_jupyter.identity import Identity
+from sls_jupyter.receipt.verify import verify_receipt
 from sls_jupyter.safestream.doors import CONNECT_SECONDS, AttestedDoor, Expected
 from sls_jupyter.safestream.host import Host, RunningGroup
 from sls_jupyter.safestream.placement import place
+from sls_jupyter.safestream.receipts import fetch_receipt
 from sls_jupyter.safestream.request import Answers, StreamRequest, ask_all
 from sls_jupyter.safestream.run import Run
 
@@ -79,6 +83,7 @@ class _Execution:
         self.wait_for_approval = wait_for_approval
         self.spec = request.spec
         self.end: dict[str, Any] = {}
+        self.results: dict[str, str] = {}  # digests of what came back, by the receipt's names
 
     def work(self, run: Run) -> None:
         answers = self._plan(run)
@@ -182,7 +187,11 @@ class _Execution:
             self._collect(run, out)
         self._await_audit(run, running)
         self._report_end(run)
+        refusal = self._take_receipt(run, claims.simulated)
         self._judge(run)
+        if refusal is not None:
+            run.outputs.clear()
+            raise refusal
 
     def _hand_over(self, run: Run, into: AttestedDoor, out: AttestedDoor, answers: Answers) -> None:
         run.steps.begin("keys released")
@@ -293,11 +302,14 @@ class _Execution:
         sealed = {person.did: out.result_for(person.did) for person in self.spec.recipients}
         for recipient, data in sealed.items():
             self.manager.save_result(self.spec.digest, recipient, data)
+            self.results[f"sealed/{recipient}"] = digest(data)
         run.steps.done("sealed", f"to {', '.join(self.manager.names.get(did, did) for did in sealed)}")
         run.steps.begin("returned")
         me = self.manager.identity
         if me.did in sealed:
-            self._take_result(run, open_result(sealed[me.did], self.spec.digest, me.did, me.hpke))
+            packed = unseal(sealed[me.did], self.spec.digest, me.did, me.hpke)
+            self.results |= subjects_of(packed)
+            self._take_result(run, read_result(packed))
         run.steps.done("returned", ", ".join(run.outputs) or "nothing by name")
 
     def _take_result(self, run: Run, result: Result) -> None:
@@ -315,6 +327,34 @@ class _Execution:
                 return
         state = running.states()["audit"]
         run.summary["audited"] = not state.running and state.exit_code == 0
+
+    def _take_receipt(self, run: Run, simulated: bool) -> SlsError | None:
+        """Fetch the receipt and verify it; what is wrong with it, or with the results beside it."""
+        if not run.summary.get("audited"):
+            return None
+        try:
+            receipt = fetch_receipt(self.spec, self.manager.clients)
+            verify_receipt(
+                receipt.payload(),
+                now=datetime.now(UTC),
+                images={self.manager.image.digest},
+                anchors=self.manager.anchors,
+                owners={item.owner for item in self.spec.inputs},
+                logs={did for did, _ in self.spec.authorities()},
+                accept_simulated=simulated,
+                spec=self.spec.digest,
+            ).require()
+            stated = receipt.stated().statement.subjects()
+            for name, found in self.results.items():
+                if stated.get(name) != found:
+                    raise DigestMismatch("A result is not the receipt's.", found=found, expected=stated.get(name))
+        except Unavailable:
+            return None  # the run's last line says that there is none; %sls audit fetches it later
+        except SlsError as error:
+            return error
+        run.receipt, run.summary["receipt"] = receipt, receipt.id
+        run.steps.note("returned", evidence=f"receipt {receipt.id}")
+        return None
 
     def _report_end(self, run: Run) -> None:
         """Tell every authority how the run ended, by our own word."""

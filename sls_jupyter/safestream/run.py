@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sls_jupyter.errors import RunCancelled, SlsError
+from sls_jupyter.receipt.receipt import Receipt
 
 StepState = Literal["waiting", "active", "done", "failed"]
 STEPS = (*("planned", "approved", "launched", "attested", "keys released", "running", "checked", "sealed", "returned"),)
@@ -84,6 +85,7 @@ class Run:
         state: ``running``, then one of ``done``, ``failed``, ``cancelled``.
         outputs: named results after the run is done: name -> frame, series, table or scalar.
         summary: facts for the last line (tee, checks, receipt, log entries), set when done.
+        receipt: what the hardware signed about the run, verified; ``None`` while there is none.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class Run:
         self.state = "running"
         self.outputs: dict[str, Any] = {}
         self.summary: dict[str, Any] = {}
+        self.receipt: Receipt | None = None
         self.error: SlsError | None = None
         self.cancelled = threading.Event()
         self._ended = ended  # called once, from the run's thread, when its state is final

@@ -13,7 +13,7 @@ from sls_jupyter.contract.image import installed_image
 from sls_jupyter.contract.spec import StreamSpec
 from sls_jupyter.documents import parse_json, verify
 from sls_jupyter.errors import SlsError, UnknownName
-from sls_jupyter.guest.bundle import open_result
+from sls_jupyter.guest.bundle import open_result, subjects_of, unseal
 from sls_jupyter.guest.values import restore
 from sls_jupyter.identity import Home, verify_signature
 from sls_jupyter.safestream.host import Host
@@ -81,12 +81,26 @@ class Running(Preparing):
         Raises:
             UnknownName: no such run, or it gave no result to this persona.
         """
+        record, sealed = self._sealed_result(id_)
+        result = open_result(sealed, record.spec_digest, self.did, self.identity.hpke)
+        return {about["name"]: restore(table, about["shape"]) for about, table in result.tables}
+
+    def result_digests(self, id_: str) -> dict[str, str]:
+        """Digests of a finished run's results, by the names that a receipt has for them.
+
+        Raises:
+            UnknownName: no such run, or it gave no result to this persona.
+        """
+        record, sealed = self._sealed_result(id_)
+        packed = unseal(sealed, record.spec_digest, self.did, self.identity.hpke)
+        return subjects_of(packed, {self.did: sealed})
+
+    def _sealed_result(self, id_: str) -> tuple[RunRecord, bytes]:
         record = self._find_run(id_)
         path = self._run_folder(record.spec_digest) / "result.sealed"
         if not path.exists():
             raise UnknownName("The run has no result for you.", found=record.state, hint="%sls audit RUN says why.")
-        result = open_result(path.read_bytes(), record.spec_digest, self.did, self.identity.hpke)
-        return {about["name"]: restore(table, about["shape"]) for about, table in result.tables}
+        return record, path.read_bytes()
 
     def cancel(self, id_: str) -> Run:
         """Cancel a run of this session.
@@ -139,8 +153,18 @@ class Running(Preparing):
             "state": run.state,
             "tee": run.summary.get("tee", ""),
             "reason": run.error.message if run.error else "",
+            "image": installed_image().digest,
         }
-        (self._run_folder(run.spec_digest) / "end.json").write_text(json.dumps(state))
+        folder = self._run_folder(run.spec_digest)
+        (folder / "end.json").write_text(json.dumps(state))
+        if run.receipt is not None:
+            run.receipt.save(folder / "receipt.json")
+
+    def _images_of(self, run: str) -> set[str]:
+        """Digest of the guest image that a run was launched with; of the one installed here if it is not known."""
+        end = self.home.folder("runs") / run / "end.json"
+        known = parse_json(end.read_bytes()) if end.exists() else {}
+        return {str(known.get("image") or installed_image().digest)}
 
     def close(self) -> None:
         """Cancel every run, then stop the embedded authority."""

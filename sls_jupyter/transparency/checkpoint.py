@@ -23,7 +23,13 @@ if TYPE_CHECKING:
     from sls_jupyter.identity import SigningKey
 
 MAX_TREE_SIZE = 2**63 - 1
+LOG_NAME = "sls-jupyter.log/"
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
+
+
+def log_origin(did: str) -> str:
+    """The name of the log of an authority, by its DID: a log that could choose one could show each reader another."""
+    return LOG_NAME + did
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from sls_jupyter.errors import BadInput, SignatureInvalid, SlsError
-from sls_jupyter.identity import CLOCK_SKEW_SECONDS, did_from_public_key, verify_signature
+from sls_jupyter.identity import CLOCK_SKEW_SECONDS, did_from_public_key, public_key_from_did, verify_signature
 from sls_jupyter.transparency.checkpoint import Checkpoint, verify_checkpoint
 from sls_jupyter.transparency.note import (
     COSIGNATURE,
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 MAX_TIME = 2**63 - 1
 _TIME_BYTES = 8
 _SIGNATURE_BYTES = 64
+_NAME = "sls-jupyter.witness/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,19 @@ class Cosignature:
 
 def witness_name(did: str) -> str:
     """The name under which an identity of this project cosigns."""
-    return f"sls-jupyter.witness/{did}"
+    return _NAME + did
+
+
+def key_of_witness(name: str) -> bytes:
+    """The public key (32 bytes) of a witness of this project, whose name holds it.
+
+    Raises:
+        SignatureInvalid: a witness of another kind; its key must be known from elsewhere.
+        MalformedDocument: the name holds no key.
+    """
+    if not name.startswith(_NAME):
+        raise SignatureInvalid("A cosignature is by a witness whose key is not known.", found=name, hint="Pin it.")
+    return public_key_from_did(name.removeprefix(_NAME))
 
 
 def witness_key(name: str, public_key: bytes) -> str:

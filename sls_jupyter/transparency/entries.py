@@ -64,7 +64,7 @@ FACTS: Mapping[EntryKind, frozenset[str]] = {
     "run.started": frozenset({"tee"}),
     "run.ended": frozenset({"tee", "status", "records"}),
     "run.killed": frozenset({"tee", "limit", "reason", "records"}),
-    "run.records": frozenset({"tee", "record_root", "records"}),
+    "run.records": frozenset({"tee", "record_root", "records", "receipt"}),
     "output.released": frozenset({"verdict", "outputs", "bytes"}),
     "output.refused": frozenset({"verdict", "outputs", "reason"}),
 }
@@ -74,6 +74,7 @@ _COUNTS = frozenset({"parts", "version", "keys", "assets", "columns", "outputs",
 _WORD = re.compile(r"[a-z][a-z0-9._-]{0,39}")  # a code of ours: no place for a sentence, a name or a DID
 _PATTERNS = {
     "record_root": re.compile(r"sha256:[0-9a-f]{64}"),
+    "receipt": re.compile(r"sha256:[0-9a-f]{64}"),
     "measurement": re.compile(r"[0-9a-f]{64}|[0-9a-f]{96}"),
     "reasons": re.compile(r"[a-z0-9,._-]{0,400}"),  # codes of ours with commas between them
 }

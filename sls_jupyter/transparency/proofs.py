@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
-from sls_jupyter.documents import Base64, Did, Document, b64decode, b64encode
+from sls_jupyter.documents import Base64, Did, Document, Model, b64decode, b64encode
 from sls_jupyter.errors import LogInconsistent
 from sls_jupyter.identity import public_key_from_did
 from sls_jupyter.transparency.checkpoint import MAX_TREE_SIZE, Checkpoint, verify_checkpoint
-from sls_jupyter.transparency.entries import Entry
+from sls_jupyter.transparency.entries import Entry, open_commitment
 from sls_jupyter.transparency.merkle import leaf_hash, verify_inclusion
 from sls_jupyter.transparency.note import MAX_NOTE_BYTES
 
@@ -86,3 +87,23 @@ def proof_checkpoint(proof: LogProof) -> Checkpoint:
         MalformedDocument, SignatureInvalid, LogInconsistent: as :func:`verify_checkpoint`.
     """
     return verify_checkpoint(proof.checkpoint.encode(), proof.origin, public_key_from_did(proof.log))
+
+
+class DisclosedEntry(Model):
+    """A proven entry with what it meant, as a party gets it."""
+
+    proof: LogProof
+    salt: Base64 | None  # None: forgotten
+    meaning: Mapping[str, JsonValue] | None
+
+
+def verify_disclosed(disclosed: DisclosedEntry, *, expected_log: str | None) -> Entry:
+    """Check the proof, and that the entry commits to the meaning if there still is one.
+
+    Raises:
+        As :func:`verify_log_proof`. DigestMismatch: the entry meant something else.
+    """
+    entry = verify_log_proof(disclosed.proof, expected_log=expected_log)
+    if disclosed.meaning is not None and disclosed.salt is not None:
+        open_commitment(entry, disclosed.meaning, b64decode(disclosed.salt))
+    return entry

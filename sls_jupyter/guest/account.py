@@ -1,0 +1,121 @@
+"""What the audit sidecar knows of a run, and the statement it makes of it.
+
+Input and output are guest code, so their words are taken as they come; only their form is checked. Of a
+run that ended before they could say everything, the statement has less, and then it does not verify as
+a complete receipt: what is missing is never made up.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pydantic import ValidationError
+
+from sls_jupyter.contract import cce
+from sls_jupyter.contract.group import group_for
+from sls_jupyter.contract.image import GuestImage
+from sls_jupyter.contract.spec import StreamSpec
+from sls_jupyter.documents import digest
+from sls_jupyter.errors import MalformedDocument
+from sls_jupyter.receipt.statement import (
+    RUN_STATES,
+    ChainRecord,
+    EnvelopeJson,
+    GateVerdict,
+    GroupRecord,
+    ImageRecord,
+    InputRecord,
+    Predicate,
+    RunRecord,
+    Statement,
+    Subject,
+)
+from sls_jupyter.transparency.chain import parse_records
+from sls_jupyter.transparency.proofs import DisclosedEntry
+
+RECORDS = "records"  # the subject that every receipt has: the record file
+
+
+@contextmanager
+def _well_formed() -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        where = (
+            error.errors(include_url=False, include_input=False)[0]["loc"] if isinstance(error, ValidationError) else ""
+        )
+        raise MalformedDocument(
+            "A container reports in another form.", found=f"{type(error).__name__} {where}"
+        ) from None
+
+
+class Account:
+    """One run, from its contract on.
+
+    Args:
+        inputs: for each input of the spec ``{"alias", "manifest", "grant"}``, the latter two as envelopes.
+        now: seconds since 1970-01-01 UTC, by this group's clock.
+
+    Raises:
+        MalformedDocument: the inputs are not those of the spec.
+    """
+
+    def __init__(self, spec: StreamSpec, envelope: bytes, inputs: Any, *, now: int) -> None:
+        self.spec = spec
+        self._envelope = EnvelopeJson.of(envelope)
+        self._started_at = now
+        self._released: dict[str, DisclosedEntry] = {}
+        self._gate: GateVerdict | None = None
+        self._subjects: tuple[Subject, ...] = ()
+        self._end: tuple[str, str | None] = ("stopped", None)
+        with _well_formed():
+            self._inputs = tuple(
+                InputRecord(
+                    alias=item.alias,
+                    manifest=EnvelopeJson.of(str(one["manifest"]).encode()),
+                    grant=EnvelopeJson.of(str(one["grant"]).encode()),
+                    released=None,
+                )
+                for item, one in zip(spec.inputs, inputs, strict=True)
+            )
+
+    def release(self, alias: str, logged: Any) -> None:
+        """Keys came for an input, with the log's proof of it."""
+        with _well_formed():
+            self._released[alias] = DisclosedEntry.model_validate_json(json.dumps(logged))
+
+    def finish(self, status: str, limit: Any, verdict: Any, subjects: Any) -> None:
+        """The output's last word.
+
+        Args:
+            verdict: of :meth:`sls_jupyter.guest.gate.Gate.verdict`, or ``None``.
+            subjects: digests by name (:func:`sls_jupyter.guest.bundle.subjects_of`).
+        """
+        with _well_formed():
+            if verdict is not None:
+                self._gate = GateVerdict.model_validate_json(json.dumps(verdict))
+            self._subjects = tuple(Subject.of(name, value) for name, value in sorted(dict(subjects).items()))
+            self._end = (status if status in RUN_STATES else "failed", None if limit is None else str(limit)[:40])
+
+    def statement(self, image: GuestImage, records: bytes, head: str, *, now: int) -> Statement:
+        """Everything that is known, for the hardware to sign.
+
+        Args:
+            image: this group's own.
+            records: the record file; ``head`` is the digest of its last record.
+        """
+        policy = cce.render(group_for(self.spec, image))
+        status, limit = self._end
+        run = {"status": status, "limit": limit, "started_at": self._started_at, "ended_at": max(now, self._started_at)}
+        predicate = Predicate(
+            spec=self._envelope,
+            inputs=tuple(one.model_copy(update={"released": self._released.get(one.alias)}) for one in self._inputs),
+            group=GroupRecord(image=ImageRecord.of(image), cce_policy=policy.decode()),
+            gate=self._gate,
+            run=RunRecord.model_validate(run),
+            records=ChainRecord(head=head, count=len(parse_records(records))),
+        )
+        return Statement.make((Subject.of(RECORDS, digest(records)), *self._subjects), predicate)

@@ -1,0 +1,391 @@
+"""The audit of a run as one HTML page for a person, made to be printed on A4.
+
+It has no script, loads nothing, and needs no colour to be understood. Every text goes through
+:func:`sls_jupyter.notebook.cards.escape`. The page proves nothing by itself: section "Check it yourself" says how.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sls_jupyter.contract import cce
+from sls_jupyter.contract.grants import Grant
+from sls_jupyter.documents import Envelope
+from sls_jupyter.errors import MalformedDocument, Unavailable
+from sls_jupyter.notebook.cards import Block, Bullets, Card, Cell, Chip, Facts, Heading, Line, Mono, Table, Tone, escape
+from sls_jupyter.notebook.print_style import PRINT_STYLE, page_footer
+from sls_jupyter.notebook.receipts import NOT_PROVEN, Checks, end_words, failed_words, long_or_words, verdict_words
+from sls_jupyter.notebook.reports import checkpoint_words, facts_words, missing_words, record_words
+from sls_jupyter.notebook.status import withheld_line
+from sls_jupyter.notebook.words import count_words, limit_words, size_words, time_words
+
+if TYPE_CHECKING:
+    from sls_jupyter.contract.spec import AssetInput
+    from sls_jupyter.receipt.statement import GateVerdict, Predicate
+    from sls_jupyter.receipt.verdict import ReceiptVerdict
+    from sls_jupyter.session import Audit
+    from sls_jupyter.session.auditing import AuditLine
+
+NO_RECEIPT = "Not known: there is no receipt."
+_KINDS = {"table": "tables", "text": "text", "figure": "figures"}
+_POLICY = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"/>"
+
+
+def audit_page(audit: Audit, *, now: datetime | None = None) -> str:
+    """The whole page.
+
+    Args:
+        now: when it is written, with a time zone; not said if it is not given.
+    """
+    sections = "".join(
+        f'<section class="{name}"><h2>{number}. {escape(title)}</h2>{"".join(block.html() for block in blocks)}</section>'
+        for number, (name, title, blocks) in enumerate(_sections(audit), start=1)
+    )
+    receipt = audit.verdict.id if audit.verdict else ""
+    head = (
+        f'<meta charset="utf-8"/>{_POLICY}<meta name="viewport" content="width=device-width"/>'
+        f"<title>Audit of run {escape(audit.run)}</title><style>{PRINT_STYLE}{page_footer(audit.run, receipt)}</style>"
+    )
+    body = f"{_head(audit, now)}{_verdict_box(audit)}{sections}"
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head><body><main>{body}</main></body></html>\n'
+
+
+def write_page(text: str, path: Path) -> Path:
+    """Write a page, whole or not at all; a file that is there is replaced.
+
+    Raises:
+        Unavailable: it cannot be written there.
+    """
+    scratch = path.with_name(f".{path.name}.new") if path.name else path
+    try:
+        scratch.write_text(text, encoding="utf-8")
+        scratch.replace(path)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not a path"
+        raise Unavailable(
+            "The report cannot be written.", found=f"{path}: {why}", hint="Choose another folder."
+        ) from None
+    return path
+
+
+def page_card(audit: Audit, path: Path) -> Card:
+    """Where the page went, and what it says on top."""
+    verdict = audit.verdict
+    tone: Tone = "note" if verdict is None else "good" if verdict.accepted else "bad"
+    words = "there is no receipt" if verdict is None else verdict_words(verdict)
+    facts: list[tuple[str, Cell]] = [("file", Mono(str(path))), ("receipt", Chip(words, tone))]
+    facts += [("missing", Chip(sentence, "bad")) for sentence in missing_words(audit)]
+    return Card(f"Audit report of run {audit.run}", [Facts(facts)], simulated=audit.simulated, tone=tone)
+
+
+# --- the top --------------------------------------------------------------------------------------
+
+
+def _head(audit: Audit, now: datetime | None) -> str:
+    written = f"Written {now.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if now else ""
+    purpose = f"“{audit.spec.purpose}”" if audit.spec.purpose else "Its purpose is not stated."
+    return (
+        f'<header><p class="kind">Audit report<span>{escape(written)}</span></p>'
+        f'<h1>Run <code>{escape(audit.run)}</code></h1><p class="purpose">{escape(purpose)}</p></header>'
+    )
+
+
+def _verdict_box(audit: Audit) -> str:
+    verdict = audit.verdict
+    tone, word = ("bad", "✗ REFUSED") if verdict else ("none", "! NO RECEIPT")
+    if verdict is not None and verdict.accepted:
+        tone, word = "good", "✓ ACCEPTED"
+    stamp = '<span class="stamp">SIMULATED</span>' if audit.simulated or (verdict and verdict.simulated) else ""
+    lines = "".join(f"<p>{escape(line)}</p>" for line in _verdict_lines(audit))
+    digest = f"<p><code>{escape(verdict.id)}</code></p>" if verdict else ""
+    return f'<div class="verdict {tone}"><p class="word"><span>{word}</span>{stamp}</p>{lines}{digest}</div>'
+
+
+def _verdict_lines(audit: Audit) -> list[str]:
+    verdict = audit.verdict
+    if verdict is None:
+        lines = ["There is no receipt of this run: no hardware has signed what it did and how it ended."]
+    elif verdict.accepted:
+        count = count_words(len(verdict.checks), "check")
+        lines = [f"The receipt verifies: all {count} passed, against what the requester's own contract names."]
+    else:
+        lines = [f"The receipt does not verify. Failed: {failed_words(verdict)}. Do not rely on what it states."]
+    if audit.simulated:
+        lines.append("No hardware stands behind this run: its evidence is SIMULATED, for demonstrations only.")
+    return lines
+
+
+# --- the sections ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Warn:
+    """A sentence that nobody may overlook."""
+
+    words: str
+
+    def text(self) -> list[str]:
+        return [f"! {self.words}"]
+
+    def html(self) -> str:
+        return f'<p class="warn">✗ {escape(self.words)}</p>'
+
+
+def _sections(audit: Audit) -> list[tuple[str, str, Sequence[Block]]]:
+    """(class, title, blocks) of each."""
+    verdict = audit.verdict
+    stated = verdict.predicate if verdict else None
+    return [
+        ("missing", "What is missing", _missing(audit)),
+        ("run", "The run", _run(audit, stated)),
+        ("inputs", "Inputs", _inputs(audit, stated)),
+        ("gate", "What the output gate enforced", _known(audit, _gate(stated.gate) if stated else [])),
+        ("results", "Results and recipients", [*_known(audit, _results(audit)), *_recipients(audit)]),
+        ("group", "The container group", _known(audit, _group(verdict, stated) if verdict and stated else [])),
+        ("checks", "Every check of the receipt", [Checks(verdict.checks)] if verdict else [Line(NO_RECEIPT)]),
+        ("logs", "What the logs hold", _logs(audit)),
+        ("records", "The audit sidecar's records", _records(audit)),
+        ("limits", "What a receipt does not prove", _limits()),
+        ("yourself", "Check it yourself", _yourself(audit)),
+    ]
+
+
+def _known(audit: Audit, blocks: Sequence[Block]) -> list[Block]:
+    """What the receipt states, if there is one; with a warning if it does not verify."""
+    if audit.verdict is None or not blocks:
+        return [Line(NO_RECEIPT if audit.verdict is None else "Not known: the receipt cannot be read.")]
+    doubt = [] if audit.verdict.accepted else [Line("As stated by a receipt that does not verify: do not rely on it.")]
+    return [*doubt, *blocks]
+
+
+def _missing(audit: Audit) -> list[Block]:
+    found = missing_words(audit)
+    nothing = "Nothing. Every log that released keys knows how the run ended, and the receipt is here and verifies."
+    return [Warn(words) for words in found] or [Line(nothing)]
+
+
+def _who(audit: Audit, role: str, did: str) -> list[tuple[str, Cell]]:
+    """Somebody by name, as the requester knows them, and by DID."""
+    return [(role, audit.names.get(did, "not known by name")), ("", Mono(did))]
+
+
+def _run(audit: Audit, stated: Predicate | None) -> list[Block]:
+    spec = audit.spec
+    facts: list[tuple[str, Cell]] = [
+        ("contract", Mono(spec.digest)),
+        ("purpose", spec.purpose or "not stated"),
+        *_who(audit, "asked by", spec.requester),
+        ("asked at", time_words(spec.issued_at)),
+        ("ended", end_words(stated) if stated else "not known: there is no receipt"),
+        *((f"told {line.log_name}", _told(line)) for line in audit.lines if line.entry.kind in _ENDS),
+        ("limits", f"{limit_words(spec.limits)}, {count_words(spec.limits.processes, 'process', 'processes')}"),
+        ("TEEs accepted", ", ".join(spec.tees) or "none"),
+        ("code", Mono(spec.code)),
+        ("parameters", Mono(spec.parameters)),
+    ]
+    return [
+        Facts(facts),
+        Line(
+            "The times of the end are the group's clock, which its host sets; those of the logs are their own."
+            " Names are those by which the requester knows people; what was signed are the DIDs."
+        ),
+    ]
+
+
+_ENDS = ("run.ended", "run.killed")
+
+
+def _told(line: AuditLine) -> str:
+    by = (line.meaning or {}).get("reported_by")
+    return f"{line.entry.kind}, {facts_words(line.entry.facts)}{f', reported by the {by}' if by else ''}"
+
+
+def _inputs(audit: Audit, stated: Predicate | None) -> list[Block]:
+    grants = _grants(stated) if audit.verdict and audit.verdict.accepted else {}
+    blocks: list[Block] = []
+    for item in audit.spec.inputs:
+        facts: list[tuple[str, Cell]] = [
+            ("asset", Mono(item.asset)),
+            *_who(audit, "owner", item.owner),
+            *_who(audit, "authority", item.authority),
+            ("columns granted", _granted(audit, item, grants.get(item.alias))),
+        ]
+        if item.alias in grants:
+            facts.append(("grant", Mono(grants[item.alias].digest)))
+        blocks += [Heading(f"{item.alias} ({item.kind})"), Facts(facts)]
+    return blocks
+
+
+def _grants(stated: Predicate | None) -> dict[str, Grant]:
+    """The grants of a verified receipt, by alias."""
+    found = {}
+    for one in stated.inputs if stated else ():
+        try:
+            found[one.alias] = Grant.parse(Envelope.parse(one.grant.encode(), Grant.payload_type).payload)
+        except MalformedDocument:  # a verified receipt has none of these
+            continue
+    return found
+
+
+def _granted(audit: Audit, item: AssetInput, grant: Grant | None) -> str:
+    if item.kind == "code":
+        return "none: it is code, granted whole"
+    if grant is not None:
+        return ", ".join(grant.columns or ()) or "none"
+    for line in audit.lines:
+        if line.entry.kind == "key.released" and line.meaning and line.meaning.get("asset") == item.asset:
+            return f"{', '.join(map(str, line.meaning.get('columns') or ())) or 'none'} (keys released, as logged)"
+    asked = "every column" if item.columns is None else ", ".join(item.columns)
+    return f"no key was released; asked for: {asked}"
+
+
+def _gate(gate: GateVerdict | None) -> list[Block]:
+    if gate is None:
+        return [Line("The gate has not said what it let go: the output container was gone before it could.")]
+    rules = gate.rules
+    released = ", ".join(count_words(count, kind) for kind, count in gate.released.items() if count)
+    return [
+        Facts(
+            [
+                ("may leave", ", ".join(_KINDS[kind] for kind in rules.kinds) or "nothing"),
+                ("smallest group", _behind(rules.min_group)),
+                ("most rows of a table", _limit(rules.max_rows, "row")),
+                ("most bytes in all", "no limit" if rules.max_bytes is None else size_words(rules.max_bytes)),
+                ("of an error", "the whole message" if rules.full_errors else "its type only"),
+                ("let go", f"{released or 'nothing'}; {count_words(gate.bytes, 'byte')}"),
+                ("held back", withheld_line(gate.withheld).removeprefix("Withheld: ").rstrip(".") or "nothing"),
+            ]
+        )
+    ]
+
+
+def _behind(records: int | None) -> str:
+    return "no limit" if records is None else f"{count_words(records, 'record')} behind each row"
+
+
+def _limit(value: int | None, what: str) -> str:
+    return "no limit" if value is None else count_words(value, what)
+
+
+def _results(audit: Audit) -> list[Block]:
+    rows = [(_subject(audit, name), Mono(digest)) for name, digest in (audit.verdict.subjects if audit.verdict else ())]
+    return [Table(("result", "digest"), rows, "The receipt names no result.")] if rows else []
+
+
+def _subject(audit: Audit, name: str) -> str:
+    """A result's name in a receipt, in words."""
+    kind, _, rest = name.partition("/")
+    if kind == "sealed":
+        return f"everything, as sealed to {audit.names.get(rest, rest)}"
+    known = {"result": "everything returned, before sealing", "records": "records of the audit sidecar"}
+    return f"table {rest}" if kind == "output" else known.get(name, name)
+
+
+def _recipients(audit: Audit) -> list[Block]:
+    rows = [(audit.names.get(one.did, "not known by name"), Mono(one.did)) for one in audit.spec.recipients]
+    return [Table(("recipient", "DID"), rows)]
+
+
+def _group(verdict: ReceiptVerdict, stated: Predicate) -> list[Block]:
+    image = stated.group.image
+    found = {check.name: check.found for check in verdict.checks}
+    recorded = ", when the first log recorded it" if verdict.accepted else ""
+    tee = f"{verdict.kind} (SIMULATED: no hardware)" if verdict.simulated else verdict.kind
+    return [
+        Facts(
+            [
+                ("guest image", Mono(image.reference)),
+                ("image digest", Mono(image.image().digest)),
+                *((f"layer {number}", Mono(layer)) for number, layer in enumerate(image.layers, start=1)),
+                ("HOST_DATA", Mono(cce.host_data(stated.group.cce_policy.encode()).hex())),
+                ("measurement", Mono(image.measurement or "none")),
+                ("REPORT_DATA", Mono(found.get("report_data", "not checked"))),
+                ("TEE", tee),
+                ("TCB", found.get("minimum_tcb", "not checked")),
+                ("evidence judged at", f"{verdict.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC{recorded}"),
+            ]
+        )
+    ]
+
+
+def _logs(audit: Audit) -> list[Block]:
+    blocks: list[Block] = [
+        Line("Every entry below is proven to be in its log; a failed proof would have ended the audit.")
+    ]
+    for name, size in audit.checkpoints.items():
+        rows: list[Sequence[Cell]] = [
+            (str(line.index), line.entry.kind, _moment(line.entry.at), long_or_words(facts_words(line.entry.facts)))
+            for line in audit.lines
+            if line.log_name == name
+        ]
+        blocks += [Heading(name), Line(f"{checkpoint_words(size)}.".capitalize())]
+        blocks.append(Table(("entry", "what", "when (UTC)", "facts"), rows, "No entry about this run."))
+    return blocks
+
+
+def _records(audit: Audit) -> list[Block]:
+    rows: list[Sequence[Cell]] = [
+        (
+            str(number),
+            _moment(one.get("at")),
+            str(one.get("from", "")),
+            str(one.get("event", "")),
+            long_or_words(record_words(one)),
+        )
+        for number, one in enumerate(audit.records, start=1)
+    ]
+    about = "Chained; the digest of the last one is in the log. The times are the group's clock, which its host sets."
+    table = Table(("", "when (UTC)", "container", "event", "facts"), rows, "None: the run ended before any were sent.")
+    return [Line(about), table] if rows else [table]
+
+
+def _moment(at: object) -> str:
+    return time_words(at).removesuffix(" UTC") if isinstance(at, int) else "" if at is None else str(at)
+
+
+def _limits() -> list[Block]:
+    return [
+        Line(
+            "A verified receipt says which code ran on which assets, on what machine, and what left. It does not prove:"
+        ),
+        Bullets([f"{words};" for words in NOT_PROVEN[:-1]] + [f"{NOT_PROVEN[-1]}."]),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What to type, one option a line."""
+
+    lines: Sequence[str]
+
+    def text(self) -> list[str]:
+        return list(self.lines)
+
+    def html(self) -> str:
+        return f"<pre>{escape(chr(10).join(self.lines))}</pre>"
+
+
+def _yourself(audit: Audit) -> list[Block]:
+    if audit.verdict is None:
+        return [
+            Line("There is no receipt to check. The requester can ask the logs again:"),
+            Command([f"sls audit {audit.run}"]),
+        ]
+    file = f"receipt-{audit.run}.json"
+    pins = [f"--owner {did}" for did in sorted({item.owner for item in audit.spec.inputs})]
+    pins += [f"--log {did}" for did, _ in audit.spec.authorities()]
+    if audit.verdict.predicate is not None:
+        pins.append(f"--image {audit.verdict.predicate.group.image.image().digest}")
+    pins += ["--accept-simulated"] if audit.verdict.simulated else []
+    return [
+        Line(
+            "This page is a reading aid and proves nothing. The requester saves the receipt; anybody checks it, offline:"
+        ),
+        Command([f"sls receipt {audit.run} {file}"]),
+        Command([f"sls verify {file} \\", *(f"    {pin} \\" for pin in pins[:-1]), f"    {pins[-1]}"]),
+        Line("Take the DIDs and the image's digest from whom you trust, not from here."),
+    ]

@@ -1,0 +1,126 @@
+"""The outcome of verifying a receipt: every check of the list, in order, and what nobody pinned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sls_jupyter.attestation.evidence import Check
+from sls_jupyter.contract.spec import StreamSpec
+from sls_jupyter.errors import VerificationError
+from sls_jupyter.receipt.statement import Predicate
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Something that was taken from the receipt itself, because the caller did not say whom to expect."""
+
+    what: str  # owner, log
+    value: str  # a DID
+    about: str  # the inputs it is about
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptVerdict:
+    """What :func:`sls_jupyter.receipt.verify.verify_receipt` found.
+
+    Attributes:
+        accepted: every check passed; a check that could not be made has failed.
+        id: the receipt's identifier, ``sha256:…``; "" if it cannot be read.
+        kind: of the evidence, as it names itself.
+        spec, predicate: what was stated, if it could be read; to be believed only if ``accepted``.
+    """
+
+    accepted: bool
+    id: str
+    kind: str
+    at: datetime  # the time that the evidence was judged at
+    checks: tuple[Check, ...]
+    taken: tuple[Taken, ...]
+    spec: StreamSpec | None
+    predicate: Predicate | None
+    subjects: tuple[tuple[str, str], ...]  # (name, digest) of the results
+
+    @property
+    def simulated(self) -> bool:
+        """No hardware stands behind it."""
+        return self.kind.startswith("simulated")
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        return tuple(check for check in self.checks if not check.ok)
+
+    @property
+    def word(self) -> str:
+        """The verdict in a word or two; SIMULATED is in it where no hardware signed."""
+        word = "ACCEPTED" if self.accepted else "REFUSED"
+        return f"{word}, SIMULATED" if self.simulated else word
+
+    def require(self) -> ReceiptVerdict:
+        """The verdict itself, if it is a good one.
+
+        Raises:
+            VerificationError: with every check that failed.
+        """
+        if self.accepted:
+            return self
+        raise VerificationError(
+            f"The receipt does not verify: {', '.join(check.name for check in self.failed)}.",
+            found="; ".join(f"{check.name}: {check.found}" for check in self.failed)[:1000],
+            expected="; ".join(f"{check.name}: {check.expected}" for check in self.failed)[:1000],
+            hint="sls verify shows the whole list. Do not rely on what it states.",
+            detail={"checks": [check.model_dump() for check in self.checks]},
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "verdict": self.word,
+            "accepted": self.accepted,
+            "simulated": self.simulated,
+            "receipt": self.id,
+            "kind": self.kind,
+            "at": self.at.isoformat(),
+            "checks": [{"number": number, **check.model_dump()} for number, check in enumerate(self.checks, start=1)],
+            "taken_from_the_receipt": [
+                {"what": one.what, "value": one.value, "about": one.about} for one in self.taken
+            ],
+            "subjects": dict(self.subjects),
+            "statement": None if self.predicate is None else _summary(self.predicate, self.spec),
+        }
+
+
+def _summary(predicate: Predicate, spec: StreamSpec | None) -> dict[str, Any]:
+    return {
+        "spec": None if spec is None else {"digest": spec.digest, **spec.model_dump(mode="json")},
+        "run": predicate.run.model_dump(mode="json"),
+        "gate": None if predicate.gate is None else predicate.gate.model_dump(mode="json"),
+        "records": predicate.records.model_dump(mode="json"),
+    }
+
+
+def fail(name: str, found: object, expected: object) -> Check:
+    """A line that did not pass, cut to what a line can hold."""
+    return Check(name=name[:500], found=str(found)[:500], expected=str(expected)[:500], ok=False)
+
+
+def passed(name: str, found: object, expected: object = "as found") -> Check:
+    """A line that did."""
+    return Check(name=name[:500], found=str(found)[:500], expected=str(expected)[:500], ok=True)
+
+
+def plain(check: Check) -> Check:
+    """A line that is one: what cannot be printed, a newline or an escape, stands there by its number."""
+    return Check(name=_plain(check.name), found=_plain(check.found), expected=_plain(check.expected), ok=check.ok)
+
+
+def _plain(text: str) -> str:
+    return "".join(one if one.isprintable() else f"⟦U+{ord(one):04X}⟧" for one in text)[:500]
+
+
+def same_set(name: str, found: Sequence[str], expected: Sequence[str]) -> Check:
+    """The line that two sets of DIDs are one."""
+    ok = set(found) == set(expected)
+    return Check(name=name, found=", ".join(sorted(found))[:500], expected=", ".join(sorted(expected))[:500], ok=ok)

@@ -1,0 +1,74 @@
+"""Getting a run's receipt: from every authority of its spec, with each log's proof that it holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sls_jupyter.authority.client import AuthorityClient, RunHistory
+from sls_jupyter.contract.spec import StreamSpec
+from sls_jupyter.documents import b64encode, verify
+from sls_jupyter.errors import LogInconsistent, Unavailable
+from sls_jupyter.identity import verify_signature
+from sls_jupyter.receipt.receipt import Extension, Receipt, Recorded, Stated, open_envelope
+from sls_jupyter.receipt.statement import EnvelopeJson
+from sls_jupyter.transparency.entries import Entry
+from sls_jupyter.transparency.proofs import DisclosedEntry, proof_checkpoint, verify_log_proof
+
+
+def fetch_receipt(spec: StreamSpec, clients: Mapping[str, AuthorityClient], *, witnesses: int = 0) -> Receipt:
+    """The receipt of a run that has ended; verifying it is the caller's next step.
+
+    Args:
+        clients: authority's DID -> client, for every authority of the spec.
+        witnesses: how many cosignatures each log's last checkpoint must have.
+
+    Raises:
+        Unavailable: an authority does not answer, or has no receipt (yet).
+        LogInconsistent: two authorities have different receipts.
+        what an authority raises: no checkpoint has so many cosignatures, or the caller is no party of the run.
+    """
+    logs = [did for did, _ in spec.authorities()]
+    histories = {did: clients[did].history(spec.digest, witnesses=witnesses) for did in logs}
+    envelopes = {did: history.receipt for did, history in histories.items()}
+    missing = [did for did, envelope in envelopes.items() if envelope is None]
+    if missing:
+        raise Unavailable(
+            "There is no receipt of this run.",
+            found=f"none at {', '.join(missing)}",
+            hint="The group ended before its audit sidecar could send one; %sls audit RUN shows what is known.",
+        )
+    all_stated = {did: open_envelope(envelope) for did, envelope in envelopes.items() if envelope is not None}
+    found = {stated.statement.digest for stated in all_stated.values()}
+    if len(found) > 1:  # the same statement under another signature of the same hardware is the same receipt
+        raise LogInconsistent(
+            "The authorities have different receipts of this run.",
+            found=", ".join(sorted(found)),
+            hint="Keep them all, and ask the owners: one of them does not show what the group sent.",
+        )
+    stated = all_stated[logs[0]]
+    contract = verify(stated.statement.predicate.spec.encode(), StreamSpec, verify_signature, did=spec.requester)
+    if contract.digest != spec.digest:
+        raise LogInconsistent("This is the receipt of another run.", found=contract.digest, expected=spec.digest)
+    recorded = tuple(_recorded(clients[did], histories[did], stated) for did in logs)
+    return Receipt(statement=EnvelopeJson.of(envelopes[logs[0]] or b""), recorded=recorded)
+
+
+def _recorded(client: AuthorityClient, history: RunHistory, stated: Stated) -> Recorded:
+    entry = next((one for one in history.entries if _is_about(one, stated.statement.digest)), None)
+    if entry is None:
+        raise LogInconsistent(
+            "An authority has a receipt that its log does not hold.", found=client.did, expected="an entry run.records"
+        )
+    last = proof_checkpoint(entry.proof).tree_size
+    earlier = [one.released.proof for one in stated.statement.predicate.inputs if one.released is not None]
+    sizes = {proof_checkpoint(proof).tree_size for proof in earlier if proof.log == client.did} - {last}
+    extends = (
+        Extension(tree_size=size, hashes=tuple(map(b64encode, client.consistency(size, last))))
+        for size in sorted(sizes)
+    )
+    return Recorded(entry=entry, extends=tuple(extends))
+
+
+def _is_about(disclosed: DisclosedEntry, receipt: str) -> bool:
+    entry: Entry = verify_log_proof(disclosed.proof, expected_log=None)
+    return entry.kind == "run.records" and entry.facts.get("receipt") == receipt

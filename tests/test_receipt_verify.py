@@ -1,0 +1,796 @@
+"""Verifying a receipt: each check of the list broken alone, and what liars hand to an auditor."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builders import IMAGE, NOW, World, chain, person
+from receipt_forge import (
+    RECORDED_AT,
+    first_input,
+    forged,
+    log,
+    part,
+    predicate,
+    record,
+    with_extensions,
+)
+from receipt_kit import LATER, SignedRun, signed_run, worlds_at
+
+from sls_jupyter.attestation.evidence import Evidence, TrustAnchors
+from sls_jupyter.attestation.simulated import POLICY
+from sls_jupyter.authority.protocol import release_info
+from sls_jupyter.contract.grants import Obligations
+from sls_jupyter.contract.spec import StreamSpec
+from sls_jupyter.documents import Envelope, b64decode, b64encode, canonical_json, digest
+from sls_jupyter.errors import BadInput, MalformedDocument, SlsError, VerificationError
+from sls_jupyter.guest.keys import fetch_keys
+from sls_jupyter.hpke import seal
+from sls_jupyter.receipt.receipt import Receipt
+from sls_jupyter.receipt.statement import Subject
+from sls_jupyter.receipt.verdict import ReceiptVerdict
+from sls_jupyter.transparency.checkpoint import Checkpoint, sign_checkpoint
+from sls_jupyter.transparency.cosignature import WitnessPolicy, add_signatures, cosign, witness_key, witness_name
+from sls_jupyter.transparency.note import NoteSignature, SignedNote
+from sls_jupyter.transparency.proofs import DisclosedEntry
+
+OTHER = "sha256:" + "0" * 64
+LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z
+NOT_CHECKED = "not checked, because"
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SignedRun, SignedRun]]:
+    """Two runs of the same owners."""
+    worlds = worlds_at(tmp_path_factory.mktemp("worlds"))
+    yield signed_run(worlds), signed_run(worlds, nonce=1)
+    for world in worlds.values():
+        world.close()
+
+
+@pytest.fixture
+def run(two: tuple[SignedRun, SignedRun]) -> SignedRun:
+    return two[0]
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SignedRun]:
+    """A run of the same analyst with other owners."""
+    worlds = worlds_at(tmp_path_factory.mktemp("strangers"), ("clinic", "insurer"))
+    yield signed_run(worlds)
+    for world in worlds.values():
+        world.close()
+
+
+def reasons(verdict: ReceiptVerdict) -> dict[str, str]:
+    """The checks that failed by themselves, not because of an earlier one."""
+    assert not verdict.accepted
+    assert verdict.word.startswith("REFUSED")
+    return {check.name: check.found for check in verdict.failed if not check.found.startswith(NOT_CHECKED)}
+
+
+def refused(verdict: ReceiptVerdict, **expected: str) -> None:
+    """Exactly these checks failed by themselves, each with its own words."""
+    found = {name.replace(" ", "_"): text for name, text in reasons(verdict).items()}
+    assert set(found) == set(expected), found
+    for name, words in expected.items():
+        assert words in found[name]
+
+
+def test_an_honest_receipt_is_accepted(run: SignedRun) -> None:
+    """Every line passes; the word says that no hardware signed it, and whoever was not pinned is listed."""
+    verdict = run.check(run.receipt()).require()
+    assert verdict.word == "ACCEPTED, SIMULATED"
+    assert verdict.simulated
+    assert verdict.spec == run.spec
+    assert [one.what for one in verdict.taken] == ["owner", "owner", "log", "log", "simulated root"]
+    shown = verdict.to_json()
+    assert json.loads(json.dumps(shown))["statement"]["spec"]["digest"] == run.spec.digest
+    assert [one["number"] for one in shown["checks"]] == list(range(1, len(verdict.checks) + 1))
+
+
+def test_the_forge_forges_nothing_that_it_is_not_asked_to(run: SignedRun) -> None:
+    """The tests below break one thing each, not two."""
+    assert run.check(forged(run)).accepted
+
+
+# --- one check broken at a time -------------------------------------------------------------------
+
+WRONG_EVIDENCE = "Evidence of kind simulated-snp is not acceptable"
+LIES: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
+    "spec by another signer": (
+        {"spec_signer": person("stranger")},
+        {"spec": "A StreamSpec is signed by somebody else."},
+    ),
+    "spec of another requester": (
+        {"spec": {"requester": person("stranger").did}},
+        {"spec": "A StreamSpec is signed by somebody else."},
+    ),
+    "inputs in another order": (
+        {"statement": lambda said: predicate(inputs=said.predicate.inputs[::-1])(said)},
+        {},
+    ),
+    "an input left away": ({"statement": lambda said: predicate(inputs=said.predicate.inputs[:1])(said)}, {}),
+    "another asset": ({"inputs": {"asset": OTHER}}, {"asset_asset0": "This is the manifest of another asset."}),
+    "another owner": (
+        {"inputs": {"owner": person("stranger").did}},
+        {"asset_asset0": "The spec describes the asset wrongly."},
+    ),
+    "another kind of asset": ({"inputs": {"kind": "code"}}, {"asset_asset0": "The spec describes the asset wrongly."}),
+    "grant by somebody else": (
+        {"grant_signer": person("stranger")},
+        {"grant_asset0": "A Grant is signed by somebody else."},
+    ),
+    "grant of another authority": (
+        {"grant": {"authority": person("stranger").did}, "grant_signer": person("stranger")},
+        {"grant_asset0": "A Grant is signed by somebody else."},
+    ),
+    "grant for another spec": ({"grant": {"spec": OTHER}}, {"grant_asset0": "The grant is for another run."}),
+    "grant for another asset": ({"grant": {"asset": OTHER}}, {"grant_asset0": "The grant is for another run."}),
+    "grant of fewer columns": (
+        {"grant": {"columns": ("age",)}},
+        {"grant_asset0": "The grant does not cover the columns. outcome, sex"},
+    ),
+    "grant of no columns": ({"grant": {"columns": None}}, {"grant_asset0": "The grant does not cover the columns."}),
+    "another image": (
+        {
+            "statement": lambda said: part("group", image=said.predicate.group.image.model_copy(update={"layers": ()}))(
+                said
+            )
+        },
+        {"image": "Another guest image.", "policy": "The policy is not the one for this spec and image."},
+    ),
+    "another measurement": (
+        {
+            "statement": lambda said: part(
+                "group", image=said.predicate.group.image.model_copy(update={"measurement": "00" * 48})
+            )(said)
+        },
+        {"image": "Another guest image.", "measurement": "000102", "evidence": WRONG_EVIDENCE},
+    ),
+    "another policy text": (
+        {"statement": part("group", cce_policy="package policy\n")},
+        {"policy": "The policy is not the one for this spec and image."},
+    ),
+    "no key": ({"statement": first_input(released=None)}, {"released_asset0": "No key was released."}),
+    "another kind of entry": (
+        {"released": {"kind": "key.refused", "columns": None}},
+        {"released_asset0": "The log's entry is about something else. key.refused"},
+    ),
+    "key for another TEE": (
+        {"released": {"tee": "sev-snp"}},
+        {"released_asset0": "The log's entry has another tee. sev-snp"},
+    ),
+    "key for another spec": (
+        {"released_meaning": {"spec": OTHER}},
+        {"released_asset0": f"The log's entry is about another spec. {OTHER}"},
+    ),
+    "key for another asset": (
+        {"released_meaning": {"asset": OTHER}},
+        {"released_asset0": f"The log's entry is about another asset. {OTHER}"},
+    ),
+    "key for another requester": (
+        {"released_meaning": {"requester": person("stranger").did}},
+        {"released_asset0": "The log's entry is about another requester."},
+    ),
+    "key for other columns": (
+        {"released_meaning": {"columns": ["age", "name"]}},
+        {"released_asset0": "The log's entry is about another columns."},
+    ),
+    "records of another receipt": (
+        {"recorded": {"receipt": OTHER}},
+        {f"recorded_{n}": "The log's entry has another receipt." for n in (1, 2)},
+    ),
+    "records with another head": (
+        {"recorded": {"record_root": OTHER}},
+        {f"recorded_{n}": "The log's entry has another record_root." for n in (1, 2)},
+    ),
+    "another number of records": (
+        {"recorded": {"records": 7}},
+        {f"recorded_{n}": "The log's entry has another records. 7" for n in (1, 2)},
+    ),
+    "records from another TEE": (
+        {"recorded": {"tee": "sev-snp"}},
+        {f"recorded_{n}": "The log's entry has another tee." for n in (1, 2)},
+    ),
+    "records of another spec": (
+        {"recorded_meaning": {"spec": OTHER}},
+        {f"recorded_{n}": "The log's entry is about another spec." for n in (1, 2)},
+    ),
+    "records of another requester": (
+        {"recorded_meaning": {"requester": person("stranger").did}},
+        {f"recorded_{n}": "The log's entry is about another requester." for n in (1, 2)},
+    ),
+    "issued after the release": (
+        {"released": {"at": NOW - 100}},
+        {"times": "The spec was issued after its keys were released."},
+    ),
+    "released after the spec expired": (
+        {"released": {"at": NOW + 3700}},
+        {"times": "Keys were released after the spec expired."},
+    ),
+    "released after the grant expired": (
+        {"grant": {"expires_at": NOW - 60}},
+        {"times": "Keys were released after the grant expired."},
+    ),
+    "contract after the release": (
+        {"statement": part("run", started_at=NOW + 60, ended_at=NOW + 60)},
+        {"times": "The contract was accepted after the first key was released."},
+    ),
+    "released after the end": (
+        {"released": {"at": NOW + 90}},
+        {"times": "Keys were released after the run ended."},
+    ),
+    "recorded before the end": (
+        {"statement": part("run", ended_at=NOW + 90)},
+        {"times": "The run ended after it was recorded."},
+    ),
+    "from the future": ({"recorded": {"at": NOW + 7200}}, {"times": "The run was recorded after now."}),
+    "other rules": (
+        {"statement": part("gate", rules=Obligations())},
+        {"gate": "The gate enforced other rules."},
+    ),
+    "no word of the gate": ({"statement": predicate(gate=None)}, {"gate": "The gate has not said what it let go"}),
+    "a recipient too many": (
+        {
+            "statement": lambda said: said.model_copy(
+                update={"subject": (*said.subject, Subject.of(f"sealed/{person('stranger').did}", OTHER))}
+            )
+        },
+        {"results": "The subjects are not this run's."},
+    ),
+    "a recipient missing": (
+        {
+            "statement": lambda said: said.model_copy(
+                update={"subject": tuple(one for one in said.subject if not one.name.startswith("sealed/"))}
+            )
+        },
+        {"results": "The subjects are not this run's."},
+    ),
+    "an output that was not asked for": (
+        {"statement": lambda said: said.model_copy(update={"subject": (*said.subject, Subject.of("output/x", OTHER))})},
+        {"results": "The subjects are not this run's."},
+    ),
+    "outputs of a run that did not end": (
+        {"statement": part("run", status="limit", limit="memory")},
+        {"results": "A run that did not end by itself returns nothing by name. output/risk"},
+    ),
+    "a TEE that no owner accepts": (
+        {"grant": {"tees": ("sev-snp",)}},
+        {"tee": "simulated-snp", "evidence": WRONG_EVIDENCE},
+    ),
+    "a TEE that the requester does not accept": (
+        {"spec": {"tees": ("sev-snp",)}},
+        {"tee": "simulated-snp", "evidence": WRONG_EVIDENCE},
+    ),
+    "code that is not the image's": (
+        {"report": {"measurement": bytes(48)}},
+        {"measurement": "000000", "evidence": f"{WRONG_EVIDENCE}: measurement."},
+    ),
+    "a guest that can be debugged": (
+        {"report": {"policy": POLICY | 1 << 19}},
+        {"debug": "on", "evidence": f"{WRONG_EVIDENCE}: debug."},
+    ),
+    "a report for something else": (
+        {"report": {"report_data": bytes(64)}},
+        {"report_data": "000000", "evidence": f"{WRONG_EVIDENCE}: report_data."},
+    ),
+    "another group's evidence": (
+        {"report": {"host_data": bytes(32)}},
+        {"init_data": "000000", "evidence": f"{WRONG_EVIDENCE}: init_data."},
+    ),
+    "a report that was changed after it was signed": (
+        {
+            "evidence": lambda honest: Evidence.of(
+                honest.kind,
+                bytes([*honest.report_bytes()[:4], 9, *honest.report_bytes()[5:]]),
+                honest.endorsement_bytes(),
+            )
+        },
+        {"signature": "does not verify", "evidence": "does not verify: signature."},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_each_check_catches_its_own_lie(run: SignedRun, name: str) -> None:
+    """Everybody else signed and logged what they should have; the one line says what is wrong."""
+    lies, expected = LIES[name]
+    refused(run.check(forged(run, **lies)), **expected)
+
+
+@pytest.mark.parametrize("name", ["inputs in another order", "an input left away"])
+def test_a_list_of_inputs_that_is_not_the_specs_fails_every_line_about_inputs(run: SignedRun, name: str) -> None:
+    """A line that cannot be looked at has failed, and says so."""
+    failed = {check.name for check in run.check(forged(run, **LIES[name][0])).failed}
+    assert {"asset", "grant", "released", "owners", "times", "gate"} <= failed
+
+
+def test_a_refused_verdict_can_be_raised_with_every_reason(run: SignedRun) -> None:
+    """A program that ignores the verdict's flag can still not go on by mistake."""
+    verdict = run.check(forged(run, grant={"spec": OTHER}, released={"tee": "sev-snp"}))
+    with pytest.raises(VerificationError, match="grant asset0") as caught:
+        verdict.require()
+    assert "The grant is for another run." in str(caught.value.found)
+
+
+# --- pieces of other receipts ---------------------------------------------------------------------
+
+PIECES = ("statement", "recorded", "evidence", "released", "grant", "manifest", "spec")
+
+
+def swapped(run: SignedRun, other: SignedRun, piece: str) -> Receipt:
+    """A run's receipt with one piece of another's."""
+    mine, theirs = run.receipt(), other.receipt()
+    if piece == "statement":
+        return mine.model_copy(update={"statement": theirs.statement})
+    if piece == "recorded":
+        return mine.model_copy(update={"recorded": theirs.recorded})
+    if piece == "evidence":
+        return mine.model_copy(
+            update={"statement": mine.statement.model_copy(update={"signatures": theirs.statement.signatures})}
+        )
+    said, taken = mine.stated().statement, theirs.stated().statement.predicate
+    change = predicate(spec=taken.spec) if piece == "spec" else first_input(**{piece: getattr(taken.inputs[0], piece)})
+    return record(run, run.sign(change(said)))
+
+
+@pytest.mark.parametrize("piece", PIECES)
+def test_no_piece_of_another_run_of_the_same_owners_fits(two: tuple[SignedRun, SignedRun], piece: str) -> None:
+    """Same people, same logs, same machine: the spec's digest alone tells the runs apart, and is enough."""
+    for one, other in itertools.permutations(two):
+        assert reasons(one.check(swapped(one, other, piece)))
+
+
+@pytest.mark.parametrize("piece", PIECES)
+def test_no_piece_of_a_run_of_other_owners_fits(run: SignedRun, stranger: SignedRun, piece: str) -> None:
+    """Nor does one with the same analyst and machine."""
+    for one, other in itertools.permutations((run, stranger)):
+        assert reasons(one.check(swapped(one, other, piece)))
+
+
+def test_swapped_pieces_are_caught_by_the_check_they_are_about(two: tuple[SignedRun, SignedRun]) -> None:
+    """Each with its own message."""
+    one, other = two
+    logged = {f"recorded_{n}": "The log's entry is about another envelope." for n in (1, 2)}
+    refused(one.check(swapped(one, other, "evidence")), **logged, report_data="", init_data="", evidence=WRONG_EVIDENCE)
+    both = {f"recorded_{n}": "The log's entry has another receipt." for n in (1, 2)}
+    refused(one.check(swapped(one, other, "recorded")), **both)
+    refused(one.check(swapped(one, other, "released")), released_asset0="The log's entry is about another spec.")
+
+
+# --- logs -----------------------------------------------------------------------------------------
+
+
+def test_every_log_has_exactly_one_proof(run: SignedRun) -> None:
+    """A missing proof would hide a log that never heard of the run; one too many is not looked at."""
+    receipt = run.receipt()
+    one, two = receipt.recorded
+    for recorded in ((), (one,), (two,), (one, one), (one, two, two), (two, one)):
+        verdict = run.check(receipt.model_copy(update={"recorded": recorded}))
+        assert any(check.name.startswith("recorded") for check in verdict.failed), recorded
+
+
+def test_a_meaning_that_was_forgotten_proves_nothing(run: SignedRun) -> None:
+    """Without its salt an entry may be about anybody's run."""
+    receipt = run.receipt()
+    first, second = receipt.recorded
+    forgotten = first.entry.model_copy(update={"salt": None, "meaning": None})
+    changed = receipt.model_copy(update={"recorded": (first.model_copy(update={"entry": forgotten}), second)})
+    refused(run.check(changed), recorded_1="What the log's entry meant was forgotten.")
+    released = run.statement().predicate.inputs[0].released
+    assert released is not None
+    for update in ({"salt": None}, {"meaning": None}, {"salt": None, "meaning": None}):
+        lie = first_input(released=released.model_copy(update=update))
+        verdict = run.check(record(run, run.sign(lie(run.statement()))))
+        refused(verdict, released_asset0="What the log's entry meant was forgotten.")
+
+
+def other_tree(world: World, size: int, root: bytes = b"\x07" * 32) -> str:
+    """A checkpoint that the authority signed over another tree."""
+    return sign_checkpoint(Checkpoint(world.authority.origin, size, root), world.authority.identity.signing).decode()
+
+
+def test_records_on_another_fork_than_the_release_are_caught(run: SignedRun, tmp_path: Path) -> None:
+    """An authority that shows the auditor another log than the group signed that other one in front of a witness."""
+    receipt, [did, *_] = run.receipt(), sorted(run.worlds)
+    honest, second = receipt.recorded
+    twin = fork(run.worlds[did], tmp_path)
+    try:
+        stated = receipt.stated()
+        released = next(one.released for one in stated.statement.predicate.inputs if one.released.proof.log == did)
+        for _ in range(released.proof.index + 2):  # another log of the same authority, longer than the release
+            log(twin, "denial.given", "x", {}, {}, NOW)
+        chained = stated.statement.predicate.records
+        facts = {"tee": "simulated-snp", "record_root": chained.head, "records": chained.count, "receipt": receipt.id}
+        meaning = {**(honest.entry.meaning or {})}
+        entry = log(twin, "run.records", "x", meaning, facts, RECORDED_AT)
+        lie = receipt.model_copy(update={"recorded": (with_extensions(twin, stated, entry), second)})
+        refused(run.check(lie), extends_1="")
+    finally:
+        twin.close()
+    old = honest.model_copy(update={"extends": ()})
+    refused(
+        run.check(receipt.model_copy(update={"recorded": (old, second)})),
+        extends_1="The consistency proofs are not those needed. itself",
+    )
+
+
+def fork(world: World, folder: Path) -> World:
+    """The same authority with a log that begins anew."""
+    return World(
+        folder / "twin", authority_name=f"authority of {world.owner.name}", owner=world.owner, clock=world.clock
+    )
+
+
+def test_a_log_that_was_rolled_back_is_caught(run: SignedRun) -> None:
+    """The last checkpoint may not be older than the one that the group saw."""
+    receipt = run.receipt()
+    first, second = receipt.recorded
+    world = run.worlds[sorted(run.worlds)[0]]
+    proof = first.entry.proof.model_copy(update={"checkpoint": other_tree(world, 2)})
+    lie = first.model_copy(update={"entry": first.entry.model_copy(update={"proof": proof})})
+    assert "recorded 1" in reasons(run.check(receipt.model_copy(update={"recorded": (lie, second)})))
+
+
+def test_two_releases_of_one_log_are_both_in_it(tmp_path: Path) -> None:
+    """An authority with two assets logs one release on a fork of the same size, where nobody else will look."""
+    world = World(tmp_path / "one", authority_name="authority of hospital", owner=person("hospital"))
+    twin = fork(world, tmp_path)
+    try:
+        run = signed_run({world.authority.did: world, "again": world})
+        assert run.check(run.receipt()).accepted
+        while twin.size() < world.size():
+            log(twin, "denial.given", "x", {}, {}, NOW)
+        refused(run.check(forged(run, release_log=twin)), extends_1="")
+    finally:
+        world.close()
+        twin.close()
+
+
+def test_a_log_has_one_name(run: SignedRun) -> None:
+    """An authority with two logs under one key, of which others see only the first, is caught."""
+    receipt, did = run.receipt(), sorted(run.worlds)[0]
+    first, second = receipt.recorded
+    proof = first.entry.proof
+    text = Checkpoint.parse(SignedNote.parse(proof.checkpoint.encode()).text.encode())
+    renamed = replace(text, origin="another.example/log")
+    note = sign_checkpoint(renamed, run.worlds[did].authority.identity.signing).decode()
+    proof = proof.model_copy(update={"origin": renamed.origin, "checkpoint": note})
+    lie = first.model_copy(update={"entry": first.entry.model_copy(update={"proof": proof})})
+    assert not run.check(receipt.model_copy(update={"recorded": (lie, second)}), logs=set(run.worlds)).accepted
+
+
+# --- witnesses ------------------------------------------------------------------------------------
+
+
+def with_lines(receipt: Receipt, *lines: NoteSignature) -> Receipt:
+    """Both logs' last checkpoints with more signature lines."""
+    changed = []
+    for recorded in receipt.recorded:
+        proof = recorded.entry.proof
+        note = SignedNote.parse(proof.checkpoint.encode())
+        text = replace(note, signatures=(*note.signatures, *lines)).encode().decode()
+        entry = recorded.entry.model_copy(update={"proof": proof.model_copy(update={"checkpoint": text})})
+        changed.append(recorded.model_copy(update={"entry": entry}))
+    return receipt.model_copy(update={"recorded": tuple(changed)})
+
+
+def cosigned(receipt: Receipt, *names: str, at: int = RECORDED_AT) -> Receipt:
+    """The last checkpoints of all logs, cosigned by these people."""
+    changed = []
+    for recorded in receipt.recorded:
+        proof = recorded.entry.proof
+        text = SignedNote.parse(proof.checkpoint.encode()).text
+        lines = [cosign(text, witness_name(person(name).did), person(name).signing, at=at) for name in names]
+        note = add_signatures(proof.checkpoint.encode(), lines).decode()
+        entry = recorded.entry.model_copy(update={"proof": proof.model_copy(update={"checkpoint": note})})
+        changed.append(recorded.model_copy(update={"entry": entry}))
+    return receipt.model_copy(update={"recorded": tuple(changed)})
+
+
+def policy(needed: int, *names: str) -> WitnessPolicy:
+    keys = [witness_key(witness_name(person(name).did), person(name).signing.public_bytes) for name in names]
+    return WitnessPolicy.of(needed, keys)
+
+
+@pytest.mark.parametrize(
+    ("signed", "needed", "ok"),
+    [((), 1, False), (("w1",), 1, True), (("w1",), 2, False), (("w1", "w2"), 2, True), (("w4", "w1"), 2, False)],
+)
+def test_as_many_witnesses_as_demanded(run: SignedRun, signed: tuple[str, ...], needed: int, ok: bool) -> None:
+    """Witnesses whom the auditor did not name do not count."""
+    verdict = run.check(cosigned(run.receipt(), *signed), witnesses=policy(needed, "w1", "w2", "w3"))
+    if ok:
+        verdict.require()
+    else:
+        refused(verdict, witnesses="Too few witnesses have cosigned a checkpoint.")
+
+
+def test_a_cosignature_on_one_log_is_none_on_the_other(run: SignedRun) -> None:
+    """Each log needs its own."""
+    receipt, all_ = run.receipt(), cosigned(run.receipt(), "w1")
+    half = receipt.model_copy(update={"recorded": (all_.recorded[0], receipt.recorded[1])})
+    refused(run.check(half, witnesses=policy(1, "w1")), witnesses="Too few witnesses")
+
+
+def test_a_cosignature_from_the_future_does_not_count(run: SignedRun) -> None:
+    """A witness cannot have seen it yet."""
+    late = cosigned(run.receipt(), "w1", at=int(LATER.timestamp()) + 3600)
+    refused(run.check(late, witnesses=policy(1, "w1")), witnesses="Too few witnesses")
+
+
+def test_signature_lines_that_nobody_can_check_are_refused(run: SignedRun) -> None:
+    """Bytes of a receipt that nobody looks at could be changed unseen."""
+    receipt, w1 = run.receipt(), person("w1")
+    good = cosign(
+        other_tree(run.worlds[sorted(run.worlds)[0]], 9).split("\n\n")[0] + "\n",
+        witness_name(w1.did),
+        w1.signing,
+        at=RECORDED_AT,
+    )
+    unknown = NoteSignature("example.com/witness", b"abcd", bytes(72))
+    refused(run.check(with_lines(receipt, unknown)), witnesses="whose key is not known")
+    refused(run.check(with_lines(receipt, good)), witnesses="does not verify")  # of another checkpoint
+    twice = cosigned(receipt, "w1")
+    line = SignedNote.parse(twice.recorded[0].entry.proof.checkpoint.encode()).signatures[1]
+    refused(run.check(with_lines(twice, line)), witnesses="A checkpoint has signatures too many.")
+    again = replace(line, name=receipt.recorded[0].entry.proof.origin)
+    refused(run.check(with_lines(receipt, again)), witnesses="A checkpoint has signatures too many.")
+
+
+def test_no_log_is_its_own_witness(run: SignedRun) -> None:
+    """Two authorities that witness each other must not be able to leave the other one out."""
+    receipt, names = run.receipt(), ("authority of hospital", "authority of bank")
+    own = []
+    for recorded in receipt.recorded:
+        name = next(name for name in names if person(name).did == recorded.entry.proof.log)
+        proof = recorded.entry.proof
+        line = cosign(
+            SignedNote.parse(proof.checkpoint.encode()).text,
+            witness_name(person(name).did),
+            person(name).signing,
+            at=RECORDED_AT,
+        )
+        note = add_signatures(proof.checkpoint.encode(), [line]).decode()
+        entry = recorded.entry.model_copy(update={"proof": proof.model_copy(update={"checkpoint": note})})
+        own.append(recorded.model_copy(update={"entry": entry}))
+    lie = receipt.model_copy(update={"recorded": tuple(own)})
+    assert not run.check(lie, witnesses=policy(1, *names)).accepted
+
+
+# --- pins -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["owners", "logs"])
+def test_pinned_owners_and_logs_are_exactly_those(run: SignedRun, what: str) -> None:
+    """One missing is as wrong as one too many."""
+    right = sorted(run.worlds) if what == "logs" else [item.owner for item in run.spec.inputs]
+    verdict = run.check(run.receipt(), **{what: right}).require()
+    assert all(f"{one.what}s" != what for one in verdict.taken)
+    for wrong in ((), right[:1], [*right, person("stranger").did], [person("stranger").did, right[0]]):
+        refused(run.check(run.receipt(), **{what: wrong}), **{what: ""})
+
+
+def test_only_an_accepted_image_counts(run: SignedRun) -> None:
+    """Honest hardware may run dishonest code."""
+    refused(run.check(run.receipt(), images=()), image="Another guest image.")
+    refused(run.check(run.receipt(), images={OTHER}), image="Another guest image.")
+
+
+def test_another_vendors_root_is_not_believed(run: SignedRun) -> None:
+    """With a development root pinned, another one is refused."""
+    pinned = TrustAnchors(simulated_ark_spki=frozenset({chain().root_pin}))
+    assert all(one.what != "simulated root" for one in run.check(run.receipt(), anchors=pinned).require().taken)
+    other = TrustAnchors(simulated_ark_spki=frozenset({chain("another").root_pin}))
+    refused(run.check(run.receipt(), anchors=other), root=chain().root_pin.hex(), evidence="does not verify: root.")
+
+
+def test_simulated_evidence_is_refused_unless_somebody_says_otherwise(run: SignedRun) -> None:
+    """A pinned development root is not consent to a demonstration."""
+    for anchors in (None, TrustAnchors(simulated_ark_spki=frozenset({chain().root_pin}))):
+        verdict = run.check(run.receipt(), accept_simulated=False, anchors=anchors)
+        refused(verdict, tee="The receipt rests on SIMULATED evidence")
+        assert verdict.word == "REFUSED, SIMULATED"
+
+
+def renamed(honest: Evidence) -> Evidence:
+    return Evidence.of("sev-snp", honest.report_bytes(), honest.endorsement_bytes())
+
+
+@pytest.mark.parametrize("accept", [True, False])
+def test_simulated_evidence_under_a_genuine_name_is_refused(run: SignedRun, accept: bool) -> None:
+    """The word SIMULATED is gone then, and so is every root that would vouch for it."""
+    tees = {"tees": ("sev-snp",)}
+    lies = {"spec": tees, "grant": tees, "released": {"tee": "sev-snp"}, "recorded": {"tee": "sev-snp"}}
+    anchors = TrustAnchors(simulated_ark_spki=frozenset({chain().root_pin}))
+    verdict = run.check(forged(run, evidence=renamed, **lies), accept_simulated=accept, anchors=anchors)
+    assert {"root", "evidence"} <= set(reasons(verdict))
+
+
+# --- times ----------------------------------------------------------------------------------------
+
+
+def test_a_receipt_outlives_its_certificates_but_does_not_come_from_the_future(run: SignedRun) -> None:
+    """It is judged at the time when the logs recorded it."""
+    receipt = run.receipt()
+    assert run.check(receipt, now=LATER + timedelta(days=365 * 30)).accepted
+    early = datetime.fromtimestamp(NOW - 60, UTC)
+    refused(run.check(receipt, now=early), times="The run was recorded after now.")
+    with pytest.raises(BadInput, match="time zone"):
+        run.check(receipt, now=LATER.replace(tzinfo=None))
+
+
+@pytest.mark.parametrize(
+    "lies",
+    [
+        {"recorded": {"at": LAST_SECOND}},
+        {"released": {"at": LAST_SECOND}},
+        {"statement": part("run", ended_at=LAST_SECOND)},
+        {"grant": {"expires_at": LAST_SECOND}, "statement": part("run", started_at=LAST_SECOND, ended_at=LAST_SECOND)},
+    ],
+    ids=["recorded", "released", "ended", "started"],
+)
+def test_times_at_the_end_of_the_calendar_are_a_failed_line(run: SignedRun, lies: dict[str, Any]) -> None:
+    """The last second that a document can hold ends in a verdict, not in a traceback."""
+    assert "times" in reasons(run.check(forged(run, **lies)))
+
+
+# --- how a run ended ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [("limit", "stopped at a limit"), ("error", "the cell raised"), ("died", "the program ended")]
+)
+def test_a_run_that_did_not_end_well_has_a_receipt_that_says_so(
+    two: tuple[SignedRun, SignedRun], status: str, words: str
+) -> None:
+    """A refused or failed computation is as provable as a good one."""
+    ended = signed_run(two[0].worlds, nonce=100 + len(words), status=status)
+    verdict = ended.check(ended.receipt()).require()
+    gate, results = (next(c for c in verdict.checks if c.name == name) for name in ("gate", "results"))
+    assert gate.found.startswith(words)
+    assert results.found == "nothing by name; sealed to 1"
+
+
+def test_a_run_that_was_stopped_before_its_gate_spoke_is_refused(two: tuple[SignedRun, SignedRun]) -> None:
+    """What left is not known, so nothing is certified."""
+    stopped = signed_run(two[0].worlds, nonce=200, finish=False)
+    verdict = stopped.check(stopped.receipt())
+    refused(verdict, gate="The gate has not said what it let go (stopped from outside).", results="subjects")
+
+
+def test_a_run_without_keys_is_refused(two: tuple[SignedRun, SignedRun]) -> None:
+    """A group that got no keys computed nothing."""
+    idle = signed_run(two[0].worlds, nonce=201, release_keys=False)
+    found = reasons(idle.check(idle.receipt()))
+    assert found["released asset0"] == found["released asset1"] == "No key was released."
+
+
+# --- what is in it, and what it needs -------------------------------------------------------------
+
+
+def test_no_plaintext_is_in_a_receipt_or_beside_it(run: SignedRun) -> None:
+    """Result, cell and keys appear nowhere: not in the receipt, its records, the verdict or any database."""
+    receipt = run.receipt()
+    text = receipt.payload() + run.records + canonical_json(run.check(receipt).to_json())
+    told = text + b"".join(_decoded(json.loads(receipt.payload())))
+    kept = b"".join(path.read_bytes() for world in run.worlds.values() for path in world.folder.rglob("*.db*"))
+    assert b"run.records" in told
+    assert b"run.records" in kept
+    for canary in (b"CANARY-7f3a", b64encode(b"CANARY-7f3").encode()[:-2]):
+        assert canary not in told + kept
+    assert b"reset_index" not in told  # of the cell, which each authority has to decide on
+
+
+def _decoded(value: Any) -> Iterator[bytes]:
+    """Every base64 value in a document and in the documents inside it, decoded."""
+    if isinstance(value, dict | list):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _decoded(one)
+    elif isinstance(value, str):
+        with contextlib.suppress(MalformedDocument, ValueError):
+            data = b64decode(value)
+            yield data
+            yield from _decoded(json.loads(data))
+
+
+OFFLINE = """
+import socket, sys
+def refuse(*_, **__): raise OSError("no network here")
+socket.socket.__init__ = socket.create_connection = socket.getaddrinfo = refuse
+from datetime import UTC, datetime
+from sls_jupyter.receipt.verify import verify_receipt
+data = open(sys.argv[1], "rb").read()
+now = datetime.fromtimestamp(int(sys.argv[2]), UTC)
+print(verify_receipt(data, now=now, images={sys.argv[3]}, accept_simulated=True).word)
+"""
+
+
+def test_verifying_needs_no_home_no_network_and_leaves_nothing(run: SignedRun, tmp_path: Path) -> None:
+    """An auditor has one file and Python."""
+    path = run.receipt().save(tmp_path / "receipt.json")
+    before = path.read_bytes()
+    root = str(Path(__file__).parent.parent)
+    done = subprocess.run(
+        [sys.executable, "-B", "-W", "error", "-c", OFFLINE, str(path), str(int(LATER.timestamp())), IMAGE.digest],
+        env={"PYTHONPATH": root, "HOME": str(tmp_path / "nowhere"), "TMPDIR": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.stdout.decode().strip() == "ACCEPTED, SIMULATED", done.stderr.decode()
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes() == before
+
+
+# --- crafted receipts -----------------------------------------------------------------------------
+
+
+def test_words_of_a_receipt_cannot_write_lines_of_the_verdict(run: SignedRun) -> None:
+    """A terminal shows each check's line; none may hold a newline, an escape or a letter that turns text around."""
+    name = "image\n\x1b[2K✓ evidence\nACCEPTED\u202e"
+    change = lambda said: part("group", image=said.predicate.group.image.model_copy(update={"reference": name}))(said)  # noqa: E731
+    for check in run.check(forged(run, statement=change)).checks:
+        assert all(text.isprintable() for text in (check.name, check.found, check.expected)), check
+
+
+# --- keys and the log's word for them -------------------------------------------------------------
+
+
+class Middle:
+    """Whoever stands between a group and its authority: the requester named the URL, the host has the network."""
+
+    def __init__(self, logged: DisclosedEntry) -> None:
+        self.logged = logged
+
+    def challenge(self, _: str) -> bytes:
+        return bytes(32)
+
+    def release(self, spec: bytes, asset: str, _: bytes, key: bytes, __: Evidence) -> Any:
+        """Keys of its own: HPKE does not tell the guest who sealed them."""
+        name = Envelope.parse(spec, StreamSpec.payload_type)
+        sealed = seal(key, release_info(digest(name.payload), asset), canonical_json({"k": b64encode(bytes(32))}))
+        return sealed, ("age",), self.logged
+
+
+def fetch(run: SignedRun, logged: DisclosedEntry) -> object:
+    device: Any = type(
+        "Device", (), {"evidence": lambda _, data: next(iter(run.worlds.values())).evidence(data, run.spec)}
+    )()
+    client: Any = Middle(logged)
+    signed = run.statement().predicate.spec.encode()
+    return fetch_keys(client, device, run.spec.digest, signed, run.spec.inputs[0])
+
+
+def test_a_second_group_does_not_take_the_first_ones_release_for_its_own(run: SignedRun) -> None:
+    """Else a group that got no keys has a receipt that verifies, and hides what the first one let go."""
+    logged = run.statement().predicate.inputs[0].released
+    assert logged is not None
+    with pytest.raises(SlsError):
+        fetch(run, logged)
+
+
+@pytest.mark.parametrize("wrong", ["kind", "spec", "asset", "forgotten"])
+def test_a_group_runs_on_no_release_that_an_auditor_will_refuse(run: SignedRun, wrong: str) -> None:
+    """An owner whose authority logs nonsense gets results computed and no receipt that binds it."""
+    item, world = run.spec.inputs[0], run.worlds[run.spec.inputs[0].authority]
+    meaning = {"spec": run.spec.digest, "asset": item.asset, "requester": run.spec.requester}
+    meaning |= {wrong: OTHER} if wrong in meaning else {}
+    kind: Any = "key.refused" if wrong == "kind" else "key.released"
+    logged = log(world, kind, run.spec.digest, meaning, {"tee": "simulated-snp"}, NOW + 5)
+    if wrong == "forgotten":
+        logged = logged.model_copy(update={"salt": None, "meaning": None})
+    with pytest.raises(SlsError):
+        fetch(run, logged)
