@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-from sls_jupyter.errors import BadInput, LogInconsistent, SignatureInvalid, UnknownName
+from sls_jupyter.errors import BadInput, UnknownName
 from sls_jupyter.transparency.tiles import TILE_WIDTH
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ def add_log_commands(commands: Any) -> None:
     action("collect", "ask every witness with a URL to cosign your log", "Exit status 1 if one of them failed.")
     add = action("cosign", "follow the log of an authority and bring it your cosignature", database=False)
     add("url", metavar="URL", help="of the authority; its log must trust your key (sls log keys)")
+    add = action("forget", "forget what entries of your authority's log meant", "It cannot be undone.")
+    add("entry", type=int, nargs="+", metavar="ENTRY", help="index of the entry; sls audit shows it")
     add = action("check", "read a whole log and check every entry", "Exit status 1 if a check fails.", database=False)
     add("place", metavar="URL|DID", help="a published copy, an authority, or the DID of one you are connected to")
     add("--log", metavar="KEY", help="the log's verifier key, or its authority's DID; by default the one it names")
@@ -164,6 +166,7 @@ def _publish(options: argparse.Namespace) -> int:
 
 def _keys(options: argparse.Namespace) -> int:
     from sls_jupyter.authority.witnessing import own_witness_key
+    from sls_jupyter.transparency.cosignature import witness_key_of
     from sls_jupyter.transparency.note import verifier_key
 
     with _authority(options) as authority:
@@ -172,15 +175,8 @@ def _keys(options: argparse.Namespace) -> int:
         _say(
             f"That authority as a witness. A log's owner runs: sls log trust KEY --url ITS_URL\n  {own_witness_key(authority)}"
         )
-    _say(f"You as a witness. A log's owner runs: sls log trust KEY\n  {_own_key(_home(options))}")
+    _say(f"You as a witness. A log's owner runs: sls log trust KEY\n  {witness_key_of(_home(options).identity().did)}")
     return 0
-
-
-def _own_key(home: Home) -> str:
-    from sls_jupyter.transparency.cosignature import witness_key, witness_name
-
-    me = home.identity()
-    return witness_key(witness_name(me.did), me.signing.public_bytes)
 
 
 def _watch(options: argparse.Namespace) -> int:
@@ -282,23 +278,25 @@ def _collect(options: argparse.Namespace) -> int:
 
 
 def _cosign(options: argparse.Namespace) -> int:
-    from sls_jupyter.authority.client import AuthorityClient, check_url
-    from sls_jupyter.authority.log_reading import LogKey
-    from sls_jupyter.transparency.memory import CheckpointMemory
+    from sls_jupyter.session import Session
 
-    home = _home(options)
-    url = check_url(options.url)
-    client = AuthorityClient(url, home.identity(), _connected(home).get(url))
-    with contextlib.closing(client), _Working(f"following the log at {url}"):
-        expected = LogKey.expect(client.facts.did).origin
-        if client.facts.origin != expected:  # under each new name it would be a log never seen before
-            raise LogInconsistent("A log is not named after its key.", found=client.facts.origin, expected=expected)
-        try:
-            seen = client.cosign(CheckpointMemory(home.folder("checkpoints")))
-        except SignatureInvalid as error:
-            error.hint = error.hint or f"Ask its owner to run: sls log trust {_own_key(home)}"
-            raise
+    session = Session(_home(options))
+    with contextlib.closing(session), _Working(f"following the log at {options.url}"):
+        seen = session.cosign(options.url)
     _say(f"You cosigned tree size {seen.tree_size:,} of {seen.origin}")
+    return 0
+
+
+def _forget(options: argparse.Namespace) -> int:
+    from sls_jupyter.authority import ledger
+
+    with _authority(options) as authority:
+        for index in options.entry:
+            ledger.forget(authority, authority.owner, index)
+            _say(
+                f"Entry {index} stays in the log and can be proven; this authority cannot tell any more what it meant."
+            )
+    _say("  Other parties have copies of their own, in receipts too; whoever is to forget them has to be asked.")
     return 0
 
 
@@ -402,4 +400,5 @@ _ACTIONS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "collect": _collect,
     "cosign": _cosign,
     "check": _check,
+    "forget": _forget,
 }

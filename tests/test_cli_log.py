@@ -27,12 +27,15 @@ from sls_jupyter.cli_log import _Working, add_log_commands, log_command
 from sls_jupyter.documents import canonical_json
 from sls_jupyter.errors import LogInconsistent, SlsError, Unavailable
 from sls_jupyter.identity import Home
-from sls_jupyter.transparency.cosignature import parse_witness_key
+from sls_jupyter.notebook.commands import COMMANDS, Context
+from sls_jupyter.notebook.parsers import command_parsers
+from sls_jupyter.session import Session
+from sls_jupyter.transparency.cosignature import parse_witness_key, witness_key_of
 from sls_jupyter.transparency.memory import CheckpointMemory
 from sls_jupyter.transparency.note import parse_verifier_key
 
 SUBJECT = "sha256:" + "0" * 64
-ACTIONS = ("publish", "keys", "watch", "trust", "witnesses", "collect", "cosign", "check")
+ACTIONS = ("publish", "keys", "watch", "trust", "witnesses", "collect", "cosign", "forget", "check")
 
 
 @pytest.fixture(autouse=True)
@@ -365,6 +368,32 @@ def test_a_notebook_brings_its_cosignature(owner, sls):
     assert sls("check", hospital.url, "--witness", own, "--witnesses", "1")[0] == 0
     assert re.search(r" +3 +brings them itself", sls("witnesses", "--persona", "hospital")[1])
     assert "No witness of this log can be asked" in sls("collect", "--persona", "hospital")[2]
+
+
+def test_a_notebook_cosigns_by_a_magic(owner, sls, root):
+    """Who works in a notebook need not open a terminal to be a witness."""
+    hospital = owner("hospital")
+    hospital.append(2)
+    session = Session(Home(root, "analyst"))
+    with contextlib.closing(session):
+        sls("trust", session.witness_key(), "--persona", "hospital")
+        options = command_parsers()["cosign"].parse([hospital.url])
+        card = str(COMMANDS["cosign"](Context(session, options)))
+    assert hospital.authority.origin in card
+    assert sls("check", hospital.url, "--witness", witness_key_of(session.did))[0] == 0
+
+
+def test_a_meaning_is_forgotten_and_its_entry_is_not(owner, sls):
+    """An owner who has to forget somebody cannot, or breaks the log by it."""
+    hospital = owner("hospital")
+    hospital.append(2)
+    code, out, err = sls("forget", "1", "--persona", "hospital")
+    assert (code, err) == (0, "")
+    assert "Entry 1 stays in the log" in out
+    with hospital.authority.store.read() as connection:
+        assert [salt is None for _, salt, _ in ledger.about(connection, SUBJECT)] == [False, True]
+    assert sls("check", hospital.url)[0] == 0
+    assert "no such entry" in sls("forget", "2", "--persona", "hospital")[2]
 
 
 def test_a_notebook_does_not_cosign_two_faces(owner, sls, root):

@@ -22,7 +22,7 @@ from sls_jupyter.transparency.checkpoint import Checkpoint, verify_checkpoint
 from sls_jupyter.transparency.cosignature import (
     parse_witness_key,
     verify_cosignature,
-    witness_key,
+    witness_key_of,
     witness_name,
 )
 from sls_jupyter.transparency.note import NoteSignature, SignedNote, parse_verifier_key
@@ -34,7 +34,7 @@ Post = Callable[[str, bytes], bytes]
 
 def own_witness_key(authority: Authority) -> str:
     """What others need to trust this authority as a witness."""
-    return witness_key(witness_name(authority.did), authority.identity.signing.public_bytes)
+    return witness_key_of(authority.did)
 
 
 # --- as a witness ---------------------------------------------------------------------------------

@@ -238,6 +238,12 @@ def _connect(context: Context) -> Card:
     return Card(f"Connected to {name}", [Line("%sls assets lists what it has.")], tone="good")
 
 
+def _cosign(context: Context) -> Card:
+    seen = context.session.cosign(context.options.url)
+    facts = Facts([("log", Mono(seen.origin)), ("tree size", f"{seen.tree_size:,}")])
+    return Card("Cosigned what you saw", [facts], tone="good")
+
+
 def _withdraw(context: Context) -> Card:
     entry = context.session.withdraw(context.options.name, shred=context.options.shred)
     what = "withdrawn, its keys destroyed" if context.options.shred else "withdrawn; no new grant is given"
@@ -278,6 +284,7 @@ COMMANDS: Mapping[str, Callable[[Context], object]] = {
     "verify": _verify,
     "hosts": _hosts,
     "connect": _connect,
+    "cosign": _cosign,
     "withdraw": _withdraw,
     "edit": _edit,
     "help": _help,

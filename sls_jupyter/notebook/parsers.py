@@ -141,6 +141,7 @@ def command_parsers() -> dict[str, Parser]:
     add_receipt_options(verify)
     command("hosts", "Where runs can be placed.")
     command("connect", "Make another owner's authority known.", "URL")
+    command("cosign", "Follow the log of an authority and bring it your cosignature.", "URL")
     command("withdraw", "Stop granting an asset of yours.", "NAME").add_argument(
         "--shred", action="store_true", help="destroy its keys too; nobody can ever open it again"
     )

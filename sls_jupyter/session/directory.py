@@ -8,12 +8,14 @@ import time
 
 from sls_jupyter.attestation.evidence import TrustAnchors
 from sls_jupyter.attestation.simulated import DevelopmentChain
-from sls_jupyter.authority.client import AuthorityClient
+from sls_jupyter.authority.client import AuthorityClient, check_url
 from sls_jupyter.authority.embedded import AuthorityServer, ensure_running
 from sls_jupyter.authority.service import open_authority
 from sls_jupyter.documents import canonical_json, parse_json
-from sls_jupyter.errors import Unavailable
+from sls_jupyter.errors import SignatureInvalid, Unavailable
 from sls_jupyter.identity import Contact, Home
+from sls_jupyter.transparency.checkpoint import Checkpoint
+from sls_jupyter.transparency.cosignature import witness_key_of
 from sls_jupyter.transparency.entries import Entry
 from sls_jupyter.transparency.memory import CheckpointMemory
 from sls_jupyter.transparency.proofs import LogProof, verify_log_proof
@@ -100,6 +102,24 @@ class Directory:
         self._clients[client.url] = client
         self._reachable = (-REACHABLE_SECONDS, [])
         return facts.owner_contact.name
+
+    def witness_key(self) -> str:
+        """What a log's owner needs to take this persona's cosignatures."""
+        return witness_key_of(self.did)
+
+    def cosign(self, url: str) -> Checkpoint:
+        """Follow the log of an authority and bring it this persona's cosignature on what was seen.
+
+        Raises:
+            LogInconsistent: it does not extend what this persona saw before; both checkpoints are kept.
+            SignatureInvalid: its owner has not said that they trust this witness.
+        """
+        url = check_url(url)
+        try:
+            return self._client(url, self._connections().get(url)).cosign(self.memory)
+        except SignatureInvalid as error:
+            error.hint = error.hint or f"Ask its owner to run: sls log trust {self.witness_key()}"
+            raise
 
     def authorities(self) -> list[AuthorityClient]:
         """Own, connected, and those of this user's other personas that are being served; own first."""

@@ -73,6 +73,15 @@ def witness_key(name: str, public_key: bytes) -> str:
     return verifier_key(name, public_key, COSIGNATURE)
 
 
+def witness_key_of(did: str) -> str:
+    """The :func:`witness_key` of an identity of this project.
+
+    Raises:
+        MalformedDocument: not a did:key.
+    """
+    return witness_key(witness_name(did), public_key_from_did(did))
+
+
 def parse_witness_key(text: str) -> tuple[str, bytes]:
     """The name and the public key (32 bytes) in a :func:`witness_key`.
 
