@@ -6,12 +6,13 @@ signed anew by whoever has to sign it. So a test breaks one check, and no signat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from builders import IMAGE, NOW, World
-from receipt_kit import Direct, SignedRun
+from receipt_kit import Direct, SignedRun, signed_run, worlds_at
 
 from sls_jupyter.attestation import snp
 from sls_jupyter.attestation.evidence import Evidence
@@ -23,11 +24,15 @@ from sls_jupyter.contract.spec import StreamSpec
 from sls_jupyter.documents import Signer, b64decode, b64encode, digest, sign
 from sls_jupyter.receipt.receipt import Extension, Receipt, Recorded, Stated, make_envelope, open_envelope
 from sls_jupyter.receipt.statement import EnvelopeJson, InputRecord, Statement
+from sls_jupyter.receipt.verdict import ReceiptVerdict
 from sls_jupyter.transparency.entries import EntryKind
 from sls_jupyter.transparency.proofs import DisclosedEntry, proof_checkpoint
 
 P384_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973
 RELEASED_AT, RECORDED_AT = NOW + 5, NOW + 20
+OTHER = "sha256:" + "0" * 64
+LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z
+NOT_CHECKED = "not checked, because"
 Change = Callable[[Statement], Statement]
 Log = Callable[..., DisclosedEntry]
 
@@ -173,3 +178,44 @@ def with_extensions(world: World, stated: Stated, entry: DisclosedEntry) -> Reco
             for size in sorted(sizes)
         ),
     )
+
+
+# --- what tests of verification share ---------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SignedRun, SignedRun]]:
+    """Two runs of the same owners."""
+    worlds = worlds_at(tmp_path_factory.mktemp("worlds"))
+    yield signed_run(worlds), signed_run(worlds, nonce=1)
+    for world in worlds.values():
+        world.close()
+
+
+@pytest.fixture
+def run(two: tuple[SignedRun, SignedRun]) -> SignedRun:
+    return two[0]
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SignedRun]:
+    """A run of the same analyst with other owners."""
+    worlds = worlds_at(tmp_path_factory.mktemp("strangers"), ("clinic", "insurer"))
+    yield signed_run(worlds)
+    for world in worlds.values():
+        world.close()
+
+
+def reasons(verdict: ReceiptVerdict) -> dict[str, str]:
+    """The checks that failed by themselves, not because of an earlier one."""
+    assert not verdict.accepted
+    assert verdict.word.startswith("REFUSED")
+    return {check.name: check.found for check in verdict.failed if not check.found.startswith(NOT_CHECKED)}
+
+
+def refused(verdict: ReceiptVerdict, **expected: str) -> None:
+    """Exactly these checks failed by themselves, each with its own words."""
+    found = {name.replace(" ", "_"): text for name, text in reasons(verdict).items()}
+    assert set(found) == set(expected), found
+    for name, words in expected.items():
+        assert words in found[name]

@@ -1,0 +1,85 @@
+"""Getting keys: the guest takes them only with the log's word for this very release."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from builders import NOW
+from receipt_forge import OTHER, log, run, two
+from receipt_kit import SignedRun
+
+from sls_jupyter.attestation.evidence import Evidence
+from sls_jupyter.authority.protocol import release_info
+from sls_jupyter.contract.spec import StreamSpec
+from sls_jupyter.documents import Envelope, b64encode, canonical_json, digest
+from sls_jupyter.errors import LogInconsistent, VerificationError
+from sls_jupyter.guest.keys import AssetKeys, fetch_keys
+from sls_jupyter.hpke import seal
+from sls_jupyter.transparency.proofs import DisclosedEntry
+
+__all__ = ["run", "two"]
+
+
+class Middle:
+    """Whoever stands between a group and its authority: the requester named the URL, the host has the network."""
+
+    def __init__(self, logged: Callable[[str], DisclosedEntry]) -> None:
+        self.logged = logged
+
+    def challenge(self, _: str) -> bytes:
+        return bytes(32)
+
+    def release(self, spec: bytes, asset: str, _: bytes, key: bytes, __: Evidence) -> Any:
+        """Keys of its own: HPKE does not tell the guest who sealed them."""
+        name = Envelope.parse(spec, StreamSpec.payload_type)
+        sealed = seal(key, release_info(digest(name.payload), asset), canonical_json({"k": b64encode(bytes(32))}))
+        return sealed, ("age",), self.logged(digest(key))
+
+
+def fetch(run: SignedRun, logged: Callable[[str], DisclosedEntry]) -> AssetKeys:
+    """Get keys from :class:`Middle`; ``logged`` makes its entry from the digest of the guest's key."""
+    device: Any = type(
+        "Device", (), {"evidence": lambda _, data: next(iter(run.worlds.values())).evidence(data, run.spec)}
+    )()
+    client: Any = Middle(logged)
+    signed = run.statement().predicate.spec.encode()
+    return fetch_keys(client, device, run.spec.digest, signed, run.spec.inputs[0])
+
+
+def test_a_second_group_does_not_take_the_first_ones_release_for_its_own(run: SignedRun) -> None:
+    """Else a group that got no keys has a receipt that verifies, and hides what the first one let go."""
+    logged = run.statement().predicate.inputs[0].released
+    assert logged is not None
+    with pytest.raises(LogInconsistent, match="logged something else"):
+        fetch(run, lambda _: logged)
+
+
+def entry(run: SignedRun, wrong: str) -> Callable[[str], DisclosedEntry]:
+    """The log's word for a release, right but for one thing."""
+    item = run.spec.inputs[0]
+    world = run.worlds[next(one for one in run.worlds if one != item.authority) if wrong == "log" else item.authority]
+
+    def make(guest: str) -> DisclosedEntry:
+        meaning = {"spec": run.spec.digest, "asset": item.asset, "requester": run.spec.requester, "guest": guest}
+        meaning |= {wrong: OTHER} if wrong in meaning else {}
+        kind: Any = "key.refused" if wrong == "kind" else "key.released"
+        logged = log(world, kind, run.spec.digest, meaning, {"tee": "simulated-snp"}, NOW + 5)
+        if wrong == "shown":
+            return logged.model_copy(update={"meaning": {**(logged.meaning or {}), "guest": guest, "spec": OTHER}})
+        return logged.model_copy(update={"salt": None, "meaning": None}) if wrong == "forgotten" else logged
+
+    return make
+
+
+def test_keys_are_taken_with_the_logs_word_for_them(run: SignedRun) -> None:
+    """The refusals below are refusals of what they name."""
+    assert fetch(run, entry(run, "")).keys == {"k": bytes(32)}
+
+
+@pytest.mark.parametrize("wrong", ["kind", "spec", "asset", "guest", "forgotten", "log", "shown"])
+def test_a_group_runs_on_no_release_that_an_auditor_will_refuse(run: SignedRun, wrong: str) -> None:
+    """An owner whose authority logs nonsense would have results computed, and no receipt that binds it."""
+    with pytest.raises(VerificationError):
+        fetch(run, entry(run, wrong))
