@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import ipaddress
+import os
 import re
 import socket
 import ssl
@@ -25,12 +27,33 @@ if TYPE_CHECKING:
     from sls_jupyter.identity import Home
 
 DEFAULT_PORT = 8642
-_SESSION_COMMANDS = ("whoami", "assets", "requests", "show", "approve", "deny", "runs", "audit", "receipt")
+_PERSONA_HELP = "which of your personas; SLS_PERSONA, or else me, by default"
+_SESSION_COMMANDS = ("whoami", "assets", "requests", "show", "approve", "deny", "runs", "audit", "receipt", "connect")
+_BROKEN_PIPE = 141  # what a shell reports of a command that wrote to a pipe nobody reads
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
-    options = _parser().parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
+    _show_every_character()
+    try:
+        try:
+            return _main(sys.argv[1:] if arguments is None else arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # "| head" has what it wanted
+        with contextlib.suppress(OSError, ValueError):  # the interpreter flushes once more when it ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+
+
+def _show_every_character() -> None:
+    """What the terminal cannot show is shown by its number: nothing fails, and no two texts look the same."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _main(arguments: Sequence[str]) -> int:
+    options = _parser().parse_args(_joined(arguments))
     try:
         return _run(options)
     except SlsError as error:
@@ -64,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
 
     parser = argparse.ArgumentParser(prog="sls", description="Confidential analytics: authorities, approvals, records.")
     parser.add_argument("--version", action="version", version=_version())
-    parser.add_argument("--persona", metavar="NAME", help="which of your personas; SLS_PERSONA, or else me, by default")
+    parser.add_argument("--persona", metavar="NAME", help=_PERSONA_HELP)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_serve(commands)
     _add_attest(commands)
@@ -80,8 +103,17 @@ def _parser() -> argparse.ArgumentParser:
             needed = name == "deny"
             command.add_argument("--reason", default="", required=needed, help="why; it is signed and can be read")
     commands.add_parser("runs", help="your runs")
+    commands.add_parser("connect", help="make another owner's authority known").add_argument("url", metavar="URL")
     _add_records(commands)
+    for name, command in commands.choices.items():
+        if name not in ("authority", "attest", "log"):  # their actions have it themselves
+            _add_persona(command)
     return parser
+
+
+def _add_persona(command: argparse.ArgumentParser) -> None:
+    """``--persona`` behind the command too; what stands before it holds if there is none."""
+    command.add_argument("--persona", metavar="NAME", default=argparse.SUPPRESS, help=_PERSONA_HELP)
 
 
 def _add_records(commands: Any) -> None:
@@ -158,6 +190,8 @@ def _add_attest(commands: Any) -> None:
     export.add_argument(
         "--host-data", action="append", required=True, metavar="HEX", help="SHA-256 of a container policy; repeatable"
     )
+    for action in (verify, show, export):
+        _add_persona(action)
     add = verify.add_argument
     add("--profile", choices=("hardware", "aci"), help="the vendor's part alone, or the whole Azure container evidence")
     add("--at", metavar="TIME", help="judge at this time (2026-11-23T10:00:00Z, or seconds); now by default")
@@ -223,8 +257,9 @@ def verify(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from sls_jupyter.notebook.sessions import close_all, session_for
+    from sls_jupyter.notebook.sessions import close_all, require_persona, session_for
 
+    require_persona(options.persona)
     try:
         digests = [bytes.fromhex(text) for text in options.host_data]
     except ValueError:
@@ -243,15 +278,20 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _session_command(options: argparse.Namespace) -> int:
+    from sls_jupyter.notebook.cards import Card
     from sls_jupyter.notebook.commands import COMMANDS, Context
-    from sls_jupyter.notebook.sessions import close_all, session_for
+    from sls_jupyter.notebook.sessions import close_all, require_persona, session_for
 
-    assert options.command.split()[0] in _SESSION_COMMANDS  # noqa: S101  # argparse knows no other
+    command = options.command.split()[0]
+    assert command in _SESSION_COMMANDS  # noqa: S101  # argparse knows no other
+    if command != "whoami":
+        require_persona(options.persona)
     try:
-        print(COMMANDS[options.command.split()[0]](Context(session_for(options.persona), options)))
+        shown = COMMANDS[command](Context(session_for(options.persona), options))
+        print(shown)
     finally:
         close_all()
-    return 0
+    return 1 if isinstance(shown, Card) and shown.incomplete else 0
 
 
 # --- an authority ---------------------------------------------------------------------------------
@@ -291,8 +331,8 @@ def serve(options: argparse.Namespace) -> int:
 
 def _announce(authority: Authority, url: str, simulated: Sequence[str]) -> None:
     print(f"{authority.identity.name}\n  DID  {authority.did}\n  URL  {url}", flush=True)
-    if simulated:
-        print("  It believes SIMULATED evidence: for demonstrations only.", flush=True)
+    words = "believes SIMULATED evidence: for demonstrations only" if simulated else "believes no SIMULATED evidence"
+    print(f"  It {words}. Analysts run: %sls connect {url}\n  Interrupt (Ctrl-C) ends it.", flush=True)
 
 
 def _is_loopback(host: str) -> bool:

@@ -131,7 +131,10 @@ def _authority(options: argparse.Namespace) -> Iterator[Authority]:
     """The persona's authority on its database, also while another process serves it."""
     from sls_jupyter.attestation.evidence import TrustAnchors
     from sls_jupyter.authority.service import open_authority
+    from sls_jupyter.notebook.sessions import require_persona
 
+    if options.action != "keys":  # which makes them
+        require_persona(getattr(options, "persona", None))
     authority = open_authority(_home(options), anchors=TrustAnchors(), database=options.database)
     try:
         yield authority
@@ -194,11 +197,35 @@ def _trust(options: argparse.Namespace) -> int:
     from sls_jupyter.authority.client import check_url
 
     url = None if options.url is None else check_url(options.url)
+    _require_witness_key(options.key)
     with _authority(options) as authority:
         name = witnessing.trust_witness(authority, options.key, url)
         _say(f"{authority.identity.name} takes cosignatures by {name}")
     _say(f"  asked at {url}; sls log collect asks it now" if url else "  it brings them: sls log cosign URL")
     return 0
+
+
+def _require_witness_key(key: str) -> None:
+    """Tell a log's key from a witness's, which looks much the same.
+
+    Raises:
+        BadInput: it is a log's. MalformedDocument: it is neither.
+    """
+    from sls_jupyter.errors import MalformedDocument
+    from sls_jupyter.transparency.cosignature import parse_witness_key
+    from sls_jupyter.transparency.note import parse_verifier_key
+
+    try:
+        parse_witness_key(key)
+    except MalformedDocument:
+        with contextlib.suppress(MalformedDocument):
+            origin, _ = parse_verifier_key(key)
+            raise BadInput(
+                "This is a log's key; a witness's key begins with sls-jupyter.witness/ (sls log keys).",
+                found=origin[:200],
+                hint="Ask its owner for the key of the witness: the second or third one that sls log keys prints.",
+            ) from None
+        raise
 
 
 def _witnesses(options: argparse.Namespace) -> int:
@@ -314,6 +341,8 @@ def _check(options: argparse.Namespace) -> int:
     from sls_jupyter.transparency.memory import CheckpointMemory
     from sls_jupyter.transparency.reader import read_log
 
+    for witness in options.witness:
+        _require_witness_key(witness)
     needed, home = _needed(options), _home(options)
     url, did = _find(options.place, _connected(home))
     memory, expected = CheckpointMemory(home.folder("checkpoints")), options.log or did
@@ -358,7 +387,7 @@ def _find(place: str, connected: Mapping[str, str]) -> tuple[str, str | None]:
     for url, did in connected.items():
         if did == place:
             return url, did
-    hint = "Give its URL, or connect to it in a notebook: %sls connect URL"
+    hint = "Give its URL, or connect to it: sls connect URL"
     raise UnknownName("You are not connected to this authority.", found=place[:100], hint=hint)
 
 

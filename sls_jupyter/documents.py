@@ -151,6 +151,7 @@ class Document(Model):
     """A document that is signed as a whole."""
 
     payload_type: ClassVar[str]
+    max_payload_bytes: ClassVar[int] = MAX_DOCUMENT_BYTES  # of a payload that is read
 
     def payload(self) -> bytes:
         """The bytes that are hashed and signed."""
@@ -172,6 +173,12 @@ class Document(Model):
         Raises:
             MalformedDocument: not JSON, not this document, or not in its canonical form.
         """
+        if len(payload) > cls.max_payload_bytes:
+            raise MalformedDocument(
+                f"A {cls.__name__} is too large.",
+                found=f"{len(payload)} bytes",
+                expected=f"{cls.max_payload_bytes} at most",
+            )
         if payload.count(b",") > MAX_VALUES:
             raise MalformedDocument(f"A {cls.__name__} has too many values.", expected=f"{MAX_VALUES} at most")
         document = cls.from_json(parse_json(payload))

@@ -35,6 +35,11 @@ import re
 from typing import Any, ClassVar
 
 
+def printable(text: str) -> str:
+    """A stranger's text in one line: what cannot be printed, a newline or an escape, stands there by its number."""
+    return "".join(one if one.isprintable() else f"⟦U+{ord(one):04X}⟧" for one in text)
+
+
 class SlsError(Exception):
     """Base of all errors of this package.
 
@@ -75,7 +80,7 @@ class SlsError(Exception):
         lines = [f"{type(self).__name__}: {self.message}"]
         if self.found is not None or self.expected is not None:
             pairs = (("found", self.found), ("expected", self.expected))
-            lines.append("  " + "; ".join(f"{name} {text}" for name, text in pairs if text is not None))
+            lines.append("  " + "; ".join(f"{name} {printable(text)}" for name, text in pairs if text is not None))
         if self.hint:
             lines.append(f"  → {self.hint}")
         return lines

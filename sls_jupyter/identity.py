@@ -157,6 +157,25 @@ def write_private(path: Path, data: bytes) -> None:
         scratch.unlink()
 
 
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file that anybody may read, whole or not at all; one that is there is replaced.
+
+    It is on the disk before it gets its name, and two writers do not get in each other's way.
+
+    Raises:
+        OSError: it cannot be written; nothing is left behind.
+    """
+    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with scratch.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
 def read_or_create_private(path: Path, make: bytes, length: int) -> bytes:
     """The bytes of a private file, made from ``make`` on first use.
 

@@ -84,7 +84,7 @@ class Lies:
     released: Mapping[str, Any] = field(default_factory=dict)  # kind, at, or a fact
     released_meaning: Mapping[str, Any] = field(default_factory=dict)
     release_log: World | None = None  # where the first key was logged instead
-    recorded: Mapping[str, Any] = field(default_factory=dict)
+    recorded: Mapping[str, Any] = field(default_factory=dict)  # kind, at, or a fact; with log, of this one only
     recorded_meaning: Mapping[str, Any] = field(default_factory=dict)
     statement: Change = lambda said: said
     report: Mapping[str, Any] = field(default_factory=dict)
@@ -145,9 +145,14 @@ def record(
     chain = stated.statement.predicate.records
     spec = digest(payload_of(stated.statement.predicate.spec))
     worlds = {world.authority.did: world for world in run.worlds.values()}
-    for did in sorted(worlds):
+    for number, did in enumerate(sorted(worlds)):
         world, facts = worlds[did], {"tee": "simulated-snp", "record_root": chain.head, "records": chain.count}
-        told: dict[str, Any] = {**facts, "receipt": stated.statement.digest, **(recorded or {})}
+        told: dict[str, Any] = {**facts, "receipt": stated.statement.digest}
+        told["keys"] = sum(
+            one.released is not None and one.released.proof.log == did for one in stated.statement.predicate.inputs
+        )
+        told |= {} if (recorded or {}).get("log", number) != number else dict(recorded or {})
+        told.pop("log", None)
         kind, at = told.pop("kind", "run.records"), told.pop("at", RECORDED_AT)
         told = {name: value for name, value in told.items() if value is not None}
         meaning = {

@@ -129,6 +129,8 @@ def signed_run(
             run.account.release(item.alias, released.logged.model_dump(mode="json"))
     if finish:
         finish_run(run, status)
+    else:
+        run.account.stopped()
     for world in worlds.values():
         world.clock.seconds = NOW + 20
     if post:

@@ -173,7 +173,7 @@ def test_progress_counts_rows(tmp_path):
 
 def test_a_manifest_that_would_be_too_large(tmp_path, monkeypatch):
     """More parts than a manifest can name are refused with the fix, and nothing is left."""
-    monkeypatch.setattr("sls_jupyter.assets.sealing.MAX_DOCUMENT_BYTES", 1000)
+    monkeypatch.setattr("sls_jupyter.assets.sealing.MAX_MANIFEST_BYTES", 1000)
     with pytest.raises(BadInput, match="too large"):
         seal_at(tmp_path / "a", TABLE)
     assert not (tmp_path / "a").exists()

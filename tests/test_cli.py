@@ -15,6 +15,8 @@ import sls_jupyter
 from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.cli import main
 from sls_jupyter.identity import Home
+from sls_jupyter.notebook import commands
+from sls_jupyter.notebook.cards import Card
 from sls_jupyter.session import Session
 from tests.builders import IMAGE
 
@@ -74,6 +76,101 @@ def test_failures_are_1_with_our_lines(arguments, capsys):
     assert (code, out) == (1, "")
     assert "→" in err
     assert "Traceback" not in err
+
+
+def test_a_misspelt_persona_makes_no_keys(home, capsys):
+    """Whoever mistypes a name gets the right one, and not a second self without assets; the first persona is made."""
+    assert sls(capsys, "whoami", "--persona", "hospital")[0] == 0
+    for command in (["assets"], ["runs"], ["connect", "http://127.0.0.1:1"], ["log", "witnesses"]):
+        code, out, err = sls(capsys, *command, "--persona", "hosptal")
+        assert (code, out) == (1, "")
+        assert "There is no persona hosptal." in err
+        assert "Did you mean hospital?" in err
+    assert not (home / "personas" / "hosptal").exists()
+    assert sls(capsys, "assets", "--persona", "hospital")[0] == 0
+
+
+@pytest.mark.parametrize("command", [["whoami"], ["assets"], ["requests"], ["runs"], ["log", "keys"]])
+def test_the_persona_is_taken_before_and_after_the_command(command, capsys):
+    """Nobody has to remember on which side of the command the option stands; the later one holds."""
+    sls(capsys, "whoami", "--persona", "hospital")
+    before, after = sls(capsys, "--persona", "hospital", *command), sls(capsys, *command, "--persona", "hospital")
+    assert before == after
+    assert before[0] == 0
+    assert sls(capsys, "--persona", "x", *command, "--persona", "hospital") == after
+
+
+def test_every_command_takes_a_persona(capsys):
+    """The help of each command lists it, so that it can be written behind any of them."""
+    for command in (["approve"], ["audit"], ["audit", "report"], ["receipt"], ["verify"], ["attest", "export"]):
+        with pytest.raises(SystemExit):
+            main([*command, "--help"])
+        assert "--persona" in capsys.readouterr().out
+
+
+def test_connecting_shows_the_did(home, capsys):
+    """An owner's authority is made known without a notebook, with the DID to compare."""
+    owner = Session(Home(home, "hospital"))
+    client = owner.own_authority()
+    code, out, _ = sls(capsys, "connect", client.url)
+    assert code == 1  # there is a persona hospital, and none of the name me
+    sls(capsys, "whoami")
+    code, out, _ = sls(capsys, "connect", client.url)
+    assert code == 0
+    assert client.did in out
+    owner.close()
+
+
+def test_an_incomplete_audit_is_1(monkeypatch, capsys):
+    """A script sees that a log was not there, though the card has what is known."""
+    monkeypatch.setitem(commands.COMMANDS, "audit", lambda _: Card("Audit", incomplete=True))
+    assert sls(capsys, "audit", "1")[:2] == (1, "Audit\n")
+
+
+def test_an_audit_without_its_authority_says_who_has_to_start_it(home, capsys):
+    """A run of another persona, and an owner who is away, are told apart from a run that never was."""
+    owner, analyst = Session(Home(home, "hospital")), Session(Home(home, "analyst"))
+    owner.seal(frame(), "patients", tee="simulated-snp")
+    run = analyst.run(analyst.prepare("risk = 1\n", ["patients"]))
+    run._thread.join()
+    analyst.close()
+    owner.close()
+    code, out, err = sls(capsys, "audit", run.id, "--persona", "analyst")
+    assert (code, out) == (1, "")
+    assert "hospital's log could not be reached" in err
+    assert "→ Start it: sls authority serve --persona hospital" in err
+    assert (
+        f"Persona analyst has it: sls --persona analyst audit {run.id}"
+        in sls(capsys, "audit", run.id, "--persona", "hospital")[2]
+    )
+
+
+def command(arguments, **environment):
+    return subprocess.Popen(
+        [sys.executable, "-m", "sls_jupyter.cli", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | environment,
+    )
+
+
+@pytest.mark.parametrize("arguments", [["assets"], ["--help"]])
+def test_a_pipe_that_nobody_reads_any_more_is_no_error(arguments):
+    """ "sls … | head" shows what head shows, and no traceback."""
+    process = command(arguments)
+    process.stdout.close()
+    with process.stderr:
+        assert process.stderr.read() == b""
+    assert process.wait(20) == (0 if arguments == ["--help"] else 141)  # argparse looks away by itself
+
+
+def test_a_terminal_without_our_signs_shows_their_numbers(home):
+    """On an ASCII terminal every character is told apart, and the command does what it does elsewhere."""
+    (home / "no-receipt").write_bytes(b"{}")
+    process = command(["verify", str(home / "no-receipt")], PYTHONIOENCODING="ascii")
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (1, b"")
+    assert rb"\u2717 FAIL" in out
 
 
 def test_a_request_is_denied_from_the_command_line(home, capsys):
@@ -137,7 +234,11 @@ def test_a_changed_byte_and_another_file_are_refused(signed, home, capsys):
     (home / "changed").write_bytes(data.replace(b"recorded", b"recordee", 1))
     (home / "empty").write_bytes(b"")
     (home / "evidence").write_bytes(signed[0].receipt().stated().evidence.encode())
-    for name, says in (("changed", "not a receipt"), ("empty", "not a receipt"), ("evidence", "sls attest verify")):
+    for name, says in (
+        ("changed", "changed or cut off"),
+        ("empty", "not a receipt"),
+        ("evidence", "sls attest verify"),
+    ):
         code, out, err = sls(capsys, "verify", str(home / name), *ACCEPT)
         assert (code, err) == (1, "")
         assert out.startswith("REFUSED\n")

@@ -524,3 +524,24 @@ def test_the_end_of_a_server_does_not_wait_for_all_witnesses(owner, sls):
         assert entered.wait(5)
     assert time.monotonic() - start < 2
     assert len(asked) == 1
+
+
+def test_a_log_s_key_is_told_from_a_witness_s(sls, owner):
+    """The two look alike; the mistake is named before anybody is asked."""
+    owner("hospital")
+    log = keys(sls, "hospital")[0]
+    for arguments in (("trust", log, "--persona", "hospital"), ("check", "http://127.0.0.1:1", "--witness", log)):
+        code, out, err = sls(*arguments)
+        assert (code, out) == (1, "")
+        assert "This is a log's key; a witness's key begins with sls-jupyter.witness/" in err
+    assert "not the verifier key" in sls("check", "http://127.0.0.1:1", "--witness", "x+y+eA==")[2]
+
+
+def test_a_misspelt_persona_gets_no_authority(sls, owner, root):
+    """A slip of the pen does not publish, or trust for, an empty log of its own."""
+    owner("hospital")
+    for arguments in (("witnesses",), ("forget", "1"), ("collect",)):
+        code, out, err = sls(*arguments, "--persona", "hosptal")
+        assert (code, out) == (1, "")
+        assert "Did you mean hospital?" in err
+    assert not (root / "personas" / "hosptal").exists()

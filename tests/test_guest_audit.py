@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,8 +14,10 @@ from builders import IMAGE, World
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.contract.grants import Obligations
 from sls_jupyter.contract.places import AUDIT
+from sls_jupyter.contract.spec import StreamSpec
 from sls_jupyter.documents import sign
 from sls_jupyter.guest import audit, wire
 from sls_jupyter.guest.audit import MAX_RECORDS, SPEAKERS, AuditClient, Sidecar
@@ -119,7 +122,7 @@ def test_a_killed_output_leaves_a_receipt_without_a_verdict(world: World) -> Non
     sidecar = contracted(world)
     follow(sidecar, "output", {"event": "a"})
     stated = statement(sidecar).predicate
-    assert (stated.run.status, stated.gate, stated.inputs[0].released) == ("stopped", None, None)
+    assert (stated.run.status, stated.gate, stated.inputs[0].released) == ("failed", None, None)
 
 
 def test_the_last_word_of_a_stopped_output_is_waited_for(world: World) -> None:
@@ -137,19 +140,47 @@ def test_the_last_word_of_a_stopped_output_is_waited_for(world: World) -> None:
     assert [dict(one.body)["event"] for one in parse_records(sidecar.close()[0])][-1] == "stopped-by-host"
 
 
+def test_a_stop_before_the_last_word_is_a_stop(world: World) -> None:
+    """Host and requester stop a group that has nothing to say yet."""
+    sidecar = contracted(world)
+    sidecar.stop()
+    follow(sidecar, "output", {"event": "a"})
+    sidecar.wait()
+    assert statement(sidecar).predicate.run.status == "stopped"
+
+
+def test_an_authority_that_hangs_does_not_keep_the_others_from_hearing(world: World, monkeypatch: Any) -> None:
+    """One owner's server that is down must not silence the records of all."""
+    sidecar, heard, gone = contracted(world), threading.Event(), threading.Event()
+    parties = (("did:key:zA", "http://127.0.0.1:1"), ("did:key:zB", "http://127.0.0.1:2"))
+    monkeypatch.setattr(StreamSpec, "authorities", lambda _: parties)
+
+    def tell(client: AuthorityClient, *_: object) -> bool:
+        return (heard.set() if client.url.endswith("2") else gone.wait(10)) is None
+
+    monkeypatch.setattr(audit, "_post_one", tell)
+    device: Any = SimpleNamespace(evidence=lambda data: world.evidence(data, sidecar.account.spec))
+    posting = threading.Thread(target=audit.post, args=(sidecar, device, IMAGE))
+    posting.start()
+    assert heard.wait(5)
+    gone.set()
+    posting.join(5)
+
+
 @pytest.mark.parametrize(
     "message",
     [
         {"finish": "ok", "verdict": {"rules": 1}, "subjects": {}},
         {"finish": "ok", "verdict": None, "subjects": {"x": "y"}},
         {"finish": "ok", "verdict": None, "subjects": 5},
+        {"finish": "splendid", "verdict": None, "subjects": {}},
     ],
 )
 def test_a_malformed_last_word_is_no_verdict(world: World, message: dict[str, Any]) -> None:
     """The receipt never states what nobody said."""
     sidecar = contracted(world)
     follow(sidecar, "output", message)
-    assert (statement(sidecar).predicate.gate, statement(sidecar).predicate.run.status) == (None, "stopped")
+    assert (statement(sidecar).predicate.gate, statement(sidecar).predicate.run.status) == (None, "failed")
 
 
 def test_another_contract_is_not_taken() -> None:

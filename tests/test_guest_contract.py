@@ -13,7 +13,7 @@ from sls_jupyter.contract.grants import Grant, Obligations
 from sls_jupyter.contract.spec import StreamSpec
 from sls_jupyter.documents import b64encode, sign
 from sls_jupyter.errors import BadInput, DigestMismatch, MalformedDocument, NotAuthorised, SignatureInvalid
-from sls_jupyter.guest.contract import accept_contract, accept_material
+from sls_jupyter.guest.contract import Contract, accept_contract, accept_material
 
 
 @pytest.fixture
@@ -97,14 +97,42 @@ def test_what_is_no_contract_is_malformed(wrong: Any) -> None:
         accept_contract(wrong, "sha256:" + "0" * 64, "did", now=0)
 
 
+def contract_of(world: World, spec: StreamSpec) -> Contract:
+    return accept_contract(body(world, spec, grant(world, spec)), spec.digest, spec.requester, now=world.clock())
+
+
 def test_material_is_compared_with_its_digests(world: World, granted: Any) -> None:
     """Code, parameters and manifests are the ones in the spec, to the byte."""
     sealed, spec = granted
+    contract = contract_of(world, spec)
     good = {"code": CODE, "parameters": b64encode(b""), "manifests": {sealed.digest: sealed.envelope.decode()}}
-    assert accept_material(good, spec).code == CODE
+    assert accept_material(good, contract).code == CODE
     for change in ({"code": CODE + " "}, {"parameters": b64encode(b"x")}):
         with pytest.raises(DigestMismatch):
-            accept_material(good | change, spec)
+            accept_material(good | change, contract)
     for change in ({"manifests": {}}, {"manifests": 7}, {"parameters": "*"}, {"code": None}):
         with pytest.raises((MalformedDocument, DigestMismatch)):
-            accept_material(good | change, spec)
+            accept_material(good | change, contract)
+
+
+def test_keys_are_asked_for_where_the_owner_said(world: World) -> None:
+    """A requester who names the URL could stand in between, and keep the end of the run from the owner's log."""
+    sealed = world.publish("elsewhere")
+    item = world.input(sealed, authority_url="https://requester.example")
+    with pytest.raises(BadInput, match="describes elsewhere wrongly"):
+        world.submit(world.spec(item))
+    contract = contract_of(world, world.spec(item))
+    material = {"code": CODE, "parameters": b64encode(b""), "manifests": {sealed.digest: sealed.envelope.decode()}}
+    with pytest.raises(BadInput, match="another authority"):
+        accept_material(material, contract)
+
+
+def test_a_contract_that_no_receipt_could_hold_gets_no_keys(world: World, granted: Any, monkeypatch: Any) -> None:
+    """Padding would be a way to results without a receipt."""
+    sealed, spec = granted
+    good = {"code": CODE, "parameters": b64encode(b""), "manifests": {sealed.digest: sealed.envelope.decode()}}
+    monkeypatch.setattr("sls_jupyter.guest.contract.MAX_CONTRACT_BYTES", 5000)
+    with pytest.raises(BadInput, match="too large for a receipt"):
+        accept_material(good, contract_of(world, spec))
+    with pytest.raises(ValueError, match="outputs"):
+        world.spec(spec.inputs[0], outputs=tuple(sorted(f"x{number}" for number in range(300))))

@@ -271,3 +271,17 @@ def test_the_verdict_lists_rules_and_counts() -> None:
     assert verdict["rules"]["max_rows"] == 1
     assert verdict["withheld"] == {"rows": 2, "text": 1}
     assert verdict["released"] == {"table": 1}
+
+
+@pytest.mark.parametrize("limits", [{"max_rows": 1}, {"min_group": 2}])
+def test_a_claimed_number_of_rows_carries_nothing_out(limits: dict[str, int]) -> None:
+    """The number is the program's word: under a limit of rows it could be a row written as an integer."""
+    table = pa.table({"n": [5]})
+    hidden = int.from_bytes(b"patient 17", "big")
+    judged = Gate(Obligations(**limits)).table("", "frame", table, rows=hidden)
+    assert judged is not None
+    assert judged.rows_before == 1
+    for rows in (-1, 0, 10**13, hidden):
+        judged = Gate(Obligations()).table("", "frame", table, rows=rows)
+        assert judged is not None
+        assert judged.rows_before == 1

@@ -12,11 +12,14 @@ from receipt_kit import SignedRun
 
 from sls_jupyter.attestation.evidence import Evidence
 from sls_jupyter.authority.protocol import release_info
+from sls_jupyter.contract.grants import Grant
 from sls_jupyter.contract.spec import StreamSpec
-from sls_jupyter.documents import Envelope, b64encode, canonical_json, digest
+from sls_jupyter.documents import Envelope, b64decode, b64encode, canonical_json, digest
 from sls_jupyter.errors import LogInconsistent, VerificationError
 from sls_jupyter.guest.keys import AssetKeys, fetch_keys
 from sls_jupyter.hpke import seal
+from sls_jupyter.transparency.cosignature import add_signatures
+from sls_jupyter.transparency.note import NoteSignature
 from sls_jupyter.transparency.proofs import DisclosedEntry
 
 __all__ = ["run", "two"]
@@ -45,7 +48,8 @@ def fetch(run: SignedRun, logged: Callable[[str], DisclosedEntry]) -> AssetKeys:
     )()
     client: Any = Middle(logged)
     signed = run.statement().predicate.spec.encode()
-    return fetch_keys(client, device, run.spec.digest, signed, run.spec.inputs[0])
+    grant = Grant.parse(b64decode(run.statement().predicate.inputs[0].grant.payload))
+    return fetch_keys(client, device, run.spec, signed, grant)
 
 
 def test_a_second_group_does_not_take_the_first_ones_release_for_its_own(run: SignedRun) -> None:
@@ -62,10 +66,16 @@ def entry(run: SignedRun, wrong: str) -> Callable[[str], DisclosedEntry]:
     world = run.worlds[next(one for one in run.worlds if one != item.authority) if wrong == "log" else item.authority]
 
     def make(guest: str) -> DisclosedEntry:
-        meaning = {"spec": run.spec.digest, "asset": item.asset, "requester": run.spec.requester, "guest": guest}
-        meaning |= {wrong: OTHER} if wrong in meaning else {}
+        meaning: dict[str, Any] = {"spec": run.spec.digest, "asset": item.asset, "guest": guest}
+        meaning |= {"requester": run.spec.requester, "columns": ["age", "outcome", "sex"]}
+        meaning |= {wrong: OTHER} if wrong in meaning or wrong == "more" else {}
         kind: Any = "key.refused" if wrong == "kind" else "key.released"
-        logged = log(world, kind, run.spec.digest, meaning, {"tee": "simulated-snp"}, NOW + 5)
+        tee = "sev-snp" if wrong == "tee" else "simulated-snp"
+        logged = log(world, kind, run.spec.digest, meaning, {"tee": tee}, NOW + 5)
+        if wrong == "line":
+            line = NoteSignature("stranger.example/log", b"1234", bytes(64))
+            note = add_signatures(logged.proof.checkpoint.encode(), [line]).decode()
+            return logged.model_copy(update={"proof": logged.proof.model_copy(update={"checkpoint": note})})
         if wrong == "shown":
             return logged.model_copy(update={"meaning": {**(logged.meaning or {}), "guest": guest, "spec": OTHER}})
         return logged.model_copy(update={"salt": None, "meaning": None}) if wrong == "forgotten" else logged
@@ -78,7 +88,10 @@ def test_keys_are_taken_with_the_logs_word_for_them(run: SignedRun) -> None:
     assert fetch(run, entry(run, "")).keys == {"k": bytes(32)}
 
 
-@pytest.mark.parametrize("wrong", ["kind", "spec", "asset", "guest", "forgotten", "log", "shown"])
+@pytest.mark.parametrize(
+    "wrong",
+    ["kind", "spec", "asset", "guest", "requester", "columns", "more", "tee", "line", "forgotten", "log", "shown"],
+)
 def test_a_group_runs_on_no_release_that_an_auditor_will_refuse(run: SignedRun, wrong: str) -> None:
     """An owner whose authority logs nonsense would have results computed, and no receipt that binds it."""
     with pytest.raises(VerificationError):

@@ -27,6 +27,7 @@ from sls_jupyter.notebook.words import size_words
 from sls_jupyter.policy.decide import Decision
 from sls_jupyter.policy.facts import Reason
 from sls_jupyter.session import RunRecord, Session
+from sls_jupyter.session.directory import Silent
 
 RECEIPT = "sha256:ab12cd34" + "0" * 56
 
@@ -46,7 +47,7 @@ def sealed(session):
 @pytest.fixture(scope="module")
 def request_info(session, sealed):
     analyst = Session(Home(session.home.root, "analyst"))
-    run = analyst.run(analyst.prepare(f"x = '{EVIL}'\n", ["patients"], outputs=["x"], purpose=EVIL))
+    run = analyst.run(analyst.prepare(f"x = 1  # '{EVIL}'\n", ["patients"], outputs=["x"], purpose=EVIL))
     with pytest.raises(ApprovalPending):
         run.wait()
     analyst.close()
@@ -103,7 +104,7 @@ def test_lists_of_assets_and_requests(session, sealed, request_info):
 def test_a_request_shows_its_code_exactly(request_info):
     """An approver reads every character of what will run, coloured but not run."""
     text, html = require_clean(render.request_card(request_info))
-    assert f"x = '{EVIL}'" in text
+    assert f"x = 1  # '{EVIL}'" in text
     assert "&lt;script&gt;" in html
     assert "SIMULATED" in html
 
@@ -158,7 +159,31 @@ def test_the_line_under_a_run():
     assert line == f"{passed} · receipt sha256:ab12cd34… · log entry 6 ✓ · %sls audit {run.id}"
     assert "SIMULATED" in StatusBlock(run)._repr_html_()
     run.summary["receipt"] = ""
-    assert summary_line(run) == f"{passed} · no receipt yet · log entry 6 · %sls audit {run.id}"
+    assert "· NO RECEIPT: the group could not send one to every authority · log entry 6 ·" in summary_line(run)
+
+
+def test_an_authority_that_does_not_answer_is_on_the_card(session):
+    """Nobody takes an owner who is away for one who has nothing."""
+    silent = [Silent("http://127.0.0.1:9", "hospital", "hospital"), Silent("https://x.example", EVIL, "")]
+    for card in (
+        render.assets_card([], silent),
+        render.requests_card([], silent),
+        reports.overview_card("me", [], [], [], session.hosts, silent),
+        reports.can_run_card([], None, {}, silent),
+    ):
+        text, _ = require_clean(card)
+        assert "hospital (http://127.0.0.1:9) does not answer: its" in " ".join(text.split())
+        assert "sls authority serve --persona hospital" in " ".join(text.split())
+        assert "No asset yet" not in text
+
+
+def test_a_run_that_waits_for_a_person_is_not_called_failed(session, request_info):
+    """The list says what to wait for; a failure is something else."""
+    analyst = Session(Home(session.home.root, "analyst"))
+    text, _ = require_clean(reports.runs_card(analyst.runs()))
+    analyst.close()
+    assert "… waits for approval" in text
+    assert "failed" not in text
 
 
 def test_cuts_and_withheld_outputs_are_said_once():

@@ -164,8 +164,13 @@ def test_a_handle_shows_itself():
     bundle = handle._repr_mimebundle_()
     assert f"SafeStream {run.id} · running" in bundle["text/plain"]
     assert "wait()" in bundle["text/html"]
+    assert "interrupting it cancels the run" in bundle["text/plain"]
     handle.cancel()
     assert "cancelled" in repr(handle)
+    assert "wait()" not in handle._repr_mimebundle_()["text/plain"]
+    done = scripted_run([])
+    done.wait()
+    assert "%sls result" in RunHandle(FakeSession(), done, FakeShell())._repr_mimebundle_()["text/plain"]
 
 
 def test_where_nothing_can_be_updated_each_step_is_a_line():

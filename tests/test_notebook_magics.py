@@ -72,6 +72,7 @@ def test_sealing_a_cell_keeps_its_text(shell):
     [
         ("%seal", "FRAME"),
         ("%seal patient", "Did you mean patients"),
+        ("%seal pen", "Run the cell that makes it first"),
         ("%seal patients --colums age", "Did you mean --columns"),
         ("%seal patients --tee sgx2", "tee"),
         ("%seal patients --columns", "columns"),
@@ -161,7 +162,7 @@ def test_options_reach_the_contract(shell, monkeypatch):
         return scripted_run([])
 
     monkeypatch.setattr(session, "run", run)
-    cell = "  odd = 1 \n\n# ${least} \t\n"
+    cell = "  odd = risk = 1 \n\n  # ${least} \t\n"
     options = "--cpu 2 --memory 1G --time 1m --kinds table --tee simulated-snp --host local -p least --no-wait"
     shell.run_cell_magic("safestream", f"-i patients=p:age -o risk {options}", cell)
     spec = seen["request"].spec
@@ -216,6 +217,30 @@ def test_loading_twice_changes_nothing(shell):
     assert register(shell) is magics
     assert isinstance(magics, SlsMagics)
     assert isinstance(shell, InteractiveShell)
+
+
+def test_a_new_persona_is_announced_and_an_old_one_is_not(shell):
+    """A slip of the pen in a name makes new keys; it is seen at once."""
+    shown = run_magic(shell, "%sls as hosptal").plain
+    assert "New persona hosptal, with new keys (you have: " in shown
+    assert "New persona" not in run_magic(shell, "%sls as hosptal").plain
+
+
+def test_connecting_shows_whom_to_compare(shell):
+    """The DID, which the owner can confirm, and not only a name that anybody can choose."""
+    hospital = sls_jupyter.connect("hospital").own_authority()
+    shown = run_magic(shell, f"%sls connect {hospital.url}").plain
+    assert hospital.did in shown
+    assert hospital.url in shown
+    assert "Compare the DID with its owner" in shown
+    with pytest.raises(BadInput, match=r"or http://127\.0\.0\.1:PORT on this machine"):
+        run_magic(shell, "%sls connect 127.0.0.1:1")
+
+
+def test_hints_name_a_line_that_ipython_takes(shell):
+    """%%safestream --help is refused by IPython itself, without a word of ours."""
+    with pytest.raises(BadInput, match=r"→ .*(?<!%)%safestream --help"):
+        run_magic(shell, "%%safestream --hots x", "1")
 
 
 def test_importing_the_package_loads_nothing():

@@ -15,7 +15,7 @@ from sls_jupyter.attestation.evidence import Check
 from sls_jupyter.contract import cce
 from sls_jupyter.documents import MAX_DOCUMENT_BYTES
 from sls_jupyter.errors import BadInput, SlsError, Unavailable
-from sls_jupyter.notebook import audit_report, receipts, reports
+from sls_jupyter.notebook import attest, audit_report, receipts, reports
 from sls_jupyter.notebook.cards import escape
 from sls_jupyter.notebook.commands import COMMANDS, Context
 from sls_jupyter.notebook.parsers import command_parsers
@@ -122,13 +122,28 @@ def test_what_is_no_receipt(tmp_path, run):
     refused = run.check(evidence)
     assert "sls attest verify" in receipts.advice(evidence, refused)
     assert "not a receipt" in receipts.advice(b"{}", run.check(b"{}"))
-    assert "none: the file" in texts(receipts.receipt_card(refused))[0]
+    text, _ = texts(receipts.receipt_card(refused, advice="Advice."))
+    assert "none: the file" in text
+    assert "→ Advice." in text
+    assert (text.count("FAIL"), text.count("not checked")) == (1, 0)
+    assert len(json.loads(receipts.verdict_json(refused))["checks"]) == len(refused.checks) > 1
     for path in ("nowhere.json", str(tmp_path), "a\0b"):
         with pytest.raises(BadInput):
             read_receipt(path)
     (tmp_path / "large").write_bytes(b" " * (MAX_DOCUMENT_BYTES + 1))
     with pytest.raises(BadInput, match="too large"):
         read_receipt(str(tmp_path / "large"))
+
+
+@pytest.mark.parametrize("change", [lambda data: data[:-7], lambda data: data.replace(b"recorded", b"recordee", 1)])
+def test_a_damaged_receipt_is_told_from_another_file(run, change, shell, tmp_path):
+    """Who lost a byte on the way asks for the file again, and does not look for another one."""
+    data = change(run.receipt().payload())
+    assert "changed or cut off" in receipts.advice(data, run.check(data))
+    (tmp_path / "cut.json").write_bytes(data)
+    assert "changed or cut off" in run_magic(shell, "%sls verify cut.json").plain
+    with pytest.raises(BadInput, match="sls verify FILE"):
+        attest.verify_files([str(tmp_path / "cut.json")])
 
 
 # --- %sls verify and %sls receipt -----------------------------------------------------------------
@@ -228,6 +243,24 @@ def test_the_page_says_what_is_missing(run, verdict):
     assert page.count(audit_report.NO_RECEIPT) == 4
     text, _ = texts(audit_report.page_card(audit, audit_report.Path("x.html")))
     assert "there is no receipt" in text
+
+
+def test_a_log_that_could_not_be_read_is_missing_and_nothing_is_made_up(run, verdict):
+    """The receipt that is kept here is shown; what only the silent log knows is called not known."""
+    words = "hospital's log could not be reached: start it."
+    audit = audit_of(run, verdict, unreached=(words,), lines=(), records=(), checkpoints={})
+    card = reports.audit_card(audit)
+    text, _ = texts(card)
+    assert (card.incomplete, audit_report.page_card(audit, audit_report.Path("x.html")).incomplete) == (True, True)
+    assert words in text
+    assert verdict.id in text
+    assert "every proof verified" not in text
+    page = audit_report.audit_page(audit)
+    check_html(page)
+    assert escape(words) in page
+    assert "before any were sent" not in page
+    page = audit_report.audit_page(replace(audit, verdict=None))
+    assert "no hardware has signed" not in page
 
 
 def test_a_refused_receipt_is_not_relied_on(run):

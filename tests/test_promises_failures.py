@@ -184,6 +184,8 @@ def test_names_that_do_not_exist_are_told_with_the_nearest(world: World) -> None
         world.analyst.prepare("1", ["free"], recipients=["nobody"])
     with pytest.raises(BadInput, match="alias"):
         world.analyst.prepare("1", ["free", "guarded=free"])
+    with pytest.raises(BadInput, match="line 1"):
+        world.analyst.prepare("x = (", ["free"], outputs=["x"])
     run = world.analyst.run(world.analyst.prepare("1", ["free"]), host="azure")
     assert isinstance(finish(run).error, HostUnsuitable)
     huge = LIMITS.model_copy(update={"memory_bytes": 170 * 2**30})
@@ -195,12 +197,12 @@ def test_names_that_do_not_exist_are_told_with_the_nearest(world: World) -> None
 @pytest.mark.parametrize(
     ("code", "outputs", "kind", "word"),
     [
-        ("y = 1", ["x"], RunFailed, "no such variable"),
+        ("y = 1; del y  # and no x", ["x"], RunFailed, "no such variable"),
         ("x = lambda: 1", ["x"], RunFailed, "function"),
         ("x = guarded", ["x"], OutputWithheld, "groupby"),
         ("x = guarded.age.mean()", ["x"], OutputWithheld, "10"),
         ("x = 1 / 0", ["x"], ProgramFailed, "ZeroDivisionError"),
-        ("x = (", ["x"], ProgramFailed, "SyntaxError"),
+        ("exec('x = (')", ["x"], ProgramFailed, "SyntaxError"),
     ],
 )
 def test_a_cell_that_does_not_keep_its_word_says_why(

@@ -196,7 +196,7 @@ FORGERIES = {
     ),
 }
 LINE = """
-import json, socket, time
+import json, socket, time  # and no x
 line = socket.socket(socket.AF_UNIX); line.connect("/run/sls/result/result.sock")
 def raw(data): line.sendall(len(data).to_bytes(4, "big") + data)
 def say(**message): raw(json.dumps(message).encode())
@@ -210,7 +210,7 @@ time.sleep(0.3)
 @pytest.mark.parametrize("forgery", FORGERIES)
 def test_a_forged_message_gives_no_result(world: World, forgery: str) -> None:
     """Bytes of the program's choice could otherwise stop the container that stands between it and the world."""
-    code = LINE.replace("FORGERY", FORGERIES[forgery].replace("\n", "\n    "))
+    code = "# no x here\n" + LINE.replace("FORGERY", FORGERIES[forgery].replace("\n", "\n    "))
     ended = world.do(code, ["guarded:age"], outputs=["x"])
     assert isinstance(ended.error, RunFailed)
     assert not ended.run.outputs

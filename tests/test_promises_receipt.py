@@ -1,4 +1,4 @@
-"""Whole runs and their receipts: each run that ends has one, whoever ended it, and it needs nobody to be checked."""
+"""Whole runs and their receipts: also a run that was stopped has one, it needs nobody to be checked, and none hides a key."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from e2e import World, container, finish, needs_sandbox, running, until, world
 
 import sls_jupyter
-from sls_jupyter.errors import LimitExceeded, RunCancelled, Unavailable
+from sls_jupyter.errors import LimitExceeded, RunCancelled, Unavailable, UnknownName
 from sls_jupyter.notebook.status import summary_line
 from sls_jupyter.receipt.receipt import Receipt
+from sls_jupyter.safestream import manager
 from sls_jupyter.safestream.run import Run
 
 __all__ = ["world"]
@@ -25,6 +27,8 @@ OFFLINE = """
 import json, socket, sys
 def refuse(*_): raise OSError("no network here")
 socket.socket.connect = refuse
+import pytest
+
 import sls_jupyter
 verdict = sls_jupyter.verify(sys.argv[1], accept_simulated=sys.argv[2] == "yes")
 print(json.dumps([verdict.accepted, verdict.word, [check.name for check in verdict.failed]]))
@@ -111,7 +115,8 @@ def test_a_killed_output_is_not_hidden(world: World) -> None:
     assert run.receipt is None
     audit = world.analyst.audit(run.id)
     assert audit.unrecorded == ()
-    assert audit.verdict is None or not audit.verdict.accepted
+    assert audit.verdict is not None
+    assert "gate" in {check.name for check in audit.verdict.failed}
     assert {"key.released", "run.records"} <= {line.entry.kind for line in audit.lines}
 
 
@@ -124,3 +129,18 @@ def test_a_killed_sidecar_leaves_a_release_without_an_end(world: World) -> None:
     audit = world.analyst.audit(run.id)
     assert audit.verdict is None
     assert audit.unrecorded == ("hospital's authority",)
+
+
+@pytest.mark.parametrize("code", ["x = free.age.max()", "x = free.age.max() / 0"])
+def test_a_receipt_that_does_not_verify_takes_the_result_with_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    """Authorities that show the genuine receipt of another run must not get their result believed."""
+    other = world.do("x = free.age.min()", outputs=["x"]).run.receipt
+    monkeypatch.setattr(manager, "fetch_receipt", lambda *_: other)
+    run = world.do(code, outputs=["x"]).run
+    assert run.error is not None
+    assert (run.receipt, run.outputs) == (None, {})
+    assert "receipt REFUSED" in summary_line(run)
+    with pytest.raises(UnknownName, match="no result"):
+        world.analyst.result(run.id)

@@ -69,7 +69,13 @@ def test_records_on_another_fork_than_the_release_are_caught(run: SignedRun, tmp
         for _ in range(released.proof.index + 2):  # another log of the same authority, longer than the release
             log(twin, "denial.given", "x", {}, {}, NOW)
         chained = stated.statement.predicate.records
-        facts = {"tee": "simulated-snp", "record_root": chained.head, "records": chained.count, "receipt": receipt.id}
+        facts = {
+            "tee": "simulated-snp",
+            "record_root": chained.head,
+            "records": chained.count,
+            "receipt": receipt.id,
+            "keys": 1,
+        }
         meaning = {**(honest.entry.meaning or {})}
         entry = log(twin, "run.records", "x", meaning, facts, RECORDED_AT)
         lie = receipt.model_copy(update={"recorded": (with_extensions(twin, stated, entry), second)})
@@ -204,6 +210,17 @@ def test_signature_lines_that_nobody_can_check_are_refused(run: SignedRun) -> No
     refused(run.check(with_lines(twice, line)), witnesses="A checkpoint has signatures too many.")
     again = replace(line, name=receipt.recorded[0].entry.proof.origin)
     refused(run.check(with_lines(receipt, again)), witnesses="A checkpoint has signatures too many.")
+
+
+def test_lines_on_a_releases_checkpoint_are_looked_at_too(run: SignedRun) -> None:
+    """Bytes in a receipt that nobody checks could be anything."""
+    released = run.statement().predicate.inputs[0].released
+    assert released is not None
+    note = SignedNote.parse(released.proof.checkpoint.encode())
+    line = cosign(note.text, witness_name(person("w").did), person("x").signing, at=RECORDED_AT)
+    proof = released.proof.model_copy(update={"checkpoint": add_signatures(note.encode(), [line]).decode()})
+    lie = first_input(released=released.model_copy(update={"proof": proof}))
+    refused(run.check(record(run, run.sign(lie(run.statement())))), witnesses="")
 
 
 def test_no_log_is_its_own_witness(run: SignedRun) -> None:

@@ -72,9 +72,12 @@ LIES: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
     ),
     "inputs in another order": (
         {"statement": lambda said: predicate(inputs=said.predicate.inputs[::-1])(said)},
-        {},
+        {"inputs": "The inputs are not the spec's. asset1, asset0"},
     ),
-    "an input left away": ({"statement": lambda said: predicate(inputs=said.predicate.inputs[:1])(said)}, {}),
+    "an input left away": (
+        {"statement": lambda said: predicate(inputs=said.predicate.inputs[:1])(said)},
+        {"inputs": "The inputs are not the spec's. asset0"},
+    ),
     "another asset": ({"inputs": {"asset": OTHER}}, {"asset_asset0": "This is the manifest of another asset."}),
     "another owner": (
         {"inputs": {"owner": person("stranger").did}},
@@ -189,6 +192,22 @@ LIES: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
         {"statement": part("run", ended_at=NOW + 90)},
         {"times": "The run ended after it was recorded."},
     ),
+    "contract after the first of two releases": (
+        {"released": {"at": NOW - 10}, "statement": part("run", started_at=NOW + 25, ended_at=NOW + 26)},
+        {"times": "The contract was accepted after the first key was released."},
+    ),
+    "granted after the release": (
+        {"grant": {"issued_at": NOW + 60}},
+        {"times": "The grant was issued after its keys were released."},
+    ),
+    "recorded by one log before the end": (
+        {"recorded": {"at": NOW + 100, "log": 1}, "statement": part("run", ended_at=NOW + 90)},
+        {"times": "The run ended after it was recorded."},
+    ),
+    "recorded by one log in the future": (
+        {"recorded": {"at": NOW + 7200, "log": 0}},
+        {"times": "The run was recorded after now."},
+    ),
     "from the future": ({"recorded": {"at": NOW + 7200}}, {"times": "The run was recorded after now."}),
     "other rules": (
         {"statement": part("gate", rules=Obligations())},
@@ -270,6 +289,27 @@ def test_a_list_of_inputs_that_is_not_the_specs_fails_every_line_about_inputs(ru
     assert {"asset", "grant", "released", "owners", "times", "gate"} <= failed
 
 
+def test_an_asset_belongs_to_the_authority_that_its_owner_named(run: SignedRun) -> None:
+    """A requester could have somebody else grant, release and log."""
+    other = next(did for did in run.worlds if did != run.spec.inputs[0].authority)
+    verdict = run.check(forged(run, inputs={"authority": other}))
+    (line,) = (check for check in verdict.failed if check.name == "asset asset0")
+    assert line.found.startswith("The spec describes the asset wrongly.")
+
+
+def test_only_the_run_that_was_asked_for(two: tuple[SignedRun, SignedRun]) -> None:
+    """A manager that launched one run must not take the genuine receipt of another."""
+    one, other = two
+    refused(one.check(other.receipt(), spec=one.spec.digest), spec="The receipt of another run.")
+    assert one.check(one.receipt(), spec=one.spec.digest).accepted
+
+
+def test_no_log_alone_can_backdate_the_evidence(run: SignedRun) -> None:
+    """Evidence by a chip whose key leaked later would be judged at a time when it was good."""
+    verdict = run.check(forged(run, recorded={"at": NOW + 100, "log": 1})).require()
+    assert verdict.at == datetime.fromtimestamp(NOW + 100, UTC)
+
+
 def test_a_refused_verdict_can_be_raised_with_every_reason(run: SignedRun) -> None:
     """A program that ignores the verdict's flag can still not go on by mistake."""
     verdict = run.check(forged(run, grant={"spec": OTHER}, released={"tee": "sev-snp"}))
@@ -316,7 +356,7 @@ def test_no_piece_of_a_run_of_other_owners_fits(run: SignedRun, stranger: Signed
 def test_swapped_pieces_are_caught_by_the_check_they_are_about(two: tuple[SignedRun, SignedRun]) -> None:
     """Each with its own message."""
     one, other = two
-    logged = {f"recorded_{n}": "The log's entry is about another envelope." for n in (1, 2)}
+    logged = {f"recorded_{n}": "No log has the receipt with this signature." for n in (1, 2)}
     refused(one.check(swapped(one, other, "evidence")), **logged, report_data="", init_data="", evidence=WRONG_EVIDENCE)
     both = {f"recorded_{n}": "The log's entry has another receipt." for n in (1, 2)}
     refused(one.check(swapped(one, other, "recorded")), **both)
@@ -421,7 +461,7 @@ def test_a_run_that_was_stopped_before_its_gate_spoke_is_refused(two: tuple[Sign
     """What left is not known, so nothing is certified."""
     stopped = signed_run(two[0].worlds, nonce=200, finish=False)
     verdict = stopped.check(stopped.receipt())
-    refused(verdict, gate="The gate has not said what it let go (stopped from outside).", results="subjects")
+    refused(verdict, gate="The gate has not said what it let go (stopped from outside).")
 
 
 def test_a_run_without_keys_is_refused(two: tuple[SignedRun, SignedRun]) -> None:

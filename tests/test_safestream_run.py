@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from sls_jupyter.errors import BadInput, RunCancelled, SlsError
+from sls_jupyter.errors import BadInput, RunCancelled, RunFailed, SlsError
+from sls_jupyter.safestream.manager import _Execution
 from sls_jupyter.safestream.run import STEPS, Run
 
 SPEC = "sha256:" + "ab" * 32
@@ -48,6 +50,52 @@ def test_whatever_is_raised_is_an_error_of_ours(error: Exception) -> None:
     assert run.state == "failed"
     assert run.steps["launched"].state == "failed"
     assert "foreign" not in str(run.error)
+
+
+@pytest.mark.parametrize(("blamed", "failed"), [("running", "running"), ("returned", "returned"), ("", "returned")])
+def test_a_failure_is_shown_at_the_step_that_it_is_about(blamed: str, failed: str) -> None:
+    """A cell that raises is not shown as a plan that failed, though everything after it went well."""
+
+    def work(run: Run) -> None:
+        for name in STEPS:
+            run.steps.begin(name)
+            run.steps.done(name)
+        if blamed:
+            run.steps.blame(blamed)
+        raise BadInput("x")
+
+    run = started(work)
+    with pytest.raises(BadInput):
+        run.wait(5)
+    assert [step.name for step in run.steps if step.state == "failed"] == [failed]
+
+
+@pytest.mark.parametrize(
+    ("end", "step", "says"),
+    [
+        ({"status": "error", "error": {"name": "ValueError", "value": ""}}, "running", "ValueError"),
+        ({"status": "limit", "limit": "memory", "allowed": 2**29}, "running", "512 MiB at most"),
+        ({"status": "limit", "limit": "cpu", "allowed": 5}, "running", "5 seconds of CPU time at most"),
+        ({"status": "ok", "missing": {"x": None}}, "returned", "no such variable"),
+    ],
+)
+def test_the_end_of_a_program_blames_the_right_step(end: dict[str, Any], step: str, says: str) -> None:
+    """Errors and limits happen while the cell runs; an output is missed when it should come back."""
+    execution = _Execution(None, SimpleNamespace(spec=None), None, False)  # type: ignore[arg-type]
+    execution.end = end
+
+    def work(run: Run) -> None:
+        for name in STEPS:
+            run.steps.begin(name)
+            run.steps.done(name)
+        execution._judge(run)
+
+    run = started(work)
+    with pytest.raises(RunFailed) as raised:
+        run.wait(5)
+    assert says in str(raised.value)
+    assert run.steps[step].state == "failed"
+    assert run.steps["planned"].state == "done"
 
 
 def test_cancelling_tells_before_it_stops_and_ends_cancelled() -> None:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import os
+import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+from builders import IMAGE
 from e2e import World, patients
+from receipt_kit import signed_run, worlds_at
 
-from sls_jupyter.errors import BadInput, SlsError, UnknownName
+from sls_jupyter.authority.client import AuthorityClient
+from sls_jupyter.documents import sign
+from sls_jupyter.errors import ApprovalPending, BadInput, SlsError, Unavailable, UnknownName
 from sls_jupyter.identity import Home
-from sls_jupyter.session import Session
+from sls_jupyter.session import Session, preparing
 from sls_jupyter.session.preparing import parse_input
 
 
@@ -95,3 +103,163 @@ def test_a_policy_is_exported_for_key_vault_and_says_what_it_leaves_out(tmp_path
         assert exported["left_out"] == "tdx"
     finally:
         session.close()
+
+
+# --- authorities that do not answer ---------------------------------------------------------------
+
+
+@pytest.fixture
+def people(tmp_path):
+    """A hospital with an asset, and an analyst who saw it."""
+    made = World(tmp_path / "home")
+    made.seal("patients", patients(20), allow_code="reviewed", requester=None)
+    assert made.analyst.asset("patients").name == "patients"
+    yield made
+    made.close()
+
+
+def test_an_authority_that_went_away_is_named(people):
+    """An owner who is away is not one who has nothing, and the next step is in the error."""
+    people.hospital.close()
+    people.analyst._reachable = (-3600.0, [])
+    assert people.analyst.assets() == []
+    (silent,) = people.analyst.silent()
+    assert (silent.name, silent.persona) == ("hospital", "hospital")
+    for call in (people.analyst.asset, people.analyst.request):
+        with pytest.raises(Unavailable) as raised:
+            call("patients")
+        assert f"hospital ({silent.url}) does not answer" in raised.value.message
+        assert raised.value.hint == "Start it: sls authority serve --persona hospital"
+    with pytest.raises(Unavailable):
+        people.analyst.prepare("x = 1", ["patients"])
+
+
+def test_an_authority_that_answers_again_is_silent_no_more(people):
+    """What was said once does not stay on the cards."""
+    people.hospital.close()
+    people.analyst._reachable = (-3600.0, [])
+    assert people.analyst.silent()
+    people.hospital.own_authority()
+    people.analyst._reachable = (-3600.0, [])
+    assert people.analyst.silent() == []
+    assert people.analyst.asset("patients").name == "patients"
+    with pytest.raises(UnknownName, match="patients"):
+        people.analyst.asset("patient")
+
+
+def test_somebody_else_s_authority_is_named_by_its_owner(people, tmp_path):
+    """Of another user's authority the name is known as it was heard, and only its owner can start it."""
+    other = Session(Home(tmp_path / "other", "reader"))
+    try:
+        url = people.hospital.own_authority().url
+        assert other.connect(url) == "hospital"
+        people.hospital.close()
+        again = Session(Home(tmp_path / "other", "reader"))
+        with pytest.raises(Unavailable) as raised:
+            again.asset("patients")
+        assert f"hospital ({url}) does not answer" in raised.value.message
+        assert raised.value.hint == "Ask its owner to start it"
+        again.close()
+    finally:
+        other.close()
+
+
+def test_an_audit_is_given_from_the_receipt_that_is_kept(tmp_path):
+    """A log that is away does not take the receipt of one's own run away; it is named as missing."""
+    run = signed_run(worlds_at(tmp_path / "worlds", ("hospital",)))
+    (world,) = run.worlds.values()
+    session = Session(Home(tmp_path / "home", "analyst"))
+    session.identity = world.analyst
+    for url in {url for _, url in run.spec.authorities()}:
+        session._clients[url] = AuthorityClient("http://127.0.0.1:1", world.analyst)
+    folder = session._run_folder(run.spec.digest)
+    (folder / "spec.json").write_bytes(sign(run.spec, world.analyst))
+    (folder / "end.json").write_text(json.dumps({"state": "done", "image": IMAGE.digest}))
+    try:
+        with pytest.raises(Unavailable, match="no receipt of this run is kept here"):
+            session.audit(folder.name)
+        run.receipt().save(folder / "receipt.json")
+        audit = session.audit(folder.name)
+        assert audit.verdict is not None
+        assert audit.verdict.id == run.receipt().id
+        assert (audit.lines, audit.simulated) == ((), True)
+        (words,) = audit.unreached
+        assert "could not be reached" in words
+    finally:
+        session.close()
+
+
+# --- a cell, before anybody is asked --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("\n\nx = (", "line 3: x = ("),
+        ("x = 1\n  y = 2", "line 2: y = 2"),
+        ("x = '\0'", "null bytes"),
+        ("y = 1", "The cell never makes x"),
+        ("max_x = 1", "The cell never makes x"),
+    ],
+)
+def test_a_cell_that_cannot_give_its_output_is_refused_at_once(world: World, code: str, says: str) -> None:
+    """A slip of the pen costs no approval and no group."""
+    before = len(world.analyst.runs())
+    with pytest.raises(BadInput) as raised:
+        world.analyst.prepare(code, ["hospital/patients"], outputs=["x"])
+    assert says in str(raised.value)
+    assert raised.value.hint
+    assert len(world.analyst.runs()) == before
+
+
+@pytest.mark.parametrize(
+    ("code", "options"),
+    [
+        ("%matplotlib inline\nx = 1", {"outputs": ["x"]}),
+        ("x = !ls\nawait f()", {"outputs": ["x"]}),
+        ("  x = '\\d'\n  y = 1", {"outputs": ["x"]}),
+        ("%%timeit\nx = (", {"outputs": ["x"]}),
+        ("from math import *", {"outputs": ["pi"]}),
+        ("patients['new'] = 1", {"outputs": ["patients"]}),
+        ("pass", {"outputs": ["p"], "parameters": {"p": 1}}),
+        ("", {"outputs": ["x"]}),
+    ],
+)
+def test_a_cell_that_can_is_taken(world: World, code: str, options: dict) -> None:
+    """Magics, await, inputs and parameters are what a cell may have; a preflight needs no cell."""
+    assert world.analyst.prepare(code, ["hospital/patients"], **options).code == code
+
+
+def test_a_code_asset_may_make_the_output(world: World) -> None:
+    """What sealed code makes, nobody else can see in the cell."""
+    world.hospital.seal_code("def fit(): pass", "model", allow_code="any", tee="simulated-snp")
+    world.analyst._reachable = (-3600.0, [])
+    inputs = ["hospital/patients"]
+    assert world.analyst.prepare("pass", inputs, outputs=["fit"], code_assets=["model"]).spec.outputs == ("fit",)
+
+
+# --- what is remembered ---------------------------------------------------------------------------
+
+
+def test_runs_of_one_second_are_in_their_order_and_one_that_waits_says_so(people, monkeypatch) -> None:
+    """The newest run stands first; a run that a person has to approve has not failed."""
+    now = time.time()
+    monkeypatch.setattr(preparing, "time", SimpleNamespace(time=lambda: now))
+    runs = []
+    for number in range(4):
+        runs.append(people.start(f"x = {number}", ["patients"]))
+        with pytest.raises(ApprovalPending):
+            runs[-1].wait(20)
+        spec = people.analyst._run_folder(runs[-1].spec_digest) / "spec.json"
+        os.utime(spec, ns=(0, number))
+    records = people.analyst.runs()
+    assert len({record.started_at for record in records}) == 1
+    assert [record.id for record in records] == [run.id for run in reversed(runs)]
+    assert {record.state for record in records} == {"waits for approval"}
+
+
+def test_what_is_printed_of_a_seal_or_a_request_is_a_line(world: World) -> None:
+    """No wall of base64 under a cell that ends with one of them."""
+    sealed = world.hospital.seal(patients(3), "brief")
+    assert repr(sealed) == f"<Sealed hospital/brief: log entry {sealed.proof.index}>"
+    assert len(repr(world.analyst.prepare("1", ["hospital/patients"]))) < 100

@@ -126,7 +126,7 @@ def test_receipts_of_this_version_still_verify():
     assert Receipt.parse(DATA).payload() == DATA
 
 
-@pytest.mark.parametrize("number", range(1, 17))
+@pytest.mark.parametrize("number", range(1, 18))
 def test_the_text_has_the_checks_of_the_code(number):
     """The list in the text and the one in the module are the same list."""
     import sls_jupyter.receipt.verify as module

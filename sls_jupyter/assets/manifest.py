@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 DATA, DICTIONARY = "part", "dictionary"
+MAX_MANIFEST_BYTES = 2**20  # of its envelope: a run's receipt has to hold those of all inputs
 MAX_ROWS = 2**53 - 1  # the largest integer that canonical JSON holds
 
 KeyId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}\Z")]  # 16 random bytes

@@ -24,13 +24,21 @@ from sls_jupyter.assets.columns import (
     to_physical,
     value_field,
 )
-from sls_jupyter.assets.manifest import DATA, DICTIONARY, AssetManifest, ColumnGroup, Part, part_name
+from sls_jupyter.assets.manifest import (
+    DATA,
+    DICTIONARY,
+    MAX_MANIFEST_BYTES,
+    AssetManifest,
+    ColumnGroup,
+    Part,
+    part_name,
+)
 from sls_jupyter.assets.opening import CODE_SCHEMA, SCHEMA_KEY
 from sls_jupyter.assets.part_keys import MASTER_KEY_BYTES
 from sls_jupyter.assets.part_write import check_written, write_part
 from sls_jupyter.assets.sources import Source, open_source
 from sls_jupyter.assets.storage import Folder, storage_error
-from sls_jupyter.documents import MAX_DOCUMENT_BYTES, Signer, b64encode, sign
+from sls_jupyter.documents import Signer, b64encode, sign
 from sls_jupyter.errors import BadInput, SlsError, UnknownName, UnsealableData
 
 ROWS_PER_PART = 1 << 20
@@ -227,11 +235,11 @@ class _Job:
             self._write_parts()
             manifest = self._manifest()
             envelope = sign(manifest, owner)
-            if len(envelope) > MAX_DOCUMENT_BYTES:
+            if len(envelope) > MAX_MANIFEST_BYTES:
                 raise BadInput(
                     "The manifest of this asset is too large.",
                     found=f"{len(envelope)} bytes for {len(self.parts)} parts and {len(self.groups)} column groups",
-                    expected=f"{MAX_DOCUMENT_BYTES} bytes at most",
+                    expected=f"{MAX_MANIFEST_BYTES} bytes at most",
                     hint="Use more rows_per_part, or put columns into groups.",
                 )
             self.folder.publish(envelope)

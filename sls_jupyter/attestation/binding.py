@@ -34,6 +34,7 @@ def door_report_data(nonce: bytes, spki_der: bytes) -> bytes:
 def receipt_report_data(digest: str) -> bytes:
     """``SHA-512(lp("sls-jupyter/receipt/v1", digest))``
 
-    The hardware itself signs the receipt; ``digest`` is its ``sha256:…`` identifier, as UTF-8 text.
+    The hardware itself signs the receipt; ``digest`` is ``sha256:…`` of its envelope's PAE, as UTF-8 text. (The
+    receipt's identifier is another one, that of the payload alone.)
     """
     return _bind("sls-jupyter/receipt/v1", digest)

@@ -157,7 +157,8 @@ def unreadable(name: str, error: MalformedDocument) -> Check:
 
 HINTS = {
     "kind": "Use a version of sls-jupyter that verifies this kind of evidence.",
-    "root": "Simulated evidence needs the development root in TrustAnchors; hardware evidence needs the vendor's chain.",
+    "root": "An authority believes SIMULATED evidence only if its owner says so: sls authority serve --accept-simulated self "
+    "(same machine), or a file with the root that was found. Hardware evidence needs its vendor's chain.",
     "validity": "Set the clock, or fetch the certificate again.",
     "vcek_tcb": "Fetch the VCEK for the report's REPORTED_TCB.",
     "vcek_chip": "Fetch the VCEK of the chip that made the report.",

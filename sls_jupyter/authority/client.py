@@ -96,13 +96,14 @@ class AuthorityClient:
         did: str | None = None,
         *,
         now: Callable[[], float] = time.time,
+        timeout: float = TIMEOUT_SECONDS,
     ) -> None:
         self.url = check_url(url)
         self.identity = identity
         self._did = did
         self._now = now
         self._facts: AuthorityFacts | None = None
-        self._http = httpx.Client(timeout=TIMEOUT_SECONDS, trust_env=False)
+        self._http = httpx.Client(timeout=timeout, trust_env=False)
 
     def close(self) -> None:
         self._http.close()
@@ -272,7 +273,7 @@ class AuthorityClient:
         """All that the authority has about a run; nothing is verified yet.
 
         Args:
-            witnesses: how many cosignatures the proofs' checkpoint must have.
+            witnesses: how many cosignatures the checkpoint must have that ``run.records`` is proven under.
         """
         query = f"?witnesses={witnesses}" if witnesses else ""
         answer = self._call("GET", f"/v1/runs/{spec}{query}", signed=True)

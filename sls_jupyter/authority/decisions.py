@@ -118,7 +118,8 @@ def decide_one(
             f"The asset {published.manifest.name} is {published.state}.",
             hint="Its owner took it back; look for a newer version with %sls assets.",
         )
-    if item.kind != published.manifest.kind or item.owner != published.manifest.owner:
+    told = (item.kind, item.owner, item.authority_url)  # keys are asked for, and the end is told, where its owner said
+    if told != (published.manifest.kind, published.manifest.owner, published.manifest.authority_url):
         raise BadInput(f"The spec describes {published.manifest.name} wrongly.", hint="Look it up again and run again.")
     approvers = published.policy.approvers or (published.policy.owner,)
     verdicts = _verdicts(connection, spec, approvers)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from sls_jupyter.authority import ledger
 from sls_jupyter.authority.service import Authority
 from sls_jupyter.authority.store import Store
 from sls_jupyter.errors import SlsError, Unavailable
+from sls_jupyter.identity import write_whole
 from sls_jupyter.transparency.publish import Published, publish
 
 
@@ -67,7 +66,9 @@ class FolderSink:
     def __setitem__(self, path: str, data: bytes, /) -> None:
         with self._io():
             if self._local:
-                _write_file(Path(self._at(path)), data)
+                target = Path(self._at(path))
+                target.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(target, data)
             else:
                 self._fs.makedirs(self._at(path).rpartition("/")[0], exist_ok=True)
                 self._fs.pipe_file(self._at(path), data)  # an object store replaces an object atomically
@@ -87,20 +88,6 @@ class FolderSink:
                 found=f"{self.url}: {error.strerror or type(error).__name__}",
                 hint="Check that it exists, is not full, and that you may write there; then publish again.",
             ) from None
-
-
-def _write_file(path: Path, data: bytes) -> None:
-    """Write a file that anybody may read: to a scratch file first, on the disk before it gets its name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with scratch.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def publish_log(authority: Authority, url: str, *, witnesses: int = 0) -> Published:

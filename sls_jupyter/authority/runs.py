@@ -48,7 +48,8 @@ def post_records(authority: Authority, spec_digest: str, records: bytes, receipt
     """Take the audit sidecar's records of a run, with the receipt that the hardware signed; log its digest.
 
     A spec is run once, but its group can be launched twice, and the second one, which gets no keys, tells of
-    itself too. Every receipt is logged; :func:`history` shows the one that holds most of our releases.
+    itself too. Up to eight receipts with keys and eight without are logged; :func:`history` shows the one
+    that holds most of our releases.
 
     Returns:
         The index of the log entry ``run.records``; the same one if this receipt came before.
@@ -75,9 +76,18 @@ def post_records(authority: Authority, spec_digest: str, records: bytes, receipt
         if id_ in {row.id for row in kept}:
             return next(int(row.entry) for row in kept if row.id == id_)
         if sum(bool(row.released) == bool(shown) for row in kept) >= MAX_RECEIPTS:
-            raise BadInput("This run has too many receipts.", expected=f"{MAX_RECEIPTS} at most")
+            raise BadInput(
+                "This run has too many receipts.",
+                expected=f"{MAX_RECEIPTS} at most",
+                hint="sls audit RUN shows those that are there; somebody launched its group again and again.",
+            )
         tee = _appraise_group(connection, authority, spec, stated)
-        facts: dict[str, str | int | bool] = {"tee": tee, "record_root": found.head, "records": found.count}
+        facts: dict[str, str | int | bool] = {
+            "tee": tee,
+            "record_root": found.head,
+            "records": found.count,
+            "keys": shown,
+        }
         meaning = {"spec": spec_digest, "requester": spec.requester}
         _set_state(connection, authority, spec, None)
         about = {**meaning, "envelope": digest(receipt)}  # the evidence too: one ECDSA signature has two spellings
@@ -130,7 +140,9 @@ def _appraise_group(connection: Connection, authority: Authority, spec: StreamSp
             return appraise(verified, reference).claims.tee
         except EvidenceRejected as error:
             refusal = error
-    raise refusal or EvidenceRejected("This authority accepts no guest image.")
+    raise refusal or EvidenceRejected(
+        "This authority accepts no guest image.", hint="Its owner has to start it with one that they accept."
+    )
 
 
 def report_end(authority: Authority, caller: str, spec_digest: str, state: str, reason: str) -> int:

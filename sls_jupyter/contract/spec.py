@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import FailFast, Field, model_validator
 
 from sls_jupyter.documents import (
     Base64,
@@ -64,13 +64,14 @@ class StreamSpec(Document):
     """The run contract. Two specs that mean the same have the same bytes."""
 
     payload_type: ClassVar[str] = "application/vnd.sls.stream-spec.v1+json"
+    max_payload_bytes: ClassVar[int] = 2**19  # a receipt has to hold it beside everything else
 
     requester: Did
     purpose: ShortText
-    inputs: Annotated[tuple[AssetInput, ...], Field(min_length=1, max_length=64)]  # sorted by alias
+    inputs: Annotated[tuple[AssetInput, ...], FailFast(), Field(min_length=1, max_length=64)]  # sorted by alias
     code: Digest  # of the cell's exact UTF-8 text
     parameters: Digest  # of the parameter bundle's bytes
-    outputs: tuple[Name, ...]  # named tables, sorted
+    outputs: Annotated[tuple[Name, ...], Field(max_length=256)]  # named tables, sorted
     kinds: tuple[Kind, ...]  # what the requester asks to see, in the order of KINDS
     recipients: Annotated[tuple[Recipient, ...], Field(min_length=1, max_length=16)]  # sorted by DID
     limits: Limits
@@ -87,6 +88,8 @@ class StreamSpec(Document):
         aliases = [item.alias for item in self.inputs]
         if aliases != sorted(set(aliases)):
             raise ValueError("inputs: aliases are unique and sorted")
+        if len(self.authorities()) > len({item.authority for item in self.inputs}):
+            raise ValueError("inputs: one authority has one URL")
         if len({item.asset for item in self.inputs}) < len(self.inputs):
             raise ValueError("inputs: each asset once")
         for item in self.inputs:

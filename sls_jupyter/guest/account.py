@@ -70,7 +70,8 @@ class Account:
         self._released: dict[str, DisclosedEntry] = {}
         self._gate: GateVerdict | None = None
         self._subjects: tuple[Subject, ...] = ()
-        self._end: tuple[str, str | None] = ("stopped", None)
+        self._end: tuple[str, str | None] = ("failed", None)  # until the output says how
+        self._output_spoke = False
         with _well_formed():
             self._inputs = tuple(
                 InputRecord(
@@ -84,21 +85,39 @@ class Account:
 
     def release(self, alias: str, logged: Any) -> None:
         """Keys came for an input, with the log's proof of it."""
+        if alias not in {item.alias for item in self.spec.inputs}:
+            raise MalformedDocument("Keys came for an input that the spec has not.", found=alias[:100])
         with _well_formed():
             self._released[alias] = DisclosedEntry.model_validate_json(json.dumps(logged))
+
+    def gate(self, status: str, limit: Any, verdict: Any) -> None:
+        """The program has ended, and the gate lets nothing more go.
+
+        Args:
+            verdict: of :meth:`sls_jupyter.guest.gate.Gate.verdict`, or ``None``.
+        """
+        if status not in RUN_STATES:
+            raise MalformedDocument("A run cannot end like that.", found=status[:40], expected=", ".join(RUN_STATES))
+        with _well_formed():
+            if verdict is not None:
+                self._gate = GateVerdict.model_validate_json(json.dumps(verdict))
+        self._end, self._output_spoke = (status, None if limit is None else str(limit)[:40]), True
 
     def finish(self, status: str, limit: Any, verdict: Any, subjects: Any) -> None:
         """The output's last word.
 
         Args:
-            verdict: of :meth:`sls_jupyter.guest.gate.Gate.verdict`, or ``None``.
             subjects: digests by name (:func:`sls_jupyter.guest.bundle.subjects_of`).
         """
         with _well_formed():
-            if verdict is not None:
-                self._gate = GateVerdict.model_validate_json(json.dumps(verdict))
-            self._subjects = tuple(Subject.of(name, value) for name, value in sorted(dict(subjects).items()))
-            self._end = (status if status in RUN_STATES else "failed", None if limit is None else str(limit)[:40])
+            named = tuple(Subject.of(name, value) for name, value in sorted(dict(subjects).items()))
+        self.gate(status, limit, verdict)
+        self._subjects = named
+
+    def stopped(self) -> None:
+        """The host ended the group; if the output has not said how the run ended, that is how."""
+        if not self._output_spoke:
+            self._end = ("stopped", None)
 
     def statement(self, image: GuestImage, records: bytes, head: str, *, now: int) -> Statement:
         """Everything that is known, for the hardware to sign.

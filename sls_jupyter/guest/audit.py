@@ -2,8 +2,8 @@
 
 Each container has a socket of its own, so a record's origin is the socket it came over and nobody can
 speak for a neighbour. When the run ends, however it ends, the sidecar writes the receipt: what the input
-got and the output let go, with the head of the chain. Its digest goes into REPORT_DATA of a last report,
-and records and receipt go to every authority's log.
+got and the output let go, with the head of the chain. The digest of what it signs goes into REPORT_DATA of a
+last report, and records and receipt go to every authority's log.
 
 A record holds what happened and how much, never code, outputs or names. The program has no line to the
 sidecar: what a cell could write here would leave past the gate, and lie in plain text in every log.
@@ -20,6 +20,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
 from sls_jupyter.attestation.device import Device
@@ -42,7 +43,9 @@ SPEAKERS: tuple[Speaker, ...] = ("input", "output")
 MAX_RECORDS = 1_000
 MAX_RECORD_BYTES = 4096
 POST_ATTEMPTS = 5
+POST_SECONDS = 5.0  # of one attempt
 LAST_WORD_SECONDS = 1.0  # how long a stopped output may take to say what its gate let go
+HEARING_SECONDS = 0.5  # how much longer the sidecar listens for it
 
 
 def _end_container() -> None:
@@ -95,6 +98,10 @@ class AuditClient:
         """An authority released keys, and this is its log's word for it."""
         self._send({"released": alias, "logged": logged.model_dump(mode="json")})
 
+    def gate(self, status: str, *, limit: str | None, verdict: dict[str, Any]) -> None:
+        """The program is done, and this is what the gate let go; the results are still being sealed."""
+        self._send({"gate": status, "limit": limit, "verdict": verdict})
+
     def finish(
         self, status: str, *, limit: str | None = None, verdict: dict[str, Any] | None, subjects: dict[str, str]
     ) -> None:
@@ -145,6 +152,8 @@ class Sidecar:
             self._contract(str(message["contract"]).encode(), message.get("inputs"))
         elif role == "input" and "released" in message and self.account is not None:
             self.account.release(str(message["released"]), message.get("logged"))
+        elif role == "output" and "gate" in message and self.account is not None:
+            self.account.gate(str(message["gate"]), message.get("limit"), message.get("verdict"))
         elif role == "output" and "finish" in message:
             self._finish(message)
         else:
@@ -159,16 +168,18 @@ class Sidecar:
         self.finished.set()
 
     def stop(self) -> None:
-        """The host ends the group; whatever is known until then is the run. For a signal handler: takes no lock."""
+        """The host ends the group; whatever is known until then is the run."""
         self._stopped = True
         self.finished.set()
 
     def wait(self) -> None:
         """Until the run is over and the output has had the time for its last word."""
         self.finished.wait()
-        self._output_ended.wait(LAST_WORD_SECONDS)
+        self._output_ended.wait(LAST_WORD_SECONDS + HEARING_SECONDS)
         if self._stopped:
             self.append("audit", {"event": "stopped-by-host"})
+            if self.account is not None:
+                self.account.stopped()
 
     def _contract(self, envelope: bytes, inputs: object) -> None:
         spec = verify(envelope, StreamSpec, verify_signature, did=None)
@@ -200,10 +211,10 @@ def post(sidecar: Sidecar, device: Device, image: GuestImage) -> bool:
         return False
     records, head = sidecar.close()
     statement = account.statement(image, records, head, now=int(time.time()))
-    receipt, done = make_envelope(statement, device.evidence), True
-    for did, url in account.spec.authorities():
-        done &= _post_one(AuthorityClient(url, did=did), account.spec.digest, records, receipt)
-    return done
+    receipt, parties = make_envelope(statement, device.evidence), account.spec.authorities()
+    clients = [AuthorityClient(url, did=did, timeout=POST_SECONDS) for did, url in parties]
+    with ThreadPoolExecutor(len(clients)) as pool:  # none waits for another: a stop may come at any time
+        return all(list(pool.map(lambda client: _post_one(client, account.spec.digest, records, receipt), clients)))
 
 
 def _post_one(client: AuthorityClient, spec: str, records: bytes, receipt: bytes) -> bool:
@@ -211,10 +222,21 @@ def _post_one(client: AuthorityClient, spec: str, records: bytes, receipt: bytes
         try:
             client.post_records(spec, records, receipt)
             return True
-        except SlsError as error:
+        except Exception as error:  # noqa: BLE001  # whatever one authority answers, the others are told
             print(f"audit: {client.url}: {type(error).__name__}", file=sys.stderr, flush=True)  # noqa: T201
-            time.sleep(0.2 * 2**attempt)
+            if attempt + 1 < POST_ATTEMPTS:
+                time.sleep(0.2 * 2**attempt)
     return False
+
+
+def _work(sidecar: Sidecar) -> None:
+    """Everything up to the end of this process."""
+    sidecar.wait()
+    done = False
+    try:
+        done = post(sidecar, wire.device(), installed_image())
+    finally:
+        os._exit(0 if done else 1)  # the main thread waits for a signal that need not come
 
 
 def main() -> int:
@@ -224,10 +246,14 @@ def main() -> int:
     for role in SPEAKERS:
         listening = wire.listen(f"{wire.here(AUDIT[role])}/{wire.AUDIT_SOCKET}")
         threading.Thread(target=sidecar.serve, args=(role, listening), daemon=True).start()
-    signal.signal(signal.SIGTERM, lambda *_: sidecar.stop())
-    sidecar.wait()
-    return 0 if post(sidecar, wire.device(), installed_image()) else 1
+    worker = threading.Thread(target=_work, args=(sidecar,))
+    worker.start()
+    signal.sigwait({signal.SIGTERM})  # no handler: it could wait for a lock that its own thread holds
+    sidecar.stop()
+    worker.join()
+    return 1
 
 
 if __name__ == "__main__":
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     sys.exit(main())

@@ -13,7 +13,7 @@ from sls_jupyter.documents import b64decode, require_digest, verify
 from sls_jupyter.errors import BadInput, DigestMismatch, MalformedDocument, NotAuthorised
 from sls_jupyter.identity import verify_signature
 
-MAX_MANIFEST_BYTES = 3 * 2**19  # of all inputs together: in base64 twice, they have to fit into one document
+MAX_CONTRACT_BYTES = 3 * 2**19  # spec, manifests and grants together: the receipt has to hold them, in base64 again
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +77,14 @@ def accept_contract(body: dict[str, Any], measured: str, caller: str, *, now: in
     return Contract(spec, envelope, tuple(grant for grant, _ in ordered), tuple(one for _, one in ordered))
 
 
-def accept_material(body: dict[str, Any], spec: StreamSpec) -> Material:
+def accept_material(body: dict[str, Any], contract: Contract) -> Material:
     """Code, parameters and manifests that the spec names by digest.
 
     Raises:
         DigestMismatch: any of them is another.
+        BadInput: an asset's owner named another authority or URL, or no receipt could hold all this.
     """
+    spec = contract.spec
     try:
         code, parameters = str(body["code"]), b64decode(body["parameters"])
         envelopes = {name: str(envelope).encode() for name, envelope in dict(body["manifests"]).items()}
@@ -90,14 +92,22 @@ def accept_material(body: dict[str, Any], spec: StreamSpec) -> Material:
         manifests = tuple(verify_manifest(one, item.asset) for one, item in zip(ordered, spec.inputs, strict=True))
     except (KeyError, TypeError, ValueError):
         raise MalformedDocument("The input needs code, parameters and one manifest for each asset.") from None
-    size = sum(map(len, ordered))
-    if size > MAX_MANIFEST_BYTES:
-        raise BadInput(
-            "The inputs have too many parts for a receipt to hold their manifests.",
-            found=f"{size} bytes of manifests",
-            expected=f"{MAX_MANIFEST_BYTES} at most",
-            hint="Seal with larger parts (rows_per_part), or use fewer inputs.",
-        )
     require_digest(code.encode(), spec.code, "the cell")
     require_digest(parameters, spec.parameters, "the parameters")
+    for item, manifest in zip(spec.inputs, manifests, strict=True):
+        if (item.authority, item.authority_url) != (manifest.authority, manifest.authority_url):
+            raise BadInput(
+                f"The spec has another authority for {item.alias} than its owner.",
+                found=f"{item.authority} at {item.authority_url}",
+                expected=f"{manifest.authority} at {manifest.authority_url}",
+                hint="Keys are asked for, and the end of a run is told, where the owner said.",
+            )
+    size = sum(map(len, (contract.spec_envelope, *contract.grant_envelopes, *ordered)))
+    if size > MAX_CONTRACT_BYTES:
+        raise BadInput(
+            "The contract is too large for a receipt.",
+            found=f"{size} bytes of spec, manifests and grants",
+            expected=f"{MAX_CONTRACT_BYTES} at most",
+            hint="Use fewer inputs, or assets with fewer columns and larger parts.",
+        )
     return Material(code, parameters, manifests, ordered)

@@ -49,6 +49,7 @@ _SVG_ATTRIBUTES = {
 _HTML_ATTRIBUTES = {tag: names - {"cite", "href", "src"} for tag, names in nh3.ALLOWED_ATTRIBUTES.items()}
 _FRAGMENT = re.compile(r"url\(#[A-Za-z0-9_.:-]+\)")
 MAX_JSON_DEPTH = 20
+MAX_CLAIMED_ROWS = 10**12
 _ANSI_OTHER_THAN_COLOUR = re.compile(r"\x1b(?!\[[0-9;]*m)[^A-Za-z]*[A-Za-z]?")
 
 
@@ -152,7 +153,7 @@ class Gate:
         if not has_only_known_types(table.schema):
             self.withheld["unsafe"] += 1
             return None
-        before, notes = max(rows or 0, table.num_rows), []
+        before, notes = self._rows_before(table.num_rows, rows), []
         sized = self._drop_small_groups(table)
         if sized is None:
             self.withheld["min_group"] += 1
@@ -167,6 +168,13 @@ class Gate:
             sized = sized.slice(0, limit)
         sized = stripped(sized, values=self.obligations.min_group is not None or limit is not None)
         return self._count("table", Table(name, shape, sized, before, "; ".join(notes)), written_bytes(sized))
+
+    def _rows_before(self, sent: int, claimed: int | None) -> int:
+        """How many rows the whole table had. The program's word, so only where it may say as much in the table itself."""
+        bounded = self.obligations.max_rows is not None or self.obligations.min_group is not None
+        if claimed is None or bounded or not sent <= claimed <= MAX_CLAIMED_ROWS:
+            return sent
+        return claimed
 
     # --- rules ------------------------------------------------------------------------------------
 

@@ -63,16 +63,20 @@ class InputRun:
         self._contract: Contract
         self._material: Material
         self._program_gone = threading.Event()
+        self._cancelled = threading.Event()
         self.door = Door(device, self._accept, cancel=self._cancel)
 
     def _accept(self, body: dict[str, Any], caller: str) -> None:
         contract = accept_contract(body, self._measured, caller, now=int(time.time()))
-        self._material = accept_material(body, contract.spec)
+        self._material = accept_material(body, contract)
         self._contract = contract
         self._audit.contract(contract, self._material)
         self._accepted.set()
 
     def _cancel(self) -> None:
+        if self._cancelled.is_set():
+            return
+        self._cancelled.set()
         self._audit.record("cancelled-by-requester")
         self.door.events.add("cancelled")
 
@@ -99,9 +103,9 @@ class InputRun:
     def _fetch_all(self) -> list[Opened]:
         spec, opened = self._contract.spec, []
         clients = {did: AuthorityClient(url, did=did) for did, url in spec.authorities()}
-        for item, manifest in zip(spec.inputs, self._material.manifests, strict=True):
+        for item, manifest, grant in zip(spec.inputs, self._material.manifests, self._contract.grants, strict=True):
             client = clients[item.authority]
-            keys = fetch_keys(client, self._device, spec.digest, self._contract.spec_envelope, item)
+            keys = fetch_keys(client, self._device, spec, self._contract.spec_envelope, grant)
             self._audit.record("key-received", asset=item.asset, columns=len(keys.columns or ()))
             self._audit.released(item.alias, keys.logged)
             self.door.events.add("key", alias=item.alias, authority=item.authority, entry=keys.entry)

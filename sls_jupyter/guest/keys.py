@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from sls_jupyter.attestation.binding import release_report_data
 from sls_jupyter.attestation.device import Device
 from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.authority.protocol import release_info
-from sls_jupyter.contract.spec import AssetInput
+from sls_jupyter.contract.grants import Grant
+from sls_jupyter.contract.spec import StreamSpec
 from sls_jupyter.documents import b64decode, digest, parse_json
 from sls_jupyter.errors import LogInconsistent
 from sls_jupyter.hpke import HpkeKey
+from sls_jupyter.transparency.checkpoint import log_origin
+from sls_jupyter.transparency.note import SignedNote
 from sls_jupyter.transparency.proofs import DisclosedEntry, verify_disclosed
 
 
@@ -30,35 +34,48 @@ class AssetKeys:
         return self.logged.proof.index
 
 
-def fetch_keys(client: AuthorityClient, device: Device, spec_digest: str, spec: bytes, item: AssetInput) -> AssetKeys:
+def fetch_keys(client: AuthorityClient, device: Device, spec: StreamSpec, envelope: bytes, grant: Grant) -> AssetKeys:
     """Prove where we run and what we execute; get the keys of one asset.
+
+    Args:
+        envelope: of the spec. grant: of the asset.
 
     Raises:
         KeyRefused: with the check that failed. Unavailable: the authority does not answer.
         LogInconsistent, SignatureInvalid: it shows no proof that it logged the release.
     """
-    key = HpkeKey.generate()
+    key, spec_digest = HpkeKey.generate(), spec.digest
     nonce = client.challenge(spec_digest)
     evidence = device.evidence(release_report_data(nonce, key.public_bytes))
-    sealed, columns, logged = client.release(spec, item.asset, nonce, key.public_bytes, evidence)
-    _require_about(logged, item, spec_digest, key.public_bytes)
-    opened = parse_json(key.open(release_info(spec_digest, item.asset), sealed))
+    sealed, columns, logged = client.release(envelope, grant.asset, nonce, key.public_bytes, evidence)
+    meaning = {
+        "spec": spec_digest,
+        "asset": grant.asset,
+        "requester": spec.requester,
+        "guest": digest(key.public_bytes),
+        "columns": list(grant.columns or ()),
+    }
+    _require_logged(logged, grant.authority, evidence.kind, meaning)
+    opened = parse_json(key.open(release_info(spec_digest, grant.asset), sealed))
     return AssetKeys({name: b64decode(value) for name, value in opened.items()}, columns, logged)
 
 
-def _require_about(logged: DisclosedEntry, item: AssetInput, spec_digest: str, public_key: bytes) -> None:
-    """The authority logged this very release, to this guest: another group's would hide what that one did.
+def _require_logged(logged: DisclosedEntry, authority: str, tee: str, meaning: Mapping[str, Any]) -> None:
+    """The authority logged this very release, to this guest, in a proof that an auditor will accept.
+
+    Another group's entry would hide what that one did, and one with anything more in it would make a receipt
+    that nobody accepts, or none.
 
     Raises:
         LogInconsistent, SignatureInvalid, DigestMismatch: it did not.
     """
-    entry = verify_disclosed(logged, expected_log=item.authority)
-    expected = {"spec": spec_digest, "asset": item.asset, "guest": digest(public_key)}
-    found = {name: (logged.meaning or {}).get(name) for name in expected}
-    if entry.kind != "key.released" or logged.salt is None or found != expected:
+    entry = verify_disclosed(logged, expected_log=authority)
+    lines = len(SignedNote.parse(logged.proof.checkpoint.encode()).signatures)
+    found = (entry.kind, entry.facts.get("tee"), logged.salt is not None, logged.meaning, logged.proof.origin, lines)
+    if found != ("key.released", tee, True, meaning, log_origin(authority), 1):
         raise LogInconsistent(
             "An authority released keys and logged something else.",
-            found=f"{entry.kind} {found}",
-            expected=f"key.released {expected}",
+            found=f"{entry.kind} {entry.facts.get('tee')} with {lines} signatures",
+            expected="key.released of this spec, asset and guest, signed by the log alone",
             hint="Ask the owner to repair the authority. Nothing was computed.",
         )

@@ -29,7 +29,7 @@ from sls_jupyter.contract.spec import Limits
 from sls_jupyter.documents import b64decode, b64encode, digest
 from sls_jupyter.errors import MalformedDocument
 from sls_jupyter.guest import wire
-from sls_jupyter.guest.audit import AuditClient
+from sls_jupyter.guest.audit import LAST_WORD_SECONDS, AuditClient
 from sls_jupyter.guest.bundle import Result, pack, seal_result, subjects_of
 from sls_jupyter.guest.contract import Contract, accept_contract
 from sls_jupyter.guest.door import Door
@@ -41,7 +41,6 @@ SILENCE_SECONDS = 10.0  # a supervisor that is silent for so long was stopped by
 GRACE_SECONDS = 15.0  # after the wall clock's limit, for the supervisor to say so itself
 LOST_SECONDS = 1.0  # an iopub channel that is cut for so long, while the program lives, carried too much
 RAW_FACTOR = 4  # how many times the allowed bytes the program may send before anything is cut
-LAST_WORD_SECONDS = 1.0  # of a group that is stopped, for the gate's verdict and the results
 LEAST_MEMORY_BYTES = 2 << 30
 QUEUED_MESSAGES = 64  # of the iopub channel
 SHAPES = ("frame", "series", "arrow", "scalar")
@@ -111,18 +110,18 @@ class OutputRun:
         threading.Thread(target=self._take_connections, args=(results,), daemon=True).start()
         if not self._ended.wait(limits.wall_seconds + GRACE_SECONDS):
             self._set_end(status="limit", limit="time", allowed=limits.wall_seconds)
+        with self._lock:
+            verdict = self._gate.verdict()  # nothing is let go from here on
+        end: dict[str, Any] = {"limit": self._end.get("limit"), "verdict": verdict}
+        self._audit.gate(str(self._end["status"]), **end)  # before the results: a stop may come in between
         try:
-            self._finish()
+            if self._end["status"] != "stopped":
+                self._finish(verdict)
         except Exception as error:  # noqa: BLE001  # whatever the program did, the run has an end
             self._end["status"] = "failed"
             self._audit.record("output-failed", error=type(error).__name__)
             self.door.events.add("end", status="failed")
-        self._audit.finish(
-            str(self._end.get("status", "failed")),
-            limit=self._end.get("limit"),
-            verdict=self._gate.verdict(),
-            subjects=self._subjects,
-        )
+        self._audit.finish(str(self._end["status"]), **end, subjects=self._subjects)
         self.door.events.close()
 
     def stop(self) -> None:
@@ -309,11 +308,10 @@ class OutputRun:
     def _set_end_by_output(self) -> None:
         self._set_end(status="limit", limit="output", allowed=self._gate.obligations.max_bytes)
 
-    def _finish(self) -> None:
+    def _finish(self, verdict: dict[str, Any]) -> None:
         """Seal what was released to every recipient and say how the run ended."""
         spec, status = self._contract.spec, str(self._end["status"])
         released = self._tables if status == "ok" else {}
-        verdict = self._gate.verdict()
         outputs = [
             {"name": name, "shape": one.shape, "rows": one.table.num_rows, "of": one.rows_before, "note": one.note}
             for name, one in released.items()
@@ -322,10 +320,9 @@ class OutputRun:
         packed = pack(Result(tuple(self._content), tables, verdict))
         for person in spec.recipients:
             self._results[person.did] = seal_result(packed, spec.digest, person.did, b64decode(person.hpke_public_key))
-        self._end["status"] = status
         self._subjects = subjects_of(packed, self._results)
-        withheld = sum(self._gate.withheld.values())
-        self._audit.record("gate", released=sum(self._gate.released.values()), withheld=withheld)
+        counts = {name: sum(verdict[name].values()) for name in ("released", "withheld")}
+        self._audit.record("gate", **counts)
         self._audit.record("result", digest=digest(packed), recipients=len(spec.recipients), bytes=len(packed))
         held_back = [name for name in spec.outputs if status == "ok" and name not in released]
         self.door.events.add(

@@ -8,6 +8,7 @@ looked at: its exact text is what is hashed and approved.
 from __future__ import annotations
 
 import argparse
+import builtins
 import difflib
 import re
 import shlex
@@ -21,6 +22,7 @@ from sls_jupyter.contract.spec import Limits
 from sls_jupyter.errors import BadInput, UnknownName
 
 _VARIABLE = re.compile(r"\$\$|\{\{|\}\}|\$(?P<dollar>[A-Za-z_]\w*)|\{(?P<brace>[^{}]*)\}|[{}]")
+_NOT_THE_USERS = frozenset({*dir(builtins), "In", "Out", "get_ipython"})
 _SIZES = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 _DURATIONS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -62,7 +64,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         unknown = next((word for word in message.split() if word.startswith("-")), "")
-        hint = f"{self.prog} --help lists the options."
+        hint = (
+            f"{self.prog.replace('%%', '%')} --help lists the options."  # IPython refuses a cell magic without a cell
+        )
         if "unrecognized" in message:
             near = difflib.get_close_matches(unknown.partition("=")[0], self.options(), 1)
             if near:
@@ -123,7 +127,7 @@ def look_up(name: str, namespace: Mapping[str, Any], *, hint: str = "") -> Any:
     """
     if name in namespace:
         return namespace[name]
-    public = [key for key in namespace if not key.startswith("_")]
+    public = [key for key in namespace if not key.startswith("_") and key not in _NOT_THE_USERS]
     near = difflib.get_close_matches(name, public, 3)
     raise UnknownName(
         f"The notebook has no variable {name}.",

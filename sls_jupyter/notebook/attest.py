@@ -17,6 +17,7 @@ from sls_jupyter.attestation.files import Verdict, judge_files, sort_files
 from sls_jupyter.attestation.snp import Report
 from sls_jupyter.errors import BadInput, MalformedDocument
 from sls_jupyter.notebook.cards import Block, Card, Chip, Facts, Line, Mono, Table
+from sls_jupyter.notebook.receipts import looks_like_receipt
 
 
 def read_files(paths: Sequence[str]) -> list[bytes]:
@@ -90,7 +91,14 @@ def verify_files(
     if profile is not None and profile not in PROFILES:
         raise BadInput("There is no such profile.", found=profile[:40], expected=", ".join(PROFILES))
     chosen: Profile | None = None if profile is None else "aci" if profile == "aci" else "hardware"
-    found = sort_files(read_files(paths))
+    data = read_files(paths)
+    if any(map(looks_like_receipt, data)):
+        raise BadInput(
+            "This is a receipt, not attestation evidence.",
+            found=", ".join(paths)[:200],
+            hint="sls verify FILE judges a receipt with the evidence in it.",
+        )
+    found = sort_files(data)
     return judge_files(
         found, now=read_time(at), profile=chosen, wanted=read_wanted(minimum), issuer=issuer, anchors=anchors
     )

@@ -16,6 +16,7 @@ from sls_jupyter.contract import cce
 from sls_jupyter.contract.grants import Grant
 from sls_jupyter.documents import Envelope
 from sls_jupyter.errors import MalformedDocument, Unavailable
+from sls_jupyter.identity import write_whole
 from sls_jupyter.notebook.cards import Block, Bullets, Card, Cell, Chip, Facts, Heading, Line, Mono, Table, Tone, escape
 from sls_jupyter.notebook.print_style import PRINT_STYLE, page_footer
 from sls_jupyter.notebook.receipts import NOT_PROVEN, Checks, end_words, failed_words, long_or_words, verdict_words
@@ -60,10 +61,8 @@ def write_page(text: str, path: Path) -> Path:
     Raises:
         Unavailable: it cannot be written there.
     """
-    scratch = path.with_name(f".{path.name}.new") if path.name else path
     try:
-        scratch.write_text(text, encoding="utf-8")
-        scratch.replace(path)
+        write_whole(path, text.encode())
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "not a path"
         raise Unavailable(
@@ -79,7 +78,13 @@ def page_card(audit: Audit, path: Path) -> Card:
     words = "there is no receipt" if verdict is None else verdict_words(verdict)
     facts: list[tuple[str, Cell]] = [("file", Mono(str(path))), ("receipt", Chip(words, tone))]
     facts += [("missing", Chip(sentence, "bad")) for sentence in missing_words(audit)]
-    return Card(f"Audit report of run {audit.run}", [Facts(facts)], simulated=audit.simulated, tone=tone)
+    return Card(
+        f"Audit report of run {audit.run}",
+        [Facts(facts)],
+        simulated=audit.simulated,
+        tone=tone,
+        incomplete=bool(audit.unreached),
+    )
 
 
 # --- the top --------------------------------------------------------------------------------------
@@ -109,6 +114,8 @@ def _verdict_lines(audit: Audit) -> list[str]:
     verdict = audit.verdict
     if verdict is None:
         lines = ["There is no receipt of this run: no hardware has signed what it did and how it ended."]
+        if audit.unreached:
+            lines = ["No receipt of this run is known here, and not every log could be asked for it."]
     elif verdict.accepted:
         count = count_words(len(verdict.checks), "check")
         lines = [f"The receipt verifies: all {count} passed, against what the requester's own contract names."]
@@ -293,7 +300,7 @@ def _recipients(audit: Audit) -> list[Block]:
 def _group(verdict: ReceiptVerdict, stated: Predicate) -> list[Block]:
     image = stated.group.image
     found = {check.name: check.found for check in verdict.checks}
-    recorded = ", when the first log recorded it" if verdict.accepted else ""
+    recorded = ", when the last log recorded it" if verdict.accepted else ""
     tee = f"{verdict.kind} (SIMULATED: no hardware)" if verdict.simulated else verdict.kind
     return [
         Facts(
@@ -324,7 +331,7 @@ def _logs(audit: Audit) -> list[Block]:
         ]
         blocks += [Heading(name), Line(f"{checkpoint_words(size)}.".capitalize())]
         blocks.append(Table(("entry", "what", "when (UTC)", "facts"), rows, "No entry about this run."))
-    return blocks
+    return [*([Warn(words) for words in audit.unreached]), *blocks]
 
 
 def _records(audit: Audit) -> list[Block]:
@@ -339,7 +346,8 @@ def _records(audit: Audit) -> list[Block]:
         for number, one in enumerate(audit.records, start=1)
     ]
     about = "Chained; the digest of the last one is in the log. The times are the group's clock, which its host sets."
-    table = Table(("", "when (UTC)", "container", "event", "facts"), rows, "None: the run ended before any were sent.")
+    none = "Not known." if audit.unreached else "None: the run ended before any were sent."
+    table = Table(("", "when (UTC)", "container", "event", "facts"), rows, none)
     return [Line(about), table] if rows else [table]
 
 

@@ -243,6 +243,7 @@ class Card:
     subtitle: str = ""
     simulated: bool = False
     tone: Tone = ""
+    incomplete: bool = False  # something could not be had: the command line's exit status is 1
 
     def __str__(self) -> str:
         head = " · ".join(part for part in (self.title, self.subtitle, "SIMULATED" if self.simulated else "") if part)

@@ -16,6 +16,7 @@ from sls_jupyter.notebook import render, reports
 from sls_jupyter.notebook.args import limits_from, look_up
 from sls_jupyter.notebook.cards import Card, Facts, Line, Mono, Table
 from sls_jupyter.notebook.parsers import command_parsers
+from sls_jupyter.notebook.sessions import personas
 from sls_jupyter.notebook.words import is_simulated, short_id, state_chip
 from sls_jupyter.policy.decide import Decision
 from sls_jupyter.safestream.request import StreamRequest
@@ -75,7 +76,8 @@ def find(name: str) -> Callable[[Context], object]:
 def overview(context: Context) -> Card:
     """``%sls`` alone."""
     session = context.session
-    return reports.overview_card(session.name, session.assets(), session.requests(), session.runs(), session.hosts)
+    assets, requests = session.assets(), session.requests()
+    return reports.overview_card(session.name, assets, requests, session.runs(), session.hosts, session.silent())
 
 
 def _whoami(context: Context) -> Card:
@@ -84,16 +86,20 @@ def _whoami(context: Context) -> Card:
 
 def _as(context: Context) -> Card:
     assert context.become is not None  # noqa: S101  # the command line has no such command
-    return reports.whoami_card(context.become(context.options.name).whoami())
+    others = personas(context.session.home)
+    about = context.become(context.options.name).whoami()
+    new = about["name"] not in others
+    note = f"New persona {about['name']}, with new keys (you have: {', '.join(others)})." if new else ""
+    return reports.whoami_card(about, note)
 
 
 def _assets(context: Context) -> Card:
-    return render.assets_card(context.session.assets())
+    return render.assets_card(context.session.assets(), context.session.silent())
 
 
 def _requests(context: Context) -> object:
     found = context.session.requests()
-    card = render.requests_card(found)
+    card = render.requests_card(found, context.session.silent())
     waiting = [one for one in found if one.state == "open" and one.mine_to_decide]
     if not (context.forms and waiting):
         return card
@@ -127,7 +133,7 @@ def _can_run(context: Context) -> Card:
         fitting = [name for name, host in session.hosts.items() if host.capabilities().tee in decision.tees]
         rows.append((f"{info.owner_name}/{info.name}", ", ".join(fitting), decision))
     together = _ask_about(session, tables[:MAX_TOGETHER]) if len(tables) > 1 else None
-    return reports.can_run_card(rows, together, session.names())
+    return reports.can_run_card(rows, together, session.names(), session.silent())
 
 
 def _ask_about(session: Session, assets: list[AssetInfo]) -> dict[str, Decision]:
@@ -234,8 +240,11 @@ def _hosts(context: Context) -> Card:
 
 
 def _connect(context: Context) -> Card:
-    name = context.session.connect(context.options.url)
-    return Card(f"Connected to {name}", [Line("%sls assets lists what it has.")], tone="good")
+    url = context.options.url
+    name = context.session.connect(url)
+    facts = Facts([("DID", Mono(context.session.did_at(url))), ("URL", Mono(url))])
+    compare = "Compare the DID with its owner, for instance by telephone: whoever answers at the URL chose the name."
+    return Card(f"Connected to {name}", [facts, Line(compare), Line("%sls assets lists what it has.")], tone="good")
 
 
 def _cosign(context: Context) -> Card:

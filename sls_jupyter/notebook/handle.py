@@ -130,8 +130,15 @@ class RunHandle:
 
     def _repr_mimebundle_(self, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> dict[str, str]:
         bundle = StatusBlock(self._run)._repr_mimebundle_(include, exclude)
-        hint = "handle.wait() shows its outputs, handle.cancel() ends it."
+        hint = self._next_step()
         return {
-            "text/plain": f"{bundle['text/plain']}\n  {hint.replace('handle', '_')}",
-            "text/html": f"{bundle['text/html']}<p><small>As <code>_</code>: {hint.replace('handle', '_')}</small></p>",
+            "text/plain": f"{bundle['text/plain']}\n  {hint}" if hint else bundle["text/plain"],
+            "text/html": f"{bundle['text/html']}<p><small>{hint}</small></p>" if hint else bundle["text/html"],
         }
+
+    def _next_step(self) -> str:
+        if self._run.state == "running":
+            return "_.wait() shows its outputs (interrupting it cancels the run), _.cancel() ends it."
+        if self._run.state == "done":
+            return f"%sls result {self.id} puts its outputs into the notebook."
+        return ""

@@ -78,7 +78,8 @@ class SlsMagics(Magics):  # type: ignore[misc]  # IPython has no types here
         """The data and the asset's name: a variable's, or a file's."""
         text, space = options.frame, self.shell.user_ns
         if text in space or (text.isidentifier() and not Path(text).exists()):
-            return look_up(text, space, hint="A file's path has its suffix, such as data.csv."), options.name or text
+            hint = "Run the cell that makes it first. If a file is meant: its path has its suffix, such as data.csv."
+            return look_up(text, space, hint=hint), options.name or text
         return text, options.name or Path(text).stem
 
     @_magic

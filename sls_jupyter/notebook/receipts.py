@@ -36,6 +36,7 @@ NOT_PROVEN = (
 )
 _CODE = re.compile(r"[0-9a-f]{32}|did:[a-z0-9]+:")
 _IMAGE = re.compile(r"sha256:[0-9a-f]{64}")
+_IN_TOTO = b"vnd.in-toto"  # stands in every receipt, in the type of its payload
 _IS_EVIDENCE = "This file is attestation evidence, not a receipt: sls attest verify FILE judges it."
 
 
@@ -43,9 +44,19 @@ _IS_EVIDENCE = "This file is attestation evidence, not a receipt: sls attest ver
 
 
 def is_receipt(path: str) -> bool:
-    """Whether a file calls itself a receipt: JSON with the members ``statement`` and ``recorded``."""
+    """Whether a file calls itself a receipt: JSON with the members ``statement`` and ``recorded``, or what is left of it."""
     try:
-        found = parse_json(read_receipt(path))
+        return looks_like_receipt(read_receipt(path))
+    except BadInput:
+        return False
+
+
+def looks_like_receipt(data: bytes) -> bool:
+    """Whether these bytes are meant as a receipt, a changed or cut one included."""
+    if _IN_TOTO in data:
+        return True
+    try:
+        found = parse_json(data)
     except BadInput:
         return False
     return isinstance(found, dict) and {"statement", "recorded"} <= set(found)
@@ -90,6 +101,8 @@ def advice(data: bytes, verdict: ReceiptVerdict) -> str:
     """What to do with a file that is no receipt; nothing for one that is."""
     if verdict.id:
         return ""
+    if _IN_TOTO in data:
+        return "This looks like a receipt that was changed or cut off. Ask for it again where you got it."
     try:
         sort_files([data])
     except MalformedDocument:
@@ -140,6 +153,8 @@ def long_or_words(text: str) -> Cell:
 
 def verdict_words(verdict: ReceiptVerdict) -> str:
     """The verdict with what it rests on, in one line."""
+    if not verdict.id:
+        return f"{verdict.word}: check 1 failed, so that no other could be made"
     failed, count = verdict.failed, len(verdict.checks)
     words = f"{len(failed)} of {count} checks failed" if failed else f"all {count_words(count, 'check')} passed"
     return f"{verdict.word}: {words}" + ("; no hardware signed this receipt" if verdict.simulated else "")
@@ -159,7 +174,9 @@ def receipt_card(verdict: ReceiptVerdict, *, file: str = "", advice: str = "") -
         blocks.append(Line(f"→ {advice}"))
     if not verdict.accepted:
         blocks += _refusal(verdict)
-    blocks += [Heading("Checks"), Checks(verdict.checks)]
+    blocks += [Heading("Checks"), Checks(verdict.checks if verdict.id else verdict.checks[:1])]
+    if not verdict.id:  # the others only say that they were not made; verdict_json has them
+        return Card("REFUSED", blocks, simulated=verdict.simulated, tone="bad")
     if verdict.taken:
         blocks += [Heading("Taken from the receipt itself"), *_taken(verdict.taken)]
     blocks += [Heading("What a receipt does not prove"), Line(f"{_list(NOT_PROVEN)}.".capitalize())]

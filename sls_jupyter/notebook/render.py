@@ -35,6 +35,7 @@ from sls_jupyter.policy.words import describe_policy
 
 if TYPE_CHECKING:
     from sls_jupyter.session import AssetInfo, RequestInfo, Sealed
+    from sls_jupyter.session.directory import Silent
 
 # --- assets ---------------------------------------------------------------------------------------
 
@@ -93,7 +94,14 @@ def _policy_blocks(info: AssetInfo) -> list[Block]:
     return [Heading("Policy"), Bullets(describe_policy(info.policy, info.names))]
 
 
-def assets_card(assets: Sequence[AssetInfo]) -> Card:
+def silent_lines(silent: Sequence[Silent], what: str) -> list[Block]:
+    """A line for each authority that does not answer, so that nobody takes its silence for having nothing."""
+    return [
+        Line(line) for one in silent for line in (f"! {one} does not answer: its {what} not listed", f"→ {one.hint}")
+    ]
+
+
+def assets_card(assets: Sequence[AssetInfo], silent: Sequence[Silent] = ()) -> Card:
     """Every asset that can be seen."""
     rows: list[Sequence[Cell]] = [
         (
@@ -107,15 +115,20 @@ def assets_card(assets: Sequence[AssetInfo]) -> Card:
         for info in assets
     ]
     empty = "No asset yet: %seal FRAME makes one, %sls connect URL shows another owner's."
+    empty = "No asset of an authority that answers." if silent else empty
     table = Table(("asset", "owner", "content", "size", "TEE", "purpose"), rows, empty)
     policies = [Details(f"Policy of {info.owner_name}/{info.name}", _policy_blocks(info)[1:]) for info in assets]
-    return Card("Sealed assets", [table, *policies], simulated=any(takes_simulated(info.policy) for info in assets))
+    return Card(
+        "Sealed assets",
+        [table, *silent_lines(silent, "assets are"), *policies],
+        simulated=any(takes_simulated(info.policy) for info in assets),
+    )
 
 
 # --- requests -------------------------------------------------------------------------------------
 
 
-def requests_card(requests: Sequence[RequestInfo]) -> Card:
+def requests_card(requests: Sequence[RequestInfo], silent: Sequence[Silent] = ()) -> Card:
     """The inbox."""
     rows: list[Sequence[Cell]] = [
         (
@@ -133,7 +146,7 @@ def requests_card(requests: Sequence[RequestInfo]) -> Card:
     hint = "%sls show ID shows one with its code; %sls approve ID, or %sls deny ID --reason TEXT, decides."
     return Card(
         "Requests",
-        [Table(heads, rows, "No request."), *([Line(hint)] if rows else [])],
+        [Table(heads, rows, "No request."), *silent_lines(silent, "requests are"), *([Line(hint)] if rows else [])],
         subtitle=f"{waiting} waiting for you" if waiting else "",
         simulated=any(_asks_simulated(one.spec) for one in requests),
         tone="wait" if waiting else "",

@@ -21,6 +21,7 @@ from sls_jupyter.notebook.cards import (
     Tone,
 )
 from sls_jupyter.notebook.receipts import failed_words, verdict_words
+from sls_jupyter.notebook.render import silent_lines
 from sls_jupyter.notebook.words import count_words, is_simulated, size_words, state_chip, time_words
 from sls_jupyter.policy.words import describe_decision
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from sls_jupyter.receipt.verdict import ReceiptVerdict
     from sls_jupyter.safestream.host import Host
     from sls_jupyter.session import AssetInfo, Audit, RequestInfo, RunRecord
+    from sls_jupyter.session.directory import Silent
 
 _VERDICTS: Mapping[str, Chip] = {
     "allow": Chip("allowed", "good"),
@@ -93,7 +95,10 @@ def _reason_rows(asset: str, hosts: str, decision: Decision, names: Mapping[str,
 
 
 def can_run_card(
-    rows: Iterable[tuple[str, str, Decision]], together: Mapping[str, Decision] | None, names: Mapping[str, str]
+    rows: Iterable[tuple[str, str, Decision]],
+    together: Mapping[str, Decision] | None,
+    names: Mapping[str, str],
+    silent: Sequence[Silent] = (),
 ) -> Card:
     """What may be run on, and what stands against it, for each asset alone and for all of them in one stream."""
     cells: list[Sequence[Cell]] = []
@@ -105,6 +110,7 @@ def can_run_card(
     blocks: list[Block] = [Table(heads, cells, "No asset to run on.")]
     if together is not None:
         blocks.append(Facts([("all in one stream", _VERDICTS[worst_of(together.values())])]))
+    blocks += silent_lines(silent, "assets are")
     blocks.append(Line("Asked with each owner's own purpose and without code; %%sls preflight -i … asks about a cell."))
     return Card("What may be stitched", blocks, simulated=simulated)
 
@@ -147,30 +153,30 @@ def audit_card(audit: Audit) -> Card:
         for number, record in enumerate(audit.records)
     ]
     missing: list[tuple[str, Cell]] = [("missing", Chip(words, "bad")) for words in missing_words(audit)]
+    none = "Not known." if audit.unreached else "The run ended before its sidecar could send any."
     logs: list[tuple[str, Cell]] = [(name, checkpoint_words(size)) for name, size in audit.checkpoints.items()]
     chained = "chained, and their head is the one that the evidence and the log hold"
-    proofs = Chip("every proof verified", "good")
+    proofs = Chip("every proof verified", "good") if audit.checkpoints else Chip("no log could be read", "bad")
     return Card(
         f"Audit of run {audit.run}",
         [
             Facts([*_receipt_facts(audit.verdict), *missing, ("proofs", proofs), *logs]),
             Heading("Log entries"),
-            Table(("log", "entry", "what", "when", "facts"), entries, "No entry."),
+            Table(
+                ("log", "entry", "what", "when", "facts"),
+                entries,
+                "No entry of a log that answers." if audit.unreached else "No entry.",
+            ),
             Details(
                 f"{count_words(len(records), 'record')} of the audit sidecar, {chained}"
                 if records
                 else "No records of the audit sidecar",
-                [
-                    Table(
-                        ("record", "from", "event", "facts"),
-                        records,
-                        "The run ended before its sidecar could send any.",
-                    )
-                ],
+                [Table(("record", "from", "event", "facts"), records, none)],
             ),
         ],
         simulated=audit.simulated,
         tone=_audit_tone(audit),
+        incomplete=bool(audit.unreached),
     )
 
 
@@ -190,11 +196,14 @@ def _receipt_facts(verdict: ReceiptVerdict | None) -> list[tuple[str, Cell]]:
 def missing_words(audit: Audit) -> list[str]:
     """What a complete audit would have and this one has not, one sentence each; nothing if it is complete."""
     kinds = {line.entry.kind for line in audit.lines}
-    found = [
+    found = [*audit.unreached, *audit.doubts]
+    found += [
         f"{name} released keys and never heard how the run ended: its log does not tell what was done with them."
         for name in audit.unrecorded
     ]
-    if audit.verdict is None and "key.released" in kinds:
+    if audit.verdict is None and audit.unreached:
+        found.append("There is no receipt here, and not every log could be asked for it.")
+    elif audit.verdict is None and "key.released" in kinds:
         found.append("There is no receipt, though keys were released: no hardware has signed what the run did.")
     elif audit.verdict is None:
         found.append("There is no receipt. No key was released either, so the run read no sealed data.")
@@ -243,11 +252,11 @@ def hosts_card(hosts: Mapping[str, Host]) -> Card:
     return Card("Hosts", [table], simulated=any(is_simulated(has.tee) for has in known.values()))
 
 
-def whoami_card(about: Mapping[str, str]) -> Card:
+def whoami_card(about: Mapping[str, str], note: str = "") -> Card:
     """Whose session it is."""
     return Card(
         f"You are {about['name']}",
-        [Facts([("DID", Mono(about["did"])), ("folder", Mono(about["home"]))])],
+        [*([Line(note)] if note else []), Facts([("DID", Mono(about["did"])), ("folder", Mono(about["home"]))])],
     )
 
 
@@ -257,11 +266,12 @@ def overview_card(
     requests: Sequence[RequestInfo],
     runs: Sequence[RunRecord],
     hosts: Mapping[str, Host],
+    silent: Sequence[Silent] = (),
 ) -> Card:
     """``%sls`` alone."""
     mine = sum(info.mine for info in assets)
     waiting = [one for one in requests if one.state == "open" and one.mine_to_decide]
-    last = f"; the last, {runs[0].id}, is {runs[0].state}" if runs else ""
+    last = f"; the last, {runs[0].id}: {runs[0].state}" if runs else ""
     inbox: Cell = (
         Chip(f"{count_words(len(waiting), 'request')} waiting for you", "wait") if waiting else "nothing waits"
     )
@@ -273,7 +283,8 @@ def overview_card(
         ("hosts", ", ".join(f"{name} ({kind})" for name, kind in zip(hosts, kinds, strict=True)) or "none"),
     ]
     simulated = any(map(is_simulated, kinds))
-    return Card(f"sls · {name}", [Facts(facts), Line("%sls help lists what there is.")], simulated=simulated)
+    blocks = [Facts(facts), *silent_lines(silent, "assets and requests are"), Line("%sls help lists what there is.")]
+    return Card(f"sls · {name}", blocks, simulated=simulated)
 
 
 def help_card(commands: Mapping[str, str]) -> Card:

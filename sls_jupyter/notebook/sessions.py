@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
+import difflib
 import threading
 from typing import TYPE_CHECKING
 
+from sls_jupyter.errors import UnknownName
 from sls_jupyter.identity import Home
 
 if TYPE_CHECKING:
@@ -28,6 +31,32 @@ def session_for(persona: str | None = None) -> Session:
         if home not in _sessions:
             _sessions[home] = Session(home)
         return _sessions[home]
+
+
+def personas(home: Home) -> list[str]:
+    """Every persona of this user that has keys, by name."""
+    return [one for one in home.personas() if (home.root / "personas" / one / "keys" / "ed25519").exists()]
+
+
+def require_persona(persona: str | None = None) -> Home:
+    """The home of a persona that exists, or of this user's first one: a slip of the pen must not make new keys.
+
+    Raises:
+        UnknownName: there are others, and not this one. BadInput, Unavailable: as :func:`session_for`.
+    """
+    home = Home.find(persona)
+    known = personas(home)
+    if not known or home.persona in known:
+        return home
+    with contextlib.suppress(OSError):  # the folder that looking made; one with something in it stays
+        home.path.rmdir()
+    near = difflib.get_close_matches(home.persona, known, 1)
+    raise UnknownName(
+        f"There is no persona {home.persona}.",
+        expected=", ".join(known),
+        hint=f"{f'Did you mean {near[0]}?' if near else 'Name yours with --persona.'}"
+        f" sls whoami --persona {home.persona} makes a new one.",
+    )
 
 
 def close_all() -> None:

@@ -11,6 +11,7 @@ from sls_jupyter.notebook.cards import STYLE, Tone, escape, visible
 from sls_jupyter.notebook.words import count_words, is_simulated
 from sls_jupyter.safestream.run import Run, Step
 
+NO_RECEIPT = "NO RECEIPT: the group could not send one to every authority"
 _SIGNS = {"waiting": "·", "active": "…", "done": "✓", "failed": "✗"}
 _TONES: Mapping[str, Tone] = {"running": "wait", "done": "good", "failed": "bad", "cancelled": "note"}
 _WITHHELD = {  # rule of the gate -> one, many, why
@@ -100,7 +101,9 @@ def summary_line(run: Run) -> str:
         label = f"SIMULATED {label}"
     parts = [label, f"{count_words(int(about.get('checks', 0)), 'check')} passed"]
     receipt = str(about.get("receipt", ""))
-    parts.append(f"receipt {receipt[: len('sha256:') + 8]}…" if receipt else "no receipt yet")
+    none = "no receipt yet" if run.state == "running" else NO_RECEIPT
+    none = f"receipt REFUSED: {about['receipt_refused']}" if about.get("receipt_refused") else none
+    parts.append(f"receipt {receipt[: len('sha256:') + 8]}…" if receipt else none)
     entries = sorted(about.get("entries", {}).values())
     if entries:
         sign = " ✓" if receipt else ""

@@ -18,6 +18,7 @@ STATES: Mapping[str, Tone] = {
     "cancelled": "note",
     "open": "wait",
     "running": "wait",
+    "waits for approval": "wait",  # the session's WAITS, not imported: sls verify needs no session
 }
 
 

@@ -1,4 +1,4 @@
-"""Checks 1 to 7: the statement itself, what people and authorities signed, and the group that follows from it."""
+"""Checks 1 to 8: the statement itself, what people and authorities signed, and the group that follows from it."""
 
 from __future__ import annotations
 
@@ -47,12 +47,26 @@ def check_spec(found: Findings) -> Iterable[Check]:
     return [line("spec", "signed by its requester" if wanted is None else f"{wanted}, signed by its requester", check)]
 
 
+def check_inputs(found: Findings) -> Iterable[Check]:
+    """3. The inputs are those of the spec, in its order."""
+
+    def check() -> str:
+        told = [one.alias for one in need(found.stated, "receipt").statement.predicate.inputs]
+        asked = [item.alias for item in need(found.spec, "spec").inputs]
+        if told != asked:
+            refuse("The inputs are not the spec's.", ", ".join(told), ", ".join(asked))
+        return ", ".join(asked)
+
+    return [line("inputs", "those of the spec, in its order", check)]
+
+
 def check_assets(found: Findings) -> Iterable[Check]:
-    """3. Each input's manifest is the one that the spec names, signed by the owner that both name."""
+    """4. Each input's manifest is the one that the spec names, signed by the owner that both name."""
 
     def check(item: AssetInput, one: InputRecord) -> str:
         manifest = verify_manifest(one.manifest.encode(), item.asset)
-        is_, said = (manifest.owner, manifest.authority, manifest.kind), (item.owner, item.authority, item.kind)
+        is_ = (manifest.owner, manifest.authority, manifest.authority_url, manifest.kind)
+        said = (item.owner, item.authority, item.authority_url, item.kind)
         if is_ != said:
             refuse("The spec describes the asset wrongly.", " ".join(said), " ".join(is_))
         found.manifests[item.alias] = manifest
@@ -62,7 +76,7 @@ def check_assets(found: Findings) -> Iterable[Check]:
 
 
 def check_grants(found: Findings) -> Iterable[Check]:
-    """4. Each input's authority granted this spec its columns."""
+    """5. Each input's authority granted this spec its columns."""
 
     def check(item: AssetInput, one: InputRecord) -> str:
         grant = verify(one.grant.encode(), Grant, verify_signature, did=item.authority)
@@ -78,7 +92,7 @@ def check_grants(found: Findings) -> Iterable[Check]:
 
 
 def check_owners(found: Findings) -> Iterable[Check]:
-    """5. The owners are those expected."""
+    """6. The owners are those expected."""
     aliases: dict[str, list[str]] = {}
     try:
         for manifest, (item, _) in zip(found.of_all(found.manifests, "asset"), found.inputs(), strict=True):
@@ -89,7 +103,7 @@ def check_owners(found: Findings) -> Iterable[Check]:
 
 
 def check_image(found: Findings) -> Iterable[Check]:
-    """6. The guest image is one whose results the auditor believes."""
+    """7. The guest image is one whose results the auditor believes."""
     expected = ", ".join(sorted(found.wanted.images)) or "an accepted image: give --image"
 
     def check() -> str:
@@ -102,7 +116,7 @@ def check_image(found: Findings) -> Iterable[Check]:
 
 
 def check_policy(found: Findings) -> Iterable[Check]:
-    """7. The container policy is the one that this spec and this image give; its digest has to be HOST_DATA."""
+    """8. The container policy is the one that this spec and this image give; its digest has to be HOST_DATA."""
 
     def check() -> str:
         group = need(found.stated, "receipt").statement.predicate.group

@@ -1,4 +1,4 @@
-"""Checks 8 to 12: what the authorities' logs hold about the run, and who vouches for the logs."""
+"""Checks 9 to 13: what the authorities' logs hold about the run, and who vouches for the logs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NO_ENTRIES = "not checked, because a log entry is not good"
 
 
 def check_releases(found: Findings) -> Iterable[Check]:
-    """8. Each input's keys were released to this kind of TEE for this spec, and its authority logged it."""
+    """9. Each input's keys were released to this kind of TEE for this spec, and its authority logged it."""
 
     def check(item: AssetInput, one: InputRecord) -> str:
         spec, stated = need(found.spec, "spec"), need(found.stated, "receipt")
@@ -42,21 +42,28 @@ def check_releases(found: Findings) -> Iterable[Check]:
 
 
 def check_recorded(found: Findings) -> Iterable[Check]:
-    """9. Each authority took exactly this receipt, and logged its digest."""
+    """10. Each authority took exactly this receipt, and logged its digest."""
 
     def check(recorded: Recorded, log: str) -> str:
         spec, stated = need(found.spec, "spec"), need(found.stated, "receipt")
         chain = stated.statement.predicate.records
         facts = {"record_root": chain.head, "records": chain.count, "tee": stated.evidence.kind}
+        facts["keys"] = len(_release_proofs(found, log))
         entry = _about(recorded.entry, log, "run.records", {"receipt": found.receipt_id, **facts})
-        _require_meaning(recorded.entry, {"spec": found.spec_id, "requester": spec.requester, "envelope": envelope})
+        _require_meaning(recorded.entry, {"spec": found.spec_id, "requester": spec.requester})
+        if envelope not in envelopes:
+            refuse("No log has the receipt with this signature.", envelope, " or ".join(sorted(envelopes)))
         found.records[log] = entry
         return f"entry {recorded.entry.proof.index} of {recorded.entry.proof.origin}"
 
     expected = "run.records of this receipt, in the authority's log"
+    if found.receipt is not None and found.spec is not None and len(found.receipt.recorded) != len(found.logs()):
+        told = f"{len(found.receipt.recorded)} proofs"
+        return [fail("recorded", told, f"{len(found.logs())}: one for each authority")]
     try:
         pairs = _pairs(found)
         envelope = digest(need(found.receipt, "receipt").statement.encode())
+        envelopes = {str((recorded.entry.meaning or {}).get("envelope")) for recorded, _ in pairs}
     except NotMade as error:
         return [fail("recorded", error, expected)]
     return [line(f"recorded {number}", expected, partial(check, *pair)) for number, pair in enumerate(pairs, start=1)]
@@ -66,12 +73,12 @@ def _pairs(found: Findings) -> list[tuple[Recorded, str]]:
     """What each log recorded, beside the DID of the log that it has to be."""
     recorded, logs = need(found.receipt, "receipt").recorded, found.logs()
     if len(recorded) != len(logs):
-        raise NotMade(f"number of proofs: {len(recorded)} for {len(logs)} logs, which")
+        raise NotMade("number of the logs' proofs")
     return list(zip(recorded, logs, strict=True))
 
 
 def check_extends(found: Findings) -> Iterable[Check]:
-    """10. Each log's last tree begins with the trees that its earlier proofs are about: it is one log."""
+    """11. Each log's last tree begins with the trees that its earlier proofs are about: it is one log."""
 
     def check(recorded: Recorded, log: str) -> str:
         last = proof_checkpoint(recorded.entry.proof)
@@ -108,7 +115,7 @@ def _release_proofs(found: Findings, log: str) -> list[LogProof]:
 
 
 def check_logs(found: Findings) -> Iterable[Check]:
-    """11. The logs are those expected."""
+    """12. The logs are those expected."""
     if not _all_recorded(found):
         return [fail("logs", NO_ENTRIES, "the logs expected")]
     spec = need(found.spec, "spec")
@@ -117,7 +124,7 @@ def check_logs(found: Findings) -> Iterable[Check]:
 
 
 def check_witnesses(found: Findings) -> Iterable[Check]:
-    """12. Every cosignature in the receipt verifies, and there are enough of them if some are demanded."""
+    """13. Every cosignature in the receipt verifies, and there are enough of them if some are demanded."""
     policy = found.wanted.witnesses
 
     def check() -> str:

@@ -1,4 +1,4 @@
-"""Checks 13 to 15: when the run was, what the gate enforced, and which results there are."""
+"""Checks 14 to 16: when the run was, what the gate enforced, and which results there are."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sls_jupyter.receipt.statement import RUN_STATES
 
 
 def check_times(found: Findings) -> Iterable[Check]:
-    """13. Contract, release, end and records are in their order, and none lies in the future."""
+    """14. Contract, release, end and records are in their order, and none lies in the future."""
 
     def check() -> str:
         run = need(found.stated, "receipt").statement.predicate.run
@@ -49,7 +49,7 @@ def _time(seconds: int) -> str:
 
 
 def check_gate(found: Findings) -> Iterable[Check]:
-    """14. The gate has said what it let go, under the strictest of all grants."""
+    """15. The gate has said what it let go, under the strictest of all grants."""
 
     def check() -> str:
         predicate = need(found.stated, "receipt").statement.predicate
@@ -68,19 +68,21 @@ def check_gate(found: Findings) -> Iterable[Check]:
 
 
 def check_results(found: Findings) -> Iterable[Check]:
-    """15. The subjects are the results of this spec, sealed to exactly its recipients."""
+    """16. The subjects are the results of this spec, sealed to exactly its recipients."""
 
     def check() -> str:
         spec, statement = need(found.spec, "spec"), need(found.stated, "receipt").statement
         subjects = set(statement.subjects())
         outputs = {f"output/{name}" for name in spec.outputs}
-        needed = {"records", "result", *(f"sealed/{person.did}" for person in spec.recipients)}
+        needed = {"records"}
+        if statement.predicate.run.status != "stopped":  # nothing is sealed for anybody then
+            needed |= {"result", *(f"sealed/{person.did}" for person in spec.recipients)}
         if needed - subjects or subjects - needed - outputs:
             refuse("The subjects are not this run's.", ", ".join(sorted(subjects)), ", ".join(sorted(needed)))
         named = sorted(subjects & outputs)
         if named and statement.predicate.run.status != "ok":
             refuse("A run that did not end by itself returns nothing by name.", ", ".join(named), "none")
         returned = ", ".join(name.removeprefix("output/") for name in named) or "nothing by name"
-        return f"{returned}; sealed to {len(spec.recipients)}"
+        return f"{returned}; sealed to {len(needed) - 2 if 'result' in needed else 'nobody'}"
 
     return [line("results", "sealed to exactly the recipients of the spec, and nothing else", check)]

@@ -20,12 +20,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import FailFast, Field
 
 from sls_jupyter.attestation.binding import receipt_report_data
 from sls_jupyter.attestation.evidence import Evidence
 from sls_jupyter.documents import Base64, Document, Envelope, Model, digest
 from sls_jupyter.errors import MalformedDocument, Unavailable
+from sls_jupyter.identity import write_whole
 from sls_jupyter.receipt.statement import EnvelopeJson, Statement
 from sls_jupyter.transparency.checkpoint import MAX_TREE_SIZE
 from sls_jupyter.transparency.proofs import DisclosedEntry
@@ -86,7 +87,9 @@ class Receipt(Document):
     payload_type: ClassVar[str] = "application/vnd.sls.receipt.v1+json"
 
     statement: EnvelopeJson
-    recorded: Annotated[tuple[Recorded, ...], Field(max_length=64)]  # each authority of the spec, sorted by log
+    recorded: Annotated[
+        tuple[Recorded, ...], FailFast(), Field(max_length=64)
+    ]  # each authority of the spec, sorted by log
 
     def stated(self) -> Stated:
         """What is in the envelope. Unverified.
@@ -113,12 +116,11 @@ class Receipt(Document):
             Unavailable: it cannot be written there.
         """
         path = Path(path)
-        scratch = path.with_name(f".{path.name}.new")
         try:
-            scratch.write_bytes(self.payload())
-            scratch.replace(path)
-        except OSError as error:
+            write_whole(path, self.payload())
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else "not a file's name"
             raise Unavailable(
-                "The receipt cannot be written.", found=f"{path}: {error.strerror}", hint="Choose another folder."
+                "The receipt cannot be written.", found=f"{path}: {why}", hint="Choose another folder."
             ) from None
         return path

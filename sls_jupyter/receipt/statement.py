@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, FailFast, Field
 
 from sls_jupyter.contract.grants import Obligations
 from sls_jupyter.contract.image import GuestImage
@@ -149,7 +149,7 @@ class ChainRecord(Model):
 
 class Predicate(Model):
     spec: EnvelopeJson  # StreamSpec, by the requester
-    inputs: tuple[InputRecord, ...]  # in the order of the spec
+    inputs: Annotated[tuple[InputRecord, ...], FailFast(), Field(max_length=64)]  # in the order of the spec
     group: GroupRecord
     gate: GateVerdict | None  # None: the output container was gone before its gate could say
     run: RunRecord
@@ -163,7 +163,7 @@ class Statement(Document):
     model_config = ConfigDict(serialize_by_alias=True)
 
     type_: Literal["https://in-toto.io/Statement/v1"] = Field(alias="_type")
-    subject: Annotated[tuple[Subject, ...], Field(min_length=1, max_length=1000)]
+    subject: Annotated[tuple[Subject, ...], FailFast(), Field(min_length=1, max_length=1000)]
     predicate_type: Literal["urn:sls-jupyter:receipt:v1"] = Field(alias="predicateType")
     predicate: Predicate
 

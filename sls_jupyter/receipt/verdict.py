@@ -9,7 +9,7 @@ from typing import Any
 
 from sls_jupyter.attestation.evidence import Check
 from sls_jupyter.contract.spec import StreamSpec
-from sls_jupyter.errors import VerificationError
+from sls_jupyter.errors import VerificationError, printable
 from sls_jupyter.receipt.statement import Predicate
 
 
@@ -113,11 +113,8 @@ def passed(name: str, found: object, expected: object = "as found") -> Check:
 
 def plain(check: Check) -> Check:
     """A line that is one: what cannot be printed, a newline or an escape, stands there by its number."""
-    return Check(name=_plain(check.name), found=_plain(check.found), expected=_plain(check.expected), ok=check.ok)
-
-
-def _plain(text: str) -> str:
-    return "".join(one if one.isprintable() else f"⟦U+{ord(one):04X}⟧" for one in text)[:500]
+    name, found, expected = (printable(text)[:500] for text in (check.name, check.found, check.expected))
+    return Check(name=name, found=found, expected=expected, ok=check.ok)
 
 
 def same_set(name: str, found: Sequence[str], expected: Sequence[str]) -> Check:

@@ -4,21 +4,23 @@
 
     1  receipt        the file is a receipt, in its one canonical form
     2  spec           signed by its requester
-    3  asset …        each input's manifest, signed by its owner, as the spec names it
-    4  grant …        each input's grant, signed by its authority, for this spec, these columns, this TEE
-    5  owners         those that the auditor expects
-    6  image          a guest image that the auditor accepts
-    7  policy         the container policy that this spec and this image give
-    8  released …     each input's key.released, in its authority's log, about this spec and this asset
-    9  recorded …     each authority's run.records, in its log, about this very receipt
-    10 extends …      each log's last tree begins with its earlier ones
-    11 logs           those that the auditor expects
-    12 witnesses      every cosignature verifies; enough of them, if the auditor demands some
-    13 times          contract, release, end and records in their order, none in the future
-    14 gate           it enforced what all grants together demand
-    15 results        the subjects are this run's, sealed to exactly the recipients
-    16 tee            a kind that the auditor, the requester and all owners accept
-    17 …              every check of attestation: chain, code, policy, REPORT_DATA
+    3  inputs         those of the spec
+    4  asset          each input's manifest, signed by its owner, as the spec names it
+    5  grant          each input's grant, signed by its authority, for this spec and these columns
+    6  owners         those that the auditor expects
+    7  image          a guest image that the auditor accepts
+    8  policy         the container policy that this spec and this image give
+    9  released       each input's key.released, in its authority's log, about this spec and this asset
+    10 recorded       each authority's run.records, in its log, about this very receipt
+    11 extends        each log's last tree begins with its earlier ones
+    12 logs           those that the auditor expects
+    13 witnesses      every cosignature verifies; enough of them, if the auditor demands some
+    14 times          contract, release, end and records in their order, none in the future
+    15 gate           it enforced what all grants together demand
+    16 results        the subjects are this run's, sealed to exactly the recipients
+    17 evidence       a kind of TEE that all accept, and every check of attestation: chain, code, policy, REPORT_DATA
+
+Some have a line for each input, each log or each property of the evidence.
 
 What a verified receipt does *not* prove: that the data is true, that the code computes what its author
 says, that the host did not stop another run of the same terms (docs/specs/receipt.md, "What can be hidden").
@@ -41,6 +43,7 @@ from sls_jupyter.receipt.check_documents import (
     check_form,
     check_grants,
     check_image,
+    check_inputs,
     check_owners,
     check_policy,
     check_spec,
@@ -116,7 +119,7 @@ def verify_receipt(
 
 
 def _check_evidence(found: Findings) -> Iterable[Check]:
-    """16, 17. The hardware signed this statement, in the group that the spec derives."""
+    """17. The hardware signed this statement, in the group that the spec derives."""
     try:
         stated, init_data = need(found.stated, "receipt"), need(found.init_data, "policy")
         tees = set(need(found.spec, "spec").tees)
@@ -165,6 +168,7 @@ def _anchors(found: Findings, stated: Stated) -> TrustAnchors:
 STEPS: tuple[Callable[[Findings], Iterable[Check]], ...] = (
     check_form,
     check_spec,
+    check_inputs,
     check_assets,
     check_grants,
     check_owners,

@@ -36,11 +36,10 @@ from sls_jupyter.guest.bundle import Result, read_result, subjects_of, unseal
 from sls_jupyter.guest.hostile import type_name
 from sls_jupyter.guest.values import restore
 from sls_jupyter.identity import Identity
-from sls_jupyter.receipt.verify import verify_receipt
 from sls_jupyter.safestream.doors import CONNECT_SECONDS, AttestedDoor, Expected
 from sls_jupyter.safestream.host import Host, RunningGroup
 from sls_jupyter.safestream.placement import place
-from sls_jupyter.safestream.receipts import fetch_receipt
+from sls_jupyter.safestream.receipts import fetch_receipt, judge_own
 from sls_jupyter.safestream.request import Answers, StreamRequest, ask_all
 from sls_jupyter.safestream.run import Run
 
@@ -54,6 +53,8 @@ LIMIT_HINTS = {
     "processes": "Start fewer processes; pandas and scikit-learn need n_jobs=1 here.",
     "output": "Print and return less; the owner's and your own limit of bytes both hold.",
 }
+
+_UNITS = {"cpu": "seconds of CPU time", "time": "seconds", "processes": "processes"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ class _Execution:
         self.wait_for_approval = wait_for_approval
         self.spec = request.spec
         self.end: dict[str, Any] = {}
+        self.sealed: dict[str, bytes] = {}  # by recipient; kept once the receipt says that they are this run's
         self.results: dict[str, str] = {}  # digests of what came back, by the receipt's names
 
     def work(self, run: Run) -> None:
@@ -113,7 +115,8 @@ class _Execution:
         aliases = ", ".join(item.alias for item in self.spec.inputs)
         answers = ask_all(self.request, self.manager.clients)
         run.steps.note("planned", evidence=f"spec {self.spec.digest}")
-        run.steps.done("planned", f"{aliases} for “{self.spec.purpose or 'no stated purpose'}”")
+        purpose = f"“{self.spec.purpose}”" if self.spec.purpose else "no stated purpose"
+        run.steps.done("planned", f"{aliases} for {purpose}")
         run.steps.begin("approved")
         answers.require_not_denied()
         return answers
@@ -188,9 +191,14 @@ class _Execution:
         self._await_audit(run, running)
         self._report_end(run)
         refusal = self._take_receipt(run, claims.simulated)
+        if refusal is None:
+            for recipient, data in self.sealed.items():
+                self.manager.save_result(self.spec.digest, recipient, data)
+        else:
+            run.outputs.clear()
+            run.summary["receipt_refused"] = refusal.message
         self._judge(run)
         if refusal is not None:
-            run.outputs.clear()
             raise refusal
 
     def _hand_over(self, run: Run, into: AttestedDoor, out: AttestedDoor, answers: Answers) -> None:
@@ -301,7 +309,7 @@ class _Execution:
         run.steps.begin("sealed")
         sealed = {person.did: out.result_for(person.did) for person in self.spec.recipients}
         for recipient, data in sealed.items():
-            self.manager.save_result(self.spec.digest, recipient, data)
+            self.sealed[recipient] = data
             self.results[f"sealed/{recipient}"] = digest(data)
         run.steps.done("sealed", f"to {', '.join(self.manager.names.get(did, did) for did in sealed)}")
         run.steps.begin("returned")
@@ -334,20 +342,17 @@ class _Execution:
             return None
         try:
             receipt = fetch_receipt(self.spec, self.manager.clients)
-            verify_receipt(
-                receipt.payload(),
-                now=datetime.now(UTC),
-                images={self.manager.image.digest},
-                anchors=self.manager.anchors,
-                owners={item.owner for item in self.spec.inputs},
-                logs={did for did, _ in self.spec.authorities()},
-                accept_simulated=simulated,
-                spec=self.spec.digest,
-            ).require()
+            image, anchors = self.manager.image.digest, self.manager.anchors
+            judge_own(receipt, self.spec, image=image, anchors=anchors, accept_simulated=simulated).require()
             stated = receipt.stated().statement.subjects()
             for name, found in self.results.items():
                 if stated.get(name) != found:
-                    raise DigestMismatch("A result is not the receipt's.", found=found, expected=stated.get(name))
+                    raise DigestMismatch(
+                        "A result is not the receipt's.",
+                        found=found,
+                        expected=stated.get(name),
+                        hint="Do not use it. Keep the receipt, and ask the owners what their logs hold.",
+                    )
         except Unavailable:
             return None  # the run's last line says that there is none; %sls audit fetches it later
         except SlsError as error:
@@ -374,11 +379,13 @@ class _Execution:
         problem = self.end.get("problem")
         if isinstance(problem, dict) and "type" in problem:
             raise from_problem(problem)
+        if status != "ok":
+            run.steps.blame("running")  # what it said until then was checked and returned all the same
         if status == "limit":
             limit, allowed = self.end.get("limit", "?"), self.end.get("allowed")
             raise LimitExceeded(
                 f"The run was stopped at its limit of {limit}.",
-                expected=f"{allowed} at most" if allowed is not None else None,
+                expected=f"{_amount(str(limit), allowed)} at most" if allowed is not None else None,
                 hint=LIMIT_HINTS.get(str(limit), "Ask for less."),
                 detail={"limit": limit, "allowed": allowed},
             )
@@ -390,6 +397,7 @@ class _Execution:
                 found=f"{status} {self.end.get('code', '')}".strip(),
                 hint="The cell ended its own process, or crashed it.",
             )
+        run.steps.blame("returned")
         self._require_outputs()
 
     def _program_error(self) -> ProgramFailed:
@@ -420,6 +428,13 @@ class _Execution:
             raise OutputWithheld(
                 f"The output gate withheld {', '.join(lost)}.", found=found, expected=expected, hint=hint
             )
+
+
+def _amount(limit: str, allowed: object) -> str:
+    """A limit with its unit."""
+    if limit in ("memory", "output") and isinstance(allowed, int):
+        return f"{allowed / 2**20:,.4g} MiB" if allowed >= 2**20 else f"{allowed:,} bytes"
+    return f"{allowed} {_UNITS[limit]}" if limit in _UNITS else str(allowed)
 
 
 def _why_withheld(rules: dict[str, Any], withheld: dict[str, int]) -> tuple[str, str, str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
+from sls_jupyter.attestation.evidence import TrustAnchors
 from sls_jupyter.authority.client import AuthorityClient, RunHistory
 from sls_jupyter.contract.spec import StreamSpec
 from sls_jupyter.documents import b64encode, verify
@@ -11,6 +13,8 @@ from sls_jupyter.errors import LogInconsistent, Unavailable
 from sls_jupyter.identity import verify_signature
 from sls_jupyter.receipt.receipt import Extension, Receipt, Recorded, Stated, open_envelope
 from sls_jupyter.receipt.statement import EnvelopeJson
+from sls_jupyter.receipt.verdict import ReceiptVerdict
+from sls_jupyter.receipt.verify import verify_receipt
 from sls_jupyter.transparency.entries import Entry
 from sls_jupyter.transparency.proofs import DisclosedEntry, proof_checkpoint, verify_log_proof
 
@@ -44,6 +48,7 @@ def fetch_receipt(spec: StreamSpec, clients: Mapping[str, AuthorityClient], *, w
             "The authorities have different receipts of this run.",
             found=", ".join(sorted(found)),
             hint="Keep them all, and ask the owners: one of them does not show what the group sent.",
+            detail={"envelopes": {did: (envelope or b"").decode() for did, envelope in envelopes.items()}},
         )
     stated = all_stated[logs[0]]
     contract = verify(stated.statement.predicate.spec.encode(), StreamSpec, verify_signature, did=spec.requester)
@@ -72,3 +77,23 @@ def _recorded(client: AuthorityClient, history: RunHistory, stated: Stated) -> R
 def _is_about(disclosed: DisclosedEntry, receipt: str) -> bool:
     entry: Entry = verify_log_proof(disclosed.proof, expected_log=None)
     return entry.kind == "run.records" and entry.facts.get("receipt") == receipt
+
+
+def judge_own(
+    receipt: Receipt, spec: StreamSpec, *, image: str, anchors: TrustAnchors, accept_simulated: bool
+) -> ReceiptVerdict:
+    """Judge the receipt of one's own run: its spec, its owners and logs, and the image it was launched with are known.
+
+    Args:
+        image: digest of that image; "" if it is not known, and then nothing is accepted.
+    """
+    return verify_receipt(
+        receipt.payload(),
+        now=datetime.now(UTC),
+        images={image} if image else set(),
+        anchors=anchors,
+        owners={item.owner for item in spec.inputs},
+        logs={did for did, _ in spec.authorities()},
+        accept_simulated=accept_simulated,
+        spec=spec.digest,
+    )

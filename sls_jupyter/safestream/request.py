@@ -27,6 +27,9 @@ class StreamRequest:
     manifests: Mapping[str, bytes]  # asset id -> DSSE of its manifest
     contact: bytes  # DSSE of the requester's Contact
 
+    def __repr__(self) -> str:
+        return f"<StreamRequest {self.spec.digest[7:19]} over {', '.join(item.alias for item in self.spec.inputs)}>"
+
 
 @dataclass(frozen=True, slots=True)
 class Answers:

@@ -41,6 +41,7 @@ class Steps:
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
         self._steps = {name: Step(name) for name in STEPS}
+        self._blamed = ""
 
     def __iter__(self) -> Iterator[Step]:
         return iter(list(self._steps.values()))
@@ -67,12 +68,18 @@ class Steps:
         step.seconds = time.monotonic() - (step.started or time.monotonic())
         self._changed()
 
+    def blame(self, name: str) -> None:
+        """This is the step that a failure will be about, though others came after it."""
+        self._blamed = name
+
     def fail(self, detail: str) -> None:
-        """The active step, or else the first that did not begin, is where the run ended."""
+        """Where the run ended: the step to blame, else the active one, the first that did not begin, or the last."""
         order = sorted(self._steps.values(), key=lambda step: {"active": 0, "waiting": 1}.get(step.state, 2))
-        step = order[0]
+        last = self._steps[STEPS[-1]]
+        step = self._steps.get(self._blamed) or (order[0] if order[0].state in ("active", "waiting") else last)
         step.state, step.detail = "failed", detail
-        step.seconds = time.monotonic() - (step.started or time.monotonic())
+        if step.seconds is None:
+            step.seconds = time.monotonic() - (step.started or time.monotonic())
         self._changed()
 
 

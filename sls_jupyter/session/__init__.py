@@ -2,7 +2,7 @@
 
 ``sls_jupyter.connect()`` gives one. It is one object in layers, each a file of this folder that uses
 only those before it: directory (whom I know), catalogue (assets), inbox (requests), preparing
-(contracts), running (runs), auditing (records).
+(contracts; cell.py looks at the code), running (runs), auditing (records).
 """
 
 from __future__ import annotations

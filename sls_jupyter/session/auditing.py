@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from sls_jupyter.authority.client import AuthorityClient, RunHistory
 from sls_jupyter.contract.spec import StreamSpec
-from sls_jupyter.errors import Unavailable, VerificationError
+from sls_jupyter.documents import digest
+from sls_jupyter.errors import LogInconsistent, MalformedDocument, SlsError, Unavailable
+from sls_jupyter.identity import write_whole
 from sls_jupyter.receipt.files import read_receipt, verify_file
 from sls_jupyter.receipt.receipt import Receipt
 from sls_jupyter.receipt.verdict import ReceiptVerdict
-from sls_jupyter.receipt.verify import verify_receipt
-from sls_jupyter.safestream.receipts import fetch_receipt
+from sls_jupyter.safestream.receipts import fetch_receipt, judge_own
+from sls_jupyter.session.directory import Silent
 from sls_jupyter.session.running import Running
 from sls_jupyter.transparency.chain import parse_records, verify_chain
+from sls_jupyter.transparency.checkpoint import Checkpoint
 from sls_jupyter.transparency.entries import Entry
-from sls_jupyter.transparency.proofs import DisclosedEntry, verify_disclosed
+from sls_jupyter.transparency.merkle import verify_consistency
+from sls_jupyter.transparency.proofs import DisclosedEntry, proof_checkpoint, verify_disclosed
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class AuditLine:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """A run's records from every authority, each proven to be in its log, and the verdict on its receipt."""
+    """A run's records from every authority that answers, each proven to be in its log, and the verdict on its receipt."""
 
     run: str
     spec: StreamSpec
@@ -43,8 +46,10 @@ class Audit:
     records: tuple[Mapping[str, Any], ...]  # the audit sidecar's, chained and bound by the hardware
     checkpoints: Mapping[str, int]  # log name -> tree size that the proofs hold under
     verdict: ReceiptVerdict | None  # None: there is no receipt
-    unrecorded: tuple[str, ...]  # names of logs that released keys and never heard how the run ended
+    unrecorded: tuple[str, ...]  # names of logs that released keys and never heard from the group that got them
     simulated: bool
+    unreached: tuple[str, ...] = ()  # a sentence for each log that could not be read
+    doubts: tuple[str, ...] = ()  # a sentence for each thing that does not fit
 
 
 def _label(did: str, names: Mapping[str, str]) -> str:
@@ -53,50 +58,136 @@ def _label(did: str, names: Mapping[str, str]) -> str:
     return name if list(names.values()).count(name) <= 1 else f"{name} ({did})"
 
 
+def _log_of(silent: Silent) -> str:
+    return f"{silent.name}'s log" if silent.name else f"The log of {silent.url}"
+
+
+def _nobody_answers(silent: Sequence[Silent]) -> Unavailable:
+    """There is nothing to tell of a run: no log can be read, and there is no receipt in its folder."""
+    hints = "; ".join(dict.fromkeys(one.hint for one in silent))
+    return Unavailable(
+        f"{', '.join(map(_log_of, silent))} could not be reached, and no receipt of this run is kept here.",
+        found=", ".join(f"nobody answers at {one.url}" for one in silent),
+        hint=f"{hints[:1].upper()}{hints[1:]}",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What one authority told about a run; its proofs are checked."""
+
+    name: str
+    lines: tuple[AuditLine, ...]
+    records: bytes | None  # the record file; not checked
+    tree_size: int
+
+
+def _require_extensions(client: AuthorityClient, history: RunHistory, newest: Checkpoint) -> None:
+    """The trees that entries are proven in are the beginnings of the one that this persona follows.
+
+    Raises:
+        LogInconsistent: the authority shows two logs.
+    """
+    for old in {proof_checkpoint(one.proof) for one in history.entries}:
+        path = client.consistency(old.tree_size, newest.tree_size) if old.tree_size < newest.tree_size else ()
+        verify_consistency(old.tree_size, old.root_hash, newest.tree_size, newest.root_hash, path)
+
+
+def _is_unrecorded(lines: Sequence[AuditLine]) -> bool:
+    """Keys were released, and no group that had as many of them has told how its run ended."""
+    released = sum(line.entry.kind == "key.released" for line in lines)
+    shown = (line.entry.facts.get("keys") for line in lines if line.entry.kind == "run.records")
+    return released > max((one for one in shown if isinstance(one, int)), default=0)
+
+
+def _records(
+    spec: str, told: Sequence[_Told], verdict: ReceiptVerdict | None, doubts: list[str]
+) -> tuple[Mapping[str, Any], ...]:
+    """The sidecar's records, from the first authority that has those which the hardware signed for."""
+    files = {one.name: one.records for one in told if one.records is not None}
+    stated = dict(verdict.subjects).get("records") if verdict is not None else None
+    for name, data in files.items():
+        if stated is not None and digest(data) != stated:
+            doubts.append(f"{name} has other records than the receipt names; they are not shown.")
+            continue
+        if stated is None:
+            doubts.append(f"The records are as {name} tells them: no receipt binds them.")
+        records = parse_records(data)
+        verify_chain(records, spec)
+        return tuple(dict(record.body) for record in records)
+    return ()
+
+
 class Auditing(Running):
     """Records, proofs and receipts."""
 
     def audit(self, id_: str) -> Audit:
         """Everything the authorities logged about a run, every proof checked.
 
+        An authority that does not answer is named in the audit, which then has what the others and this
+        persona's own folder have.
+
         Raises:
-            LogInconsistent, SignatureInvalid, DigestMismatch: an entry is not what or where it should be.
+            LogInconsistent, SignatureInvalid, DigestMismatch: an entry is not what or where it should be. What
+                is wrong with the receipt is no error here, but a doubt or a refused verdict in the audit.
+            Unavailable: no authority answers, and this persona has no receipt.
         """
         record = self._find_run(id_)
         spec = self._spec(record.id)
-        names, lines, checkpoints = self.names(), [], {}
-        chained: tuple[Mapping[str, Any], ...] = ()
-        unrecorded = []
+        names, doubts = self.names(), list[str]()
+        told, unreached = self._ask_logs(spec, names)
+        verdict = self._own_verdict(record.id, spec, doubts)
+        if verdict is None and not told:
+            raise _nobody_answers([one for one, _ in unreached])
+        lines = tuple(line for one in told for line in one.lines)
+        simulated = any("simulated" in str(line.entry.facts.get("tee", "")) for line in lines)
+        return Audit(
+            run=record.id,
+            spec=spec,
+            names=names,
+            lines=lines,
+            records=_records(spec.digest, told, verdict, doubts),
+            checkpoints={one.name: one.tree_size for one in told},
+            verdict=verdict,
+            unrecorded=tuple(one.name for one in told if _is_unrecorded(one.lines)),
+            simulated=simulated or (verdict is not None and verdict.simulated),
+            unreached=tuple(f"{_log_of(one)} could not be reached ({why}): {one.hint}." for one, why in unreached),
+            doubts=tuple(doubts),
+        )
+
+    def _ask_logs(self, spec: StreamSpec, names: Mapping[str, str]) -> tuple[list[_Told], list[tuple[Silent, str]]]:
+        """What each authority that answers has, every proof checked, and those that do not answer, with the reason."""
+        told, unreached = [], []
         for did, url in spec.authorities():
             client, name = self._client(url, did), _label(did, names)
-            history = client.history(spec.digest)
-            checkpoints[name] = client.follow_log(self.memory).tree_size
-            found = [self._audit_line(name, did, value) for value in history.entries]
-            lines += found
-            kinds = {line.entry.kind for line in found}
-            if "key.released" in kinds and "run.records" not in kinds:
-                unrecorded.append(name)
-            if history.records:
-                chained = self._records(spec.digest, history.records, found)
-        simulated = any("simulated" in str(line.entry.facts.get("tee", "")) for line in lines)
-        verdict = None
-        with contextlib.suppress(Unavailable):
-            verdict = self._judge_receipt(record.id, spec, self._any_receipt(spec, witnesses=0))
-        return Audit(record.id, spec, names, tuple(lines), chained, checkpoints, verdict, tuple(unrecorded), simulated)
+            try:
+                history, newest = client.history(spec.digest), client.follow_log(self.memory)
+                _require_extensions(client, history, newest)
+            except Unavailable as error:
+                unreached.append((self._silent_in(spec, did, url, names), error.found or error.message))
+                continue
+            lines = tuple(self._audit_line(name, did, one) for one in history.entries)
+            told.append(_Told(name, lines, history.records, newest.tree_size))
+        return told, unreached
+
+    def _own_verdict(self, run: str, spec: StreamSpec, doubts: list[str]) -> ReceiptVerdict | None:
+        """The verdict on the receipt, if there is one; why there is none that could be judged goes to ``doubts``."""
+        try:
+            return self._judge_receipt(run, spec, self._any_receipt(spec, witnesses=0))
+        except Unavailable:
+            return None
+        except SlsError as error:
+            doubts.append(f"{error.message} {error.hint}".strip())
+            return None
+
+    def _silent_in(self, spec: StreamSpec, did: str, url: str, names: Mapping[str, str]) -> Silent:
+        """An authority of a run that does not answer, under the name of whose assets it has."""
+        known = self._silent_at(url)
+        owners = [names[item.owner] for item in spec.inputs if item.authority == did and item.owner in names]
+        return known if known.name or not owners else replace(known, name=owners[0])
 
     def _audit_line(self, name: str, did: str, disclosed: DisclosedEntry) -> AuditLine:
         return AuditLine(name, disclosed.proof.index, verify_disclosed(disclosed, expected_log=did), disclosed.meaning)
-
-    def _records(self, spec_digest: str, data: bytes, lines: Sequence[AuditLine]) -> tuple[Mapping[str, Any], ...]:
-        """The sidecar's records, if their head is the one that the hardware signed and the log holds."""
-        records = parse_records(data)
-        head = verify_chain(records, spec_digest)
-        roots = {line.entry.facts.get("record_root") for line in lines if line.entry.kind == "run.records"}
-        if head not in roots:
-            raise VerificationError(
-                "The run's records are not the ones in the log.", found=head, expected=", ".join(map(str, roots))
-            )
-        return tuple(dict(record.body) for record in records)
 
     # --- the receipt ------------------------------------------------------------------------------
 
@@ -119,11 +210,22 @@ class Auditing(Running):
 
     def _any_receipt(self, spec: StreamSpec, *, witnesses: int) -> Receipt:
         """The receipt, good or not."""
-        path = self._run_folder(spec.digest) / "receipt.json"
+        folder = self._run_folder(spec.digest)
+        path = folder / "receipt.json"
         if path.exists() and not witnesses:
-            return Receipt.parse(read_receipt(path))
+            try:
+                return Receipt.parse(read_receipt(path))
+            except MalformedDocument as error:
+                error.hint = f"Delete {path}, and it is fetched again."
+                raise
         clients = {did: self._client(url, did) for did, url in spec.authorities()}
-        return fetch_receipt(spec, clients, witnesses=witnesses)
+        try:
+            return fetch_receipt(spec, clients, witnesses=witnesses)
+        except LogInconsistent as error:
+            for envelope in dict(error.detail.get("envelopes", {})).values():
+                write_whole(folder / f"refused-{digest(envelope.encode())[7:19]}.json", envelope.encode())
+            error.hint = f"What each of them shows is kept in {folder}. {error.hint}"
+            raise
 
     def check_results(self, id_: str, receipt: Receipt) -> dict[str, bool]:
         """Whether the results of a run that this persona holds are the ones that a receipt names, by its names.
@@ -140,13 +242,6 @@ class Auditing(Running):
 
     def _judge_receipt(self, run: str, spec: StreamSpec, receipt: Receipt) -> ReceiptVerdict:
         """Against what this persona knows of the run: its owners, its logs, the image it was launched with."""
-        return verify_receipt(
-            receipt.payload(),
-            now=datetime.now(UTC),
-            images=self._images_of(run),
-            anchors=self.anchors,
-            owners={item.owner for item in spec.inputs},
-            logs={did for did, _ in spec.authorities()},
-            accept_simulated=any(tee.startswith("simulated") for tee in spec.tees),
-            spec=spec.digest,
-        )
+        simulated = any(tee.startswith("simulated") for tee in spec.tees)
+        image = self._image_of(run)
+        return judge_own(receipt, spec, image=image, anchors=self.anchors, accept_simulated=simulated)

@@ -19,7 +19,7 @@ from sls_jupyter.attestation.export import key_vault_policy, maa_policy, release
 from sls_jupyter.authority.catalogue import seal_keys
 from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.documents import canonical_json, digest, sign, verify
-from sls_jupyter.errors import BadInput, Unavailable, UnknownName
+from sls_jupyter.errors import BadInput, UnknownName
 from sls_jupyter.identity import verify_signature
 from sls_jupyter.policy.model import OwnerPolicy
 from sls_jupyter.policy.options import policy_from_options, policy_from_yaml
@@ -55,6 +55,9 @@ class Sealed:
     seconds: float
     proof: LogProof
     entry: Entry
+
+    def __repr__(self) -> str:
+        return f"<Sealed {self.info.owner_name}/{self.info.name}: log entry {self.proof.index}>"
 
 
 class Catalogue(Directory):
@@ -175,7 +178,7 @@ class Catalogue(Directory):
         names = self.names()
         found: list[AssetInfo] = []
         for client in self.authorities():
-            with contextlib.suppress(Unavailable):  # one that went away does not hide the others
+            with self._unless_silent(client):
                 found += self._assets_of(client, names)
         return sorted(found, key=lambda info: (not info.mine, info.owner_name, info.name))
 
@@ -184,22 +187,24 @@ class Catalogue(Directory):
 
         Raises:
             UnknownName: none, with the nearest names. BadInput: several owners have one.
+            Unavailable: none, and an authority that may have it does not answer.
         """
         known = self.assets()
         fitting = [one for one in known if name in (one.name, one.id, f"{one.owner_name}/{one.name}")]
         if not fitting and name.startswith("sha256:"):
             for client in self.authorities():
-                with contextlib.suppress(UnknownName):
+                with contextlib.suppress(UnknownName), self._unless_silent(client):
                     return self._info(client.asset(name), self.names())
         if not fitting:
             near = difflib.get_close_matches(name, [one.name for one in known], 3)
-            raise UnknownName(
+            error = UnknownName(
                 f"There is no asset {name}.",
                 expected=", ".join(near or sorted({one.name for one in known})[:8]) or None,
                 hint=f"Did you mean {near[0]}?"
                 if near
                 else "%sls assets lists what you can see; %sls connect URL adds another owner's authority.",
             )
+            raise self._unknown(error)
         if len(fitting) > 1:
             raise BadInput(
                 f"Several owners have an asset {name}.",

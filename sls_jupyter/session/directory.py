@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from sls_jupyter.attestation.evidence import TrustAnchors
 from sls_jupyter.attestation.simulated import DevelopmentChain
@@ -12,7 +14,7 @@ from sls_jupyter.authority.client import AuthorityClient, check_url
 from sls_jupyter.authority.embedded import AuthorityServer, ensure_running
 from sls_jupyter.authority.service import open_authority
 from sls_jupyter.documents import canonical_json, parse_json
-from sls_jupyter.errors import SignatureInvalid, Unavailable
+from sls_jupyter.errors import BadInput, SignatureInvalid, Unavailable, UnknownName
 from sls_jupyter.identity import Contact, Home
 from sls_jupyter.transparency.checkpoint import Checkpoint
 from sls_jupyter.transparency.cosignature import witness_key_of
@@ -21,6 +23,25 @@ from sls_jupyter.transparency.memory import CheckpointMemory
 from sls_jupyter.transparency.proofs import LogProof, verify_log_proof
 
 REACHABLE_SECONDS = 1.0  # how long an answer of the authorities stands for being there
+
+
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """An authority that this persona knows and that does not answer."""
+
+    url: str
+    name: str  # its owner's, if it is known
+    persona: str  # of this user, whose it is; "" for somebody else's
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.url})" if self.name else f"The authority at {self.url}"
+
+    @property
+    def hint(self) -> str:
+        """What makes it answer."""
+        if self.persona:
+            return f"start it: sls authority serve --persona {self.persona}"
+        return "ask its owner to start it"
 
 
 class Directory:
@@ -43,6 +64,7 @@ class Directory:
         self._starting = threading.Lock()
         self._clients: dict[str, AuthorityClient] = {}  # by URL
         self._reachable: tuple[float, list[AuthorityClient]] = (-REACHABLE_SECONDS, [])
+        self._silent: dict[str, Silent] = {}  # by URL, when last asked
 
     @property
     def name(self) -> str:
@@ -92,16 +114,38 @@ class Directory:
         Raises:
             BadInput: not a URL of one. Unavailable: nobody answers there.
         """
-        client = AuthorityClient(url, self.identity)
+        try:
+            client = AuthorityClient(url, self.identity)
+        except BadInput as error:
+            if error.expected:
+                error.expected += ", or http://127.0.0.1:PORT on this machine"
+            raise
         facts = client.about()
-        known = {**self._connections(), client.url: facts.did}
-        path = self.home.path / "authorities.json"
+        self._keep("authorities.json", {**self._connections(), client.url: facts.did})
+        self._keep("authority-names.json", {**self._owner_names(), client.url: facts.owner_contact.name})
+        known = self._clients.setdefault(client.url, client)
+        if known is not client and known.did == facts.did:
+            client.close()  # the one that is known may be in use
+        else:
+            self._clients[client.url] = client
+        self._reachable = (-REACHABLE_SECONDS, [])
+        return facts.owner_contact.name
+
+    def _owner_names(self) -> dict[str, str]:
+        """Names of the owners of connected authorities, by URL, as last heard."""
+        path = self.home.path / "authority-names.json"
+        return dict(parse_json(path.read_bytes())) if path.exists() else {}
+
+    def _keep(self, name: str, known: dict[str, str]) -> None:
+        """Replace a file of this persona's folder, whole or not at all."""
+        path = self.home.path / name
         scratch = path.with_suffix(".new")
         scratch.write_bytes(canonical_json(known))
         scratch.replace(path)
-        self._clients[client.url] = client
-        self._reachable = (-REACHABLE_SECONDS, [])
-        return facts.owner_contact.name
+
+    def did_at(self, url: str) -> str:
+        """The DID of the authority at this URL."""
+        return self._client(check_url(url)).did
 
     def witness_key(self) -> str:
         """What a log's owner needs to take this persona's cosignatures."""
@@ -130,23 +174,61 @@ class Directory:
         if self._own_url or (self.home.path / "authority" / "authority.db").exists():
             urls = {self.own_authority().url: None}
         found: dict[str, str | None] = {**urls, **self._connections()}
-        for persona in self.home.personas():
-            port = self.home.root / "personas" / persona / "authority" / "port"
-            if port.exists():
-                found.setdefault(f"http://127.0.0.1:{port.read_text()}", None)
-        clients = []
+        for url in self._persona_urls():
+            found.setdefault(url, None)
+        clients: list[AuthorityClient] = []
         for url, did in found.items():
             client = self._client(url, did)
-            with contextlib.suppress(Unavailable):
+            with self._unless_silent(client):
                 client.about()
                 clients.append(client)
         self._reachable = (time.monotonic(), clients)
         return clients
 
+    def _persona_urls(self) -> dict[str, str]:
+        """Where the authorities of this user's personas listen when they are served: URL -> persona."""
+        ports = {one: self.home.root / "personas" / one / "authority" / "port" for one in self.home.personas()}
+        return {f"http://127.0.0.1:{port.read_text()}": one for one, port in ports.items() if port.exists()}
+
+    @contextlib.contextmanager
+    def _unless_silent(self, client: AuthorityClient) -> Iterator[None]:
+        """One authority that does not answer does not hide the others; it is remembered as silent."""
+        try:
+            yield
+        except Unavailable:
+            self._silent = {**self._silent, client.url: self._silent_at(client.url)}
+        else:
+            self._silent = {url: one for url, one in self._silent.items() if url != client.url}
+
+    def _silent_at(self, url: str) -> Silent:
+        persona = self._persona_urls().get(url, "")
+        return Silent(url, persona or self._owner_names().get(url, ""), persona)
+
+    def silent(self) -> list[Silent]:
+        """The authorities that this persona knows and that did not answer when they were asked last."""
+        self.authorities()
+        return list(self._silent.values())
+
+    def _unknown(self, error: UnknownName) -> UnknownName | Unavailable:
+        """What a name that was not found means: nothing has it, or nobody can tell, because an authority is silent."""
+        silent = self.silent()
+        if not silent:
+            return error
+        who = " and ".join(map(str, silent))
+        suggestion = error.hint if error.hint.startswith("Did you mean") else ""
+        hints = "; ".join(dict.fromkeys(one.hint for one in silent))
+        return Unavailable(
+            f"{error.message.rstrip('.')} at the authorities that answer."
+            f" {who} {'does' if len(silent) == 1 else 'do'} not answer.",
+            found=error.found,
+            expected=error.expected,
+            hint=f"{suggestion} Or {hints}".strip() if suggestion else f"{hints[:1].upper()}{hints[1:]}",
+        )
+
     def _client_of(self, did: str) -> AuthorityClient:
         found = next((client for client in self.authorities() if client.did == did), None)
         if found is None:
-            raise Unavailable("That authority does not answer.", found=did, hint="%sls connect URL, or start it.")
+            raise self._unknown(UnknownName("There is no such authority.", found=did, hint="%sls connect URL adds it."))
         return found
 
     def names(self) -> dict[str, str]:

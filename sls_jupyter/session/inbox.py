@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from sls_jupyter.contract.grants import Approval, Denial
 from sls_jupyter.contract.spec import StreamSpec
@@ -37,8 +38,10 @@ class Inbox(Directory):
         """Requests that wait for this persona, and its own; newest first."""
         found = []
         for client in self.authorities():
-            owner = client.facts.owner
-            for value in client.requests():
+            owner, values = client.facts.owner, list[dict[str, Any]]()
+            with self._unless_silent(client):
+                values = client.requests()
+            for value in values:
                 spec = verify(str(value["spec"]).encode(), StreamSpec, verify_signature, did=None)
                 found.append(
                     RequestInfo(
@@ -59,17 +62,18 @@ class Inbox(Directory):
         """The request whose id begins like that.
 
         Raises:
-            UnknownName: none, or several.
+            UnknownName: none, or several. Unavailable: none, and an authority that may have it does not answer.
         """
         wanted = id_.removeprefix("sha256:")
         fitting = [one for one in self.requests() if wanted and one.id.removeprefix("sha256:").startswith(wanted)]
         mine = [one for one in fitting if one.mine_to_decide] or fitting
         if len(mine) != 1:
-            raise UnknownName(
+            error = UnknownName(
                 "There is no such request." if not mine else "Several requests begin like that.",
                 found=id_[:80],
                 hint="%sls requests lists them.",
             )
+            raise error if mine else self._unknown(error)
         return mine[0]
 
     def approve(self, id_: str, reason: str = "", *, expires_in: int = APPROVAL_SECONDS) -> int:

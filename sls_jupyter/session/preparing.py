@@ -25,6 +25,9 @@ from sls_jupyter.policy.decide import Decision
 from sls_jupyter.safestream.host import Host
 from sls_jupyter.safestream.request import StreamRequest, ask_all
 from sls_jupyter.session.catalogue import AssetInfo, Catalogue
+from sls_jupyter.session.cell import require_named, require_python
+
+_STARTING_NAMES = ("pd", "np")  # what a cell finds beside its inputs and parameters
 
 
 class Preparing(Catalogue):
@@ -62,7 +65,8 @@ class Preparing(Catalogue):
             tees: accepted kinds of TEE; those of this session's hosts by default.
 
         Raises:
-            UnknownName, BadInput: with the fix.
+            UnknownName, BadInput: with the fix; also for a cell that is no Python or cannot make an output.
+            Unavailable: an authority that may know a name does not answer.
         """
         chosen = [self._input(text, "table") for text in inputs] + [self._input(name, "code") for name in code_assets]
         if not chosen:
@@ -76,7 +80,13 @@ class Preparing(Catalogue):
                 found=", ".join(item.alias for item, _ in chosen),
                 hint="Name it once, with all its columns; the cell can copy it.",
             )
-        packed, now = pack_parameters(parameters or {}), int(time.time())
+        outputs, parameters = sorted(set(outputs)), parameters or {}
+        if code.strip():
+            require_python(code)
+            made_elsewhere = {*aliases, *parameters, *_STARTING_NAMES}
+            if not any(item.kind == "code" for item, _ in chosen):
+                require_named(code, [name for name in outputs if name not in made_elsewhere])
+        packed, now = pack_parameters(parameters), int(time.time())
         accepted = sorted(set(tees) or {host.capabilities().tee for host in self.hosts.values()})
         spec = StreamSpec(
             requester=self.did,
@@ -84,7 +94,7 @@ class Preparing(Catalogue):
             inputs=tuple(sorted((item for item, _ in chosen), key=lambda item: item.alias)),
             code=digest(code.encode()),
             parameters=digest(packed),
-            outputs=tuple(sorted(set(outputs))),
+            outputs=tuple(outputs),
             kinds=tuple(kind for kind in KINDS if kind in set(kinds)),
             recipients=self._recipients(recipients),
             limits=limits or Limits(),
@@ -130,12 +140,13 @@ class Preparing(Catalogue):
         for one in list(wanted) or [self.did]:
             contact = contacts.get(one) or by_name.get(one)
             if contact is None:
-                raise UnknownName(
+                error = UnknownName(
                     "This recipient's key is not known.",
                     found=one,
                     expected=", ".join(sorted(by_name)),
                     hint="%sls connect URL of the recipient's authority makes it known.",
                 )
+                raise self._unknown(error)
             found[contact.did] = Recipient(did=contact.did, hpke_public_key=contact.hpke_public_key)
         return tuple(found[did] for did in sorted(found))
 

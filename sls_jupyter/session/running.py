@@ -12,7 +12,7 @@ from typing import Any
 from sls_jupyter.contract.image import installed_image
 from sls_jupyter.contract.spec import StreamSpec
 from sls_jupyter.documents import parse_json, verify
-from sls_jupyter.errors import SlsError, UnknownName
+from sls_jupyter.errors import ApprovalPending, SlsError, UnknownName
 from sls_jupyter.guest.bundle import open_result, subjects_of, unseal
 from sls_jupyter.guest.values import restore
 from sls_jupyter.identity import Home, verify_signature
@@ -21,6 +21,8 @@ from sls_jupyter.safestream.manager import Manager
 from sls_jupyter.safestream.request import StreamRequest
 from sls_jupyter.safestream.run import Run
 from sls_jupyter.session.preparing import Preparing
+
+WAITS = "waits for approval"  # the state of a run that ended because a person has to decide first
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class Running(Preparing):
         )
         folder = self._run_folder(request.spec.digest)
         (folder / "spec.json").write_bytes(request.envelope)
+        (folder / "image").write_text(manager.image.digest)
         run = manager.launch(request, host=host, wait_for_approval=wait_for_approval)
         self._runs[run.id] = run
         return run
@@ -72,8 +75,9 @@ class Running(Preparing):
         found = []
         for folder in self.home.folder("runs").iterdir():
             with contextlib.suppress(SlsError, OSError):
-                found.append(self._record(folder))
-        return sorted(found, key=lambda record: record.started_at, reverse=True)
+                record = self._record(folder)
+                found.append((record.started_at, (folder / "spec.json").stat().st_mtime_ns, record))
+        return [record for *_, record in sorted(found, key=lambda one: one[:2], reverse=True)]
 
     def result(self, id_: str) -> dict[str, Any]:
         """The named outputs of a finished run, from its sealed result.
@@ -122,9 +126,18 @@ class Running(Preparing):
             raise UnknownName(
                 "There is no such run." if not fitting else "Several runs begin like that.",
                 found=id_[:80],
-                hint="%sls runs lists them.",
+                hint=("" if fitting else self._elsewhere(id_)) or "%sls runs lists them.",
             )
         return fitting[0]
+
+    def _elsewhere(self, id_: str) -> str:
+        """Which other persona of this user has such a run, if one has."""
+        wanted = id_.removeprefix("sha256:")[:12]
+        for persona in self.home.personas():
+            folders = (self.home.root / "personas" / persona / "runs").glob("*/spec.json")
+            if wanted and persona != self.name and any(path.parent.name.startswith(wanted) for path in folders):
+                return f"Persona {persona} has it: sls --persona {persona} audit {wanted}, or %sls as {persona}."
+        return ""
 
     def _record(self, folder: Path) -> RunRecord:
         spec = self._spec(folder.name)
@@ -150,21 +163,19 @@ class Running(Preparing):
 
     def _remember(self, run: Run) -> None:
         state = {
-            "state": run.state,
+            "state": WAITS if isinstance(run.error, ApprovalPending) else run.state,
             "tee": run.summary.get("tee", ""),
             "reason": run.error.message if run.error else "",
-            "image": installed_image().digest,
         }
         folder = self._run_folder(run.spec_digest)
         (folder / "end.json").write_text(json.dumps(state))
         if run.receipt is not None:
             run.receipt.save(folder / "receipt.json")
 
-    def _images_of(self, run: str) -> set[str]:
-        """Digest of the guest image that a run was launched with; of the one installed here if it is not known."""
-        end = self.home.folder("runs") / run / "end.json"
-        known = parse_json(end.read_bytes()) if end.exists() else {}
-        return {str(known.get("image") or installed_image().digest)}
+    def _image_of(self, run: str) -> str:
+        """Digest of the guest image that a run was launched with; "" if it is not known."""
+        path = self.home.folder("runs") / run / "image"
+        return path.read_text() if path.exists() else ""
 
     def close(self) -> None:
         """Cancel every run, then stop the embedded authority."""

@@ -64,7 +64,7 @@ FACTS: Mapping[EntryKind, frozenset[str]] = {
     "run.started": frozenset({"tee"}),
     "run.ended": frozenset({"tee", "status", "records"}),
     "run.killed": frozenset({"tee", "limit", "reason", "records"}),
-    "run.records": frozenset({"tee", "record_root", "records", "receipt"}),
+    "run.records": frozenset({"tee", "record_root", "records", "receipt", "keys"}),
     "output.released": frozenset({"verdict", "outputs", "bytes"}),
     "output.refused": frozenset({"verdict", "outputs", "reason"}),
 }

@@ -130,6 +130,8 @@ def consider(
         raise BadInput("A checkpoint is smaller than the old size.", found=new.tree_size, expected=request.old_size)
     known = last(origin)
     seen = known.tree_size if known else 0
+    if known is not None and new.tree_size == seen and new.root_hash != known.root_hash:
+        _require_extension(known, new, request.proof)  # whatever old size was sent, two roots of one size are a fork
     if request.old_size != seen:  # 4
         raise LogInconsistent(
             "This witness has seen another size of this log.",

@@ -1,0 +1,59 @@
+"""What an audit concludes from logs, records and a receipt that do not fit together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sls_jupyter.documents import digest
+from sls_jupyter.session.auditing import AuditLine, _is_unrecorded, _records, _Told
+from sls_jupyter.transparency.chain import Chain, encode_records
+from sls_jupyter.transparency.entries import fresh_salt, make_entry
+
+SPEC = "sha256:" + "1" * 64
+CHAIN = Chain(SPEC)
+RECORDS = encode_records([CHAIN.append({"event": "contract"})])
+OTHERS = encode_records([Chain(SPEC).append({"event": "invented"})])
+
+
+def line(kind: Any, **facts: Any) -> AuditLine:
+    entry = make_entry(kind, at=0, facts=facts, meaning={}, salt=fresh_salt())
+    return AuditLine("hospital", 0, entry, {})
+
+
+@pytest.mark.parametrize(
+    ("kinds", "expected"),
+    [
+        (["key.released"], True),
+        (["key.released", 0], True),  # a second group, which got no keys, tells of itself
+        (["key.released", "key.released", 1], True),
+        (["key.released", 1], False),
+        (["key.released", 0, 1], False),
+        (["key.refused"], False),
+    ],
+)
+def test_a_release_is_recorded_by_a_group_that_had_the_keys(kinds: list[Any], expected: bool) -> None:
+    """An empty receipt must not take away the warning that keys left and nobody knows what for."""
+    lines = [line("run.records", keys=one) if isinstance(one, int) else line(one) for one in kinds]
+    assert _is_unrecorded(lines) is expected
+
+
+class Verdict:
+    subjects = (("records", digest(RECORDS)),)
+
+
+def test_records_are_those_that_the_receipt_names() -> None:
+    """An authority can write a chain of its own; the hardware signed for one."""
+    lying, honest = (_Told(name, (), data, 1) for name, data in (("bank", OTHERS), ("hospital", RECORDS)))
+    doubts: list[str] = []
+    verdict: Any = Verdict()
+    assert [one["event"] for one in _records(SPEC, [lying, honest], verdict, doubts)] == ["contract"]
+    assert doubts == ["bank has other records than the receipt names; they are not shown."]
+
+
+def test_records_without_a_receipt_are_somebodys_word() -> None:
+    """They are shown, and not as something that the hardware vouches for."""
+    doubts: list[str] = []
+    assert len(_records(SPEC, [_Told("bank", (), OTHERS, 1)], None, doubts)) == 1
+    assert "no receipt binds them" in doubts[0]
