@@ -184,7 +184,7 @@ def test_an_option_that_would_be_ignored_is_refused(shell, run, tmp_path, line):
 
 def test_a_saved_receipt_says_where_it_is(run, tmp_path):
     """The card has the digest and the command for whoever gets the file."""
-    receipt = run.receipt()
+    receipt = run.check(run.receipt()).require()
     text, _ = texts(receipts.saved_card(receipt, receipt.save(tmp_path / "r.json")))
     assert receipt.id in text
     assert f"sls verify {tmp_path / 'r.json'} --accept-simulated" in text
@@ -303,7 +303,7 @@ def test_report_and_receipt_go_into_files(run, verdict, tmp_path, monkeypatch):
 
         def receipt(self, _, *, witnesses=0):
             assert witnesses == 0
-            return run.receipt()
+            return run.check(run.receipt()).require()
 
     def call(name, *words):
         return texts(COMMANDS[name](Context(FakeSession(), command_parsers()[name].parse(list(words)))))[0]

@@ -15,7 +15,7 @@ from e2e import World, container, finish, needs_sandbox, running, until, world
 import sls_jupyter
 from sls_jupyter.errors import LimitExceeded, RunCancelled, Unavailable, UnknownName
 from sls_jupyter.notebook.status import summary_line
-from sls_jupyter.receipt.receipt import Receipt
+from sls_jupyter.receipt.verdict import VerifiedReceipt
 from sls_jupyter.safestream import manager
 from sls_jupyter.safestream.run import Run
 
@@ -67,16 +67,16 @@ def test_a_receipt_names_the_results_that_came_back(world: World) -> None:
     ended = world.do("x = free.age.max()", outputs=["x"])
     run, session = ended.run, world.analyst
     assert run.receipt is not None
-    subjects = run.receipt.stated().statement.subjects()
+    subjects = dict(run.receipt.verdict.subjects)
     assert session.check_results(run.id, run.receipt) == {name: True for name in subjects if name != "records"}
 
 
-def stated(run: Run, world: World) -> Receipt:
+def stated(run: Run, world: World) -> VerifiedReceipt:
     """The receipt as the authorities have it."""
     return until(lambda: _receipt(run, world), "the receipt is there", 15)
 
 
-def _receipt(run: Run, world: World) -> Receipt | None:
+def _receipt(run: Run, world: World) -> VerifiedReceipt | None:
     try:
         return world.analyst.receipt(run.id)
     except Unavailable:
@@ -88,7 +88,7 @@ def test_a_run_that_hit_its_limit_says_so_in_its_receipt(world: World) -> None:
     ended = world.do("x = bytearray(3 << 30)\nfor i in range(0, len(x), 4096): x[i] = 1")
     assert isinstance(ended.error, LimitExceeded)
     receipt = stated(ended.run, world)
-    run = receipt.stated().statement.predicate.run
+    run = receipt.receipt.stated().statement.predicate.run
     assert (run.status, run.limit) == ("limit", "memory")
     assert sls_jupyter.verify(receipt, accept_simulated=True).accepted
 
@@ -100,7 +100,7 @@ def test_a_cancelled_run_has_a_receipt_with_the_gates_last_word(world: World) ->
     run.cancel()
     assert isinstance(run.error, RunCancelled)
     receipt = stated(run, world)
-    predicate = receipt.stated().statement.predicate
+    predicate = receipt.receipt.stated().statement.predicate
     assert predicate.run.status == "stopped"
     assert predicate.gate is not None
     assert sls_jupyter.verify(receipt, accept_simulated=True).accepted
@@ -137,7 +137,8 @@ def test_a_receipt_that_does_not_verify_takes_the_result_with_it(
 ) -> None:
     """Authorities that show the genuine receipt of another run must not get their result believed."""
     other = world.do("x = free.age.min()", outputs=["x"]).run.receipt
-    monkeypatch.setattr(manager, "fetch_receipt", lambda *_: other)
+    assert other is not None
+    monkeypatch.setattr(manager, "fetch_receipt", lambda *_: other.receipt)
     run = world.do(code, outputs=["x"]).run
     assert run.error is not None
     assert (run.receipt, run.outputs) == (None, {})

@@ -16,10 +16,11 @@ from receipt_kit import SignedRun, signed_run, worlds_at
 
 from sls_jupyter.attestation.binding import receipt_report_data
 from sls_jupyter.documents import MAX_DEPTH, MAX_DOCUMENT_BYTES, Envelope, b64decode, b64encode, canonical_json, digest
-from sls_jupyter.errors import BadInput, MalformedDocument, SlsError, Unavailable
+from sls_jupyter.errors import BadInput, MalformedDocument, SlsError, Unavailable, VerificationError
 from sls_jupyter.receipt.files import read_receipt, verify_file
 from sls_jupyter.receipt.receipt import Receipt, open_envelope
 from sls_jupyter.receipt.statement import PREDICATE_TYPE, STATEMENT_TYPE, EnvelopeJson, Statement, Subject
+from sls_jupyter.receipt.verdict import VerifiedReceipt
 
 STRIDE = 61  # bytes between those that are changed; a prime, so that it falls into step with nothing
 
@@ -250,3 +251,13 @@ def test_a_predicate_with_a_field_too_many_is_refused(run: SignedRun) -> None:
     with pytest.raises(MalformedDocument):
         Statement.parse(canonical_json(value))
     assert predicate()(run.statement()) == run.statement()
+
+
+def test_a_verified_receipt_is_made_by_its_verdict_only(run: SignedRun) -> None:
+    """What was parsed and not verified could be handed on as if it were."""
+    receipt = run.receipt()
+    with pytest.raises(TypeError):
+        VerifiedReceipt(receipt, run.spec, run.check(receipt, owners=[]), proof=object())
+    with pytest.raises(VerificationError):
+        run.check(receipt, owners=[]).require()
+    assert run.check(receipt).require().receipt == receipt

@@ -43,7 +43,7 @@ __all__ = ["run", "stranger", "two"]
 
 def test_an_honest_receipt_is_accepted(run: SignedRun) -> None:
     """Every line passes; the word says that no hardware signed it, and whoever was not pinned is listed."""
-    verdict = run.check(run.receipt()).require()
+    verdict = run.check(run.receipt()).require().verdict
     assert verdict.word == "ACCEPTED, SIMULATED"
     assert verdict.simulated
     assert verdict.spec == run.spec
@@ -306,7 +306,7 @@ def test_only_the_run_that_was_asked_for(two: tuple[SignedRun, SignedRun]) -> No
 
 def test_no_log_alone_can_backdate_the_evidence(run: SignedRun) -> None:
     """Evidence by a chip whose key leaked later would be judged at a time when it was good."""
-    verdict = run.check(forged(run, recorded={"at": NOW + 100, "log": 1})).require()
+    verdict = run.check(forged(run, recorded={"at": NOW + 100, "log": 1})).require().verdict
     assert verdict.at == datetime.fromtimestamp(NOW + 100, UTC)
 
 
@@ -370,7 +370,7 @@ def test_swapped_pieces_are_caught_by_the_check_they_are_about(two: tuple[Signed
 def test_pinned_owners_and_logs_are_exactly_those(run: SignedRun, what: str) -> None:
     """One missing is as wrong as one too many."""
     right = sorted(run.worlds) if what == "logs" else [item.owner for item in run.spec.inputs]
-    verdict = run.check(run.receipt(), **{what: right}).require()
+    verdict = run.check(run.receipt(), **{what: right}).require().verdict
     assert all(f"{one.what}s" != what for one in verdict.taken)
     for wrong in ((), right[:1], [*right, person("stranger").did], [person("stranger").did, right[0]]):
         refused(run.check(run.receipt(), **{what: wrong}), **{what: ""})
@@ -385,7 +385,7 @@ def test_only_an_accepted_image_counts(run: SignedRun) -> None:
 def test_another_vendors_root_is_not_believed(run: SignedRun) -> None:
     """With a development root pinned, another one is refused."""
     pinned = TrustAnchors(simulated_ark_spki=frozenset({chain().root_pin}))
-    assert all(one.what != "simulated root" for one in run.check(run.receipt(), anchors=pinned).require().taken)
+    assert all(one.what != "simulated root" for one in run.check(run.receipt(), anchors=pinned).require().verdict.taken)
     other = TrustAnchors(simulated_ark_spki=frozenset({chain("another").root_pin}))
     refused(run.check(run.receipt(), anchors=other), root=chain().root_pin.hex(), evidence="does not verify: root.")
 
@@ -451,7 +451,7 @@ def test_a_run_that_did_not_end_well_has_a_receipt_that_says_so(
 ) -> None:
     """A refused or failed computation is as provable as a good one."""
     ended = signed_run(two[0].worlds, nonce=100 + len(words), status=status)
-    verdict = ended.check(ended.receipt()).require()
+    verdict = ended.check(ended.receipt()).require().verdict
     gate, results = (next(c for c in verdict.checks if c.name == name) for name in ("gate", "results"))
     assert gate.found.startswith(words)
     assert results.found == "nothing by name; sealed to 1"

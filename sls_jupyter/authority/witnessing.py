@@ -89,7 +89,7 @@ class _SqlMemory:
 def _last(connection: Connection, origin: str) -> Checkpoint | None:
     rows = db.witnessed
     note = connection.execute(sa.select(rows.c.note).where(rows.c.origin == origin)).scalar()
-    return None if note is None else Checkpoint.parse(SignedNote.parse(note).text.encode())
+    return None if note is None else _checkpoint_in(note)
 
 
 def add_checkpoint(authority: Authority, body: bytes) -> bytes:
@@ -115,18 +115,21 @@ def add_checkpoint(authority: Authority, body: bytes) -> bytes:
 
 def _keep_evidence(authority: Authority, note: bytes) -> None:
     """Both notes: what is cosigned later would contradict the first one only with a proof."""
-    origin = Checkpoint.parse(SignedNote.parse(note).text.encode()).origin
-    rows = db.witnessed
-    where = (rows.c.origin == origin) & rows.c.evidence.is_(None)
+    new, rows = _checkpoint_in(note), db.witnessed
+    where = (rows.c.origin == new.origin) & rows.c.evidence.is_(None)
     with authority.store.write() as connection:
-        held = connection.execute(sa.select(rows.c.note).where(rows.c.origin == origin)).scalar()
-        connection.execute(
-            sa.update(rows).where(where).values(evidence=canonical_json([_text(held or b""), _text(note)]))
-        )
+        held = connection.execute(sa.select(rows.c.note).where(rows.c.origin == new.origin)).scalar()
+        if held is None:
+            return
+        known = _checkpoint_in(held)
+        if known.tree_size != new.tree_size or known.root_hash == new.root_hash:
+            return  # another server has cosigned a larger tree meanwhile; these two do not contradict each other
+        pair = [one.decode(errors="replace") for one in (held, note)]
+        connection.execute(sa.update(rows).where(where).values(evidence=canonical_json(pair)))
 
 
-def _text(note: bytes) -> str:
-    return note.decode(errors="replace")
+def _checkpoint_in(note: bytes) -> Checkpoint:
+    return Checkpoint.parse(SignedNote.parse(note).text.encode())
 
 
 def evidence(authority: Authority, origin: str) -> tuple[bytes, bytes] | None:

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sls_jupyter.documents import b64decode, digest
 from sls_jupyter.errors import BadInput, UnknownName
 from sls_jupyter.notebook import render, reports
 from sls_jupyter.notebook.args import limits_from, look_up
@@ -193,9 +192,9 @@ def _receipt(context: Context) -> Card:
     from sls_jupyter.notebook.receipts import saved_card
 
     options = context.options
-    receipt = context.session.receipt(options.run, witnesses=options.witnesses)
-    spec = digest(b64decode(receipt.stated().statement.predicate.spec.payload))
-    return saved_card(receipt, receipt.save(options.file or f"receipt-{short_id(spec)}.json"))
+    verified = context.session.receipt(options.run, witnesses=options.witnesses)
+    name = options.file or f"receipt-{short_id(verified.spec.digest)}.json"
+    return saved_card(verified, verified.save(name))
 
 
 def _verify(context: Context) -> object:

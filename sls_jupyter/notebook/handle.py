@@ -9,7 +9,7 @@ from typing import Any
 
 from sls_jupyter.notebook.follow import Screen, can_update, say
 from sls_jupyter.notebook.status import StatusBlock
-from sls_jupyter.receipt.receipt import Receipt
+from sls_jupyter.receipt.verdict import VerifiedReceipt
 from sls_jupyter.safestream.run import Run
 from sls_jupyter.session import Session
 
@@ -50,7 +50,7 @@ class RunHandle:
         return self._run.outputs
 
     @property
-    def receipt(self) -> Receipt:
+    def receipt(self) -> VerifiedReceipt:
         """What the hardware signed about the run, verified. ``run.receipt.save("receipt.json")`` keeps it.
 
         Raises:

@@ -20,14 +20,13 @@ from sls_jupyter.documents import parse_json
 from sls_jupyter.errors import BadInput, MalformedDocument
 from sls_jupyter.notebook.cards import Block, Card, Cell, Chip, Facts, Heading, Line, Mono, Table, one_line
 from sls_jupyter.notebook.receipt_options import PINS
-from sls_jupyter.notebook.words import count_words, is_simulated, time_words
+from sls_jupyter.notebook.words import count_words, time_words
 from sls_jupyter.receipt.files import read_receipt, verify_file
 from sls_jupyter.receipt.statement import RUN_STATES, Predicate
 
 if TYPE_CHECKING:
     from sls_jupyter.attestation.evidence import Check
-    from sls_jupyter.receipt.receipt import Receipt
-    from sls_jupyter.receipt.verdict import ReceiptVerdict, Taken
+    from sls_jupyter.receipt.verdict import ReceiptVerdict, Taken, VerifiedReceipt
 
 NOT_PROVEN = (
     "that the data is true",
@@ -247,13 +246,13 @@ def verdict_json(verdict: ReceiptVerdict, advice: str = "") -> str:
     return json.dumps({**verdict.to_json(), **({"advice": advice} if advice else {})}, indent=2)
 
 
-def saved_card(receipt: Receipt, path: Path) -> Card:
+def saved_card(verified: VerifiedReceipt, path: Path) -> Card:
     """Where a receipt went, and its digest."""
-    kind = receipt.stated().evidence.kind
+    simulated = verified.verdict.simulated
     facts: list[tuple[str, Cell]] = [
-        ("receipt", Mono(receipt.id)),
+        ("receipt", Mono(verified.id)),
         ("file", Mono(str(path))),
-        ("recorded in", count_words(len(receipt.recorded), "log")),
+        ("recorded in", count_words(len(verified.receipt.recorded), "log")),
     ]
-    words = f"sls verify {path}{' --accept-simulated' if is_simulated(kind) else ''} checks it, offline, anywhere."
-    return Card("Receipt saved", [Facts(facts), Line(words)], simulated=is_simulated(kind), tone="good")
+    words = f"sls verify {path}{' --accept-simulated' if simulated else ''} checks it, offline, anywhere."
+    return Card("Receipt saved", [Facts(facts), Line(words)], simulated=simulated, tone="good")

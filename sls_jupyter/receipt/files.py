@@ -12,14 +12,14 @@ from sls_jupyter.documents import MAX_DOCUMENT_BYTES
 from sls_jupyter.errors import BadInput
 from sls_jupyter.identity import did_from_public_key, public_key_from_did
 from sls_jupyter.receipt.receipt import Receipt
-from sls_jupyter.receipt.verdict import ReceiptVerdict
+from sls_jupyter.receipt.verdict import ReceiptVerdict, VerifiedReceipt
 from sls_jupyter.receipt.verify import verify_receipt
 from sls_jupyter.transparency.cosignature import WitnessPolicy
 from sls_jupyter.transparency.note import parse_verifier_key
 
 
 def verify_file(
-    source: str | Path | bytes | Receipt,
+    source: str | Path | bytes | Receipt | VerifiedReceipt,
     *,
     owners: Collection[str] = (),
     logs: Collection[str] = (),
@@ -62,7 +62,9 @@ def verify_file(
     )
 
 
-def _bytes(source: str | Path | bytes | Receipt) -> bytes:
+def _bytes(source: str | Path | bytes | Receipt | VerifiedReceipt) -> bytes:
+    if isinstance(source, VerifiedReceipt):
+        source = source.receipt
     if isinstance(source, Receipt):
         return source.payload()
     return source if isinstance(source, bytes) else read_receipt(source)

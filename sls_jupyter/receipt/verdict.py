@@ -1,15 +1,24 @@
-"""The outcome of verifying a receipt: every check of the list, in order, and what nobody pinned."""
+"""The outcome of verifying a receipt: every check of the list, in order, and what nobody pinned.
+
+::
+
+    bytes -- Receipt.parse --> Receipt -- verify_receipt() --> ReceiptVerdict -- require() --> VerifiedReceipt
+
+The last type is made by the step before it only, so whoever asks for one cannot be given what was merely parsed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 from datetime import datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, final
 
 from sls_jupyter.attestation.evidence import Check
 from sls_jupyter.contract.spec import StreamSpec
 from sls_jupyter.errors import VerificationError, printable
+from sls_jupyter.receipt.receipt import Receipt
 from sls_jupyter.receipt.statement import Predicate
 
 
@@ -42,6 +51,7 @@ class ReceiptVerdict:
     spec: StreamSpec | None
     predicate: Predicate | None
     subjects: tuple[tuple[str, str], ...]  # (name, digest) of the results
+    receipt: Receipt | None  # as it was parsed
 
     @property
     def simulated(self) -> bool:
@@ -58,14 +68,14 @@ class ReceiptVerdict:
         word = "ACCEPTED" if self.accepted else "REFUSED"
         return f"{word}, SIMULATED" if self.simulated else word
 
-    def require(self) -> ReceiptVerdict:
-        """The verdict itself, if it is a good one.
+    def require(self) -> VerifiedReceipt:
+        """The receipt, if every check passed.
 
         Raises:
             VerificationError: with every check that failed.
         """
-        if self.accepted:
-            return self
+        if self.accepted and self.receipt is not None and self.spec is not None:
+            return VerifiedReceipt(self.receipt, self.spec, self, proof=_BY_REQUIRE)
         raise VerificationError(
             f"The receipt does not verify: {', '.join(check.name for check in self.failed)}.",
             found="; ".join(f"{check.name}: {check.found}" for check in self.failed)[:1000],
@@ -90,6 +100,36 @@ class ReceiptVerdict:
             "subjects": dict(self.subjects),
             "statement": None if self.predicate is None else _summary(self.predicate, self.spec),
         }
+
+
+_BY_REQUIRE = object()
+
+
+@final
+@dataclass(frozen=True, slots=True, repr=False)
+class VerifiedReceipt:
+    """A receipt whose every check passed, with the verdict that says so."""
+
+    receipt: Receipt
+    spec: StreamSpec
+    verdict: ReceiptVerdict
+    proof: InitVar[object]
+
+    def __post_init__(self, proof: object) -> None:
+        if proof is not _BY_REQUIRE:
+            raise TypeError("Only ReceiptVerdict.require() makes this.")
+
+    @property
+    def id(self) -> str:
+        """The receipt's identifier, as the logs hold it."""
+        return self.verdict.id
+
+    def save(self, path: str | Path) -> Path:
+        """Write the receipt; :meth:`sls_jupyter.receipt.receipt.Receipt.save`."""
+        return self.receipt.save(path)
+
+    def __repr__(self) -> str:
+        return f"{self.receipt!r}: {self.verdict.word}"
 
 
 def _summary(predicate: Predicate, spec: StreamSpec | None) -> dict[str, Any]:

@@ -115,6 +115,7 @@ def verify_receipt(
         spec=found.spec,
         predicate=statement.predicate if statement else None,
         subjects=tuple((one.name, f"sha256:{one.digest.sha256}") for one in statement.subject) if statement else (),
+        receipt=found.receipt,
     )
 
 

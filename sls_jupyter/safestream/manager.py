@@ -343,8 +343,8 @@ class _Execution:
         try:
             receipt = fetch_receipt(self.spec, self.manager.clients)
             image, anchors = self.manager.image.digest, self.manager.anchors
-            judge_own(receipt, self.spec, image=image, anchors=anchors, accept_simulated=simulated).require()
-            stated = receipt.stated().statement.subjects()
+            verdict = judge_own(receipt, self.spec, image=image, anchors=anchors, accept_simulated=simulated)
+            verified, stated = verdict.require(), dict(verdict.subjects)
             for name, found in self.results.items():
                 if stated.get(name) != found:
                     raise DigestMismatch(
@@ -357,8 +357,8 @@ class _Execution:
             return None  # the run's last line says that there is none; %sls audit fetches it later
         except SlsError as error:
             return error
-        run.receipt, run.summary["receipt"] = receipt, receipt.id
-        run.steps.note("returned", evidence=f"receipt {receipt.id}")
+        run.receipt, run.summary["receipt"] = verified, verified.id
+        run.steps.note("returned", evidence=f"receipt {verified.id}")
         return None
 
     def _report_end(self, run: Run) -> None:

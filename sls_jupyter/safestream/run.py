@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sls_jupyter.errors import RunCancelled, SlsError
-from sls_jupyter.receipt.receipt import Receipt
+from sls_jupyter.receipt.verdict import VerifiedReceipt
 
 StepState = Literal["waiting", "active", "done", "failed"]
 STEPS = (*("planned", "approved", "launched", "attested", "keys released", "running", "checked", "sealed", "returned"),)
@@ -103,7 +103,7 @@ class Run:
         self.state = "running"
         self.outputs: dict[str, Any] = {}
         self.summary: dict[str, Any] = {}
-        self.receipt: Receipt | None = None
+        self.receipt: VerifiedReceipt | None = None
         self.error: SlsError | None = None
         self.cancelled = threading.Event()
         self._ended = ended  # called once, from the run's thread, when its state is final

@@ -14,7 +14,7 @@ from sls_jupyter.errors import LogInconsistent, MalformedDocument, SlsError, Una
 from sls_jupyter.identity import write_whole
 from sls_jupyter.receipt.files import read_receipt, verify_file
 from sls_jupyter.receipt.receipt import Receipt
-from sls_jupyter.receipt.verdict import ReceiptVerdict
+from sls_jupyter.receipt.verdict import ReceiptVerdict, VerifiedReceipt
 from sls_jupyter.safestream.receipts import fetch_receipt, judge_own
 from sls_jupyter.session.directory import Silent
 from sls_jupyter.session.running import Running
@@ -191,7 +191,7 @@ class Auditing(Running):
 
     # --- the receipt ------------------------------------------------------------------------------
 
-    def receipt(self, id_: str, *, witnesses: int = 0) -> Receipt:
+    def receipt(self, id_: str, *, witnesses: int = 0) -> VerifiedReceipt:
         """The receipt of a run of this persona, from its folder or from the authorities.
 
         Args:
@@ -203,10 +203,9 @@ class Auditing(Running):
         """
         record = self._find_run(id_)
         spec = self._spec(record.id)
-        receipt = self._any_receipt(spec, witnesses=witnesses)
-        self._judge_receipt(record.id, spec, receipt).require()
-        receipt.save(self._run_folder(record.spec_digest) / "receipt.json")
-        return receipt
+        verified = self._judge_receipt(record.id, spec, self._any_receipt(spec, witnesses=witnesses)).require()
+        verified.save(self._run_folder(record.spec_digest) / "receipt.json")
+        return verified
 
     def _any_receipt(self, spec: StreamSpec, *, witnesses: int) -> Receipt:
         """The receipt, good or not."""
@@ -227,16 +226,16 @@ class Auditing(Running):
             error.hint = f"What each of them shows is kept in {folder}. {error.hint}"
             raise
 
-    def check_results(self, id_: str, receipt: Receipt) -> dict[str, bool]:
+    def check_results(self, id_: str, receipt: VerifiedReceipt) -> dict[str, bool]:
         """Whether the results of a run that this persona holds are the ones that a receipt names, by its names.
 
         Raises:
             UnknownName: no such run, or it gave no result to this persona.
         """
-        stated = receipt.stated().statement.subjects()
+        stated = dict(receipt.verdict.subjects)
         return {name: stated.get(name) == found for name, found in self.result_digests(id_).items()}
 
-    def verify(self, source: str | Path | bytes | Receipt, **pins: Any) -> ReceiptVerdict:
+    def verify(self, source: str | Path | bytes | Receipt | VerifiedReceipt, **pins: Any) -> ReceiptVerdict:
         """Verify anybody's receipt offline; :func:`sls_jupyter.receipt.files.verify_file` has the options."""
         return verify_file(source, **pins)
 
