@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from sls_jupyter.errors import BadInput, UnknownName
+from sls_jupyter.notebook.receipt_options import count_of_witnesses
 from sls_jupyter.transparency.tiles import TILE_WIDTH
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from sls_jupyter.identity import Home
     from sls_jupyter.transparency.checkpoint import Checkpoint
     from sls_jupyter.transparency.reader import Fetch
-
-MAX_WITNESSES = 64
 
 
 def add_log_commands(commands: Any) -> None:
@@ -43,7 +42,13 @@ def add_log_commands(commands: Any) -> None:
         "publish", "bring a copy of your authority's log up to date", "Any static web server makes the copy a log."
     )
     add("url", metavar="URL", help="folder or fsspec URL (az://, s3://, …) of the copy")
-    add("--witnesses", type=_count, default=0, metavar="K", help="newest checkpoint with K cosignatures; 0 by default")
+    add(
+        "--witnesses",
+        type=count_of_witnesses,
+        default=0,
+        metavar="K",
+        help="newest checkpoint with K cosignatures; 0 by default",
+    )
     action("keys", "the keys by which others know your log and its witnesses")
     add = action("watch", "let your authority witness a log from now on")
     add("key", metavar="VERIFIER_KEY", help="of the log, as its owner's sls log keys prints it")
@@ -60,13 +65,7 @@ def add_log_commands(commands: Any) -> None:
     add("place", metavar="URL|DID", help="a published copy, an authority, or the DID of one you are connected to")
     add("--log", metavar="KEY", help="the log's verifier key, or its authority's DID; by default the one it names")
     add("--witness", action="append", default=[], metavar="KEY", help="a witness that you trust; repeatable")
-    add("--witnesses", type=_count, metavar="K", help="how many of them must have cosigned; all by default")
-
-
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 3 or int(text) > MAX_WITNESSES:
-        raise argparse.ArgumentTypeError(f"not a number of witnesses from 0 to {MAX_WITNESSES}: {text[:20]!r}")
-    return int(text)
+    add("--witnesses", type=count_of_witnesses, metavar="K", help="how many of them must have cosigned; all by default")
 
 
 def log_command(options: argparse.Namespace) -> int:
@@ -236,7 +235,7 @@ def _witnesses(options: argparse.Namespace) -> int:
 
     with _authority(options) as authority:
         size, found = standings(authority)
-        watched = _watched(authority)
+        watched = witnessing.watched(authority)
         evidence = {origin: pair for origin in watched if (pair := witnessing.evidence(authority, origin)) is not None}
     who = [(Mono(one.name), _size(one.tree_size), Mono(one.url or "brings them itself")) for one in found]
     logs = [(Mono(name), _size(last), "FORKED" if name in evidence else "") for name, last in watched.items()]
@@ -260,21 +259,6 @@ def _witnesses(options: argparse.Namespace) -> int:
 
 def _size(tree_size: int | None) -> str:
     return "none yet" if tree_size is None else f"{tree_size:,}"
-
-
-def _watched(authority: Authority) -> dict[str, int | None]:
-    """Origin → tree size that was cosigned last, of each log that an authority witnesses."""
-    import sqlalchemy as sa
-
-    from sls_jupyter.authority import store as db
-    from sls_jupyter.transparency.checkpoint import Checkpoint
-    from sls_jupyter.transparency.note import SignedNote
-
-    rows = db.witnessed
-    with authority.store.read() as connection:
-        found = connection.execute(sa.select(rows.c.origin, rows.c.note).order_by(rows.c.origin)).all()
-    notes = {origin: None if note is None else SignedNote.parse(note).text.encode() for origin, note in found}
-    return {origin: None if text is None else Checkpoint.parse(text).tree_size for origin, text in notes.items()}
 
 
 def _collect(options: argparse.Namespace) -> int:
@@ -327,24 +311,17 @@ def _forget(options: argparse.Namespace) -> int:
     return 0
 
 
-def _connected(home: Home) -> dict[str, str]:
-    """The authorities that this persona is connected to: URL → DID, as first seen."""
-    from sls_jupyter.documents import parse_json
-
-    path = home.path / "authorities.json"
-    return dict(parse_json(path.read_bytes())) if path.exists() else {}
-
-
 def _check(options: argparse.Namespace) -> int:
     from sls_jupyter.authority.log_reading import LogKey, compare, open_log
     from sls_jupyter.notebook.cards import Bullets, Card, Facts, Mono
+    from sls_jupyter.session.directory import connections_of
     from sls_jupyter.transparency.memory import CheckpointMemory
     from sls_jupyter.transparency.reader import read_log
 
     for witness in options.witness:
         _require_witness_key(witness)
     needed, home = _needed(options), _home(options)
-    url, did = _find(options.place, _connected(home))
+    url, did = _find(options.place, connections_of(home))
     memory, expected = CheckpointMemory(home.folder("checkpoints")), options.log or did
     with _Working("reading the log") as working, open_log(url, witnesses=needed) as (note, fetch):
         key = LogKey.expect(expected) if expected else LogKey.named_in(note)

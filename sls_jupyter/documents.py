@@ -146,6 +146,20 @@ class Model(BaseModel):
     # Python's regular expressions know \Z, the very end of a text; the default engine does not
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, regex_engine="python-re")
 
+    @classmethod
+    def from_json(cls, value: Any) -> Self:
+        """Build from decoded JSON, strictly.
+
+        Raises:
+            MalformedDocument: a field is missing, unknown or of another type; the first one is named.
+        """
+        try:
+            return cls.model_validate_json(json.dumps(value))
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"]) or "document"
+            raise MalformedDocument(f"This is not a valid {cls.__name__}.", found=f"{where}: {first['msg']}") from None
+
 
 class Document(Model):
     """A document that is signed as a whole."""
@@ -189,20 +203,6 @@ class Document(Model):
                 hint="Send the payload exactly as it was signed.",
             )
         return document
-
-    @classmethod
-    def from_json(cls, value: Any) -> Self:
-        """Build from decoded JSON, strictly.
-
-        Raises:
-            MalformedDocument: a field is missing, unknown or of another type; the first one is named.
-        """
-        try:
-            return cls.model_validate_json(json.dumps(value))
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(str(part) for part in first["loc"]) or "document"
-            raise MalformedDocument(f"This is not a valid {cls.__name__}.", found=f"{where}: {first['msg']}") from None
 
 
 D = TypeVar("D", bound=Document)

@@ -176,6 +176,26 @@ def write_whole(path: Path, data: bytes) -> None:
         scratch.unlink(missing_ok=True)
 
 
+def save_file(path: str | Path, data: bytes, what: str) -> Path:
+    """:func:`write_whole`, for a person who named the place.
+
+    Args:
+        what: in words, such as "receipt".
+
+    Raises:
+        Unavailable: it cannot be written there.
+    """
+    path = Path(path)
+    try:
+        write_whole(path, data)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not a file's name"
+        raise Unavailable(
+            f"The {what} cannot be written.", found=f"{path}: {why}", hint="Choose another folder."
+        ) from None
+    return path
+
+
 def read_or_create_private(path: Path, make: bytes, length: int) -> bytes:
     """The bytes of a private file, made from ``make`` on first use.
 

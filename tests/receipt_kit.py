@@ -180,7 +180,8 @@ def finish_run(run: SignedRun, status: str = "ok") -> None:
     packed = pack(Result((), (table,) if status == "ok" else (), verdict))
     me = world.analyst
     sealed = {me.did: seal_result(packed, run.spec.digest, me.did, me.hpke.public_bytes)}
-    run.account.finish(status, None, verdict, subjects_of(packed, sealed))
+    run.account.gate(status, None, verdict)
+    run.account.finish(status, subjects_of(packed, sealed))
 
 
 def main(folder: Path, storage: Path) -> None:

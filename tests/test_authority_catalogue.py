@@ -187,3 +187,14 @@ def test_parts_are_served_from_the_own_folder_only(world, tmp_path_factory):
     publish(world, *world.submission(sealed, policy))
     with pytest.raises(UnknownName):
         catalogue.open_part(world.authority, sealed.digest, "part-00000.parquet")
+
+
+def test_another_policy_for_a_name_is_logged(world: World) -> None:
+    """An owner who loosens a policy by sealing again leaves a trace, also within one second."""
+    world.publish("audited")
+    world.publish("audited")
+    assert "policy.changed" not in world.log()
+    world.publish("audited", max_runs=5)
+    assert world.log()[-2:] == ["asset.published", "policy.changed"]
+    world.publish("audited", max_runs=5)
+    assert world.log()[-1] == "asset.published"

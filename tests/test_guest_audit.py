@@ -130,14 +130,26 @@ def test_the_last_word_of_a_stopped_output_is_waited_for(world: World) -> None:
     sidecar = contracted(world)
     sidecar.stop()
     verdict = {"rules": Obligations().model_dump(mode="json"), "released": {"text": 1}, "withheld": {}, "bytes": 5}
-    last = {"finish": "stopped", "limit": None, "verdict": verdict, "subjects": {"result": "sha256:" + "c" * 64}}
-    threading.Timer(0.1, follow, (sidecar, "output", last)).start()
+    gate = {"gate": "stopped", "limit": None, "verdict": verdict}
+    last = {"finish": "stopped", "subjects": {"result": "sha256:" + "c" * 64}}
+    threading.Timer(0.1, follow, (sidecar, "output", gate, last)).start()
     sidecar.wait()
     stated = statement(sidecar)
     assert stated.predicate.gate is not None
     assert (stated.predicate.run.status, stated.predicate.gate.bytes) == ("stopped", 5)
     assert set(stated.subjects()) == {"records", "result"}
     assert [dict(one.body)["event"] for one in parse_records(sidecar.close()[0])][-1] == "stopped-by-host"
+
+
+@pytest.mark.parametrize(("last", "limit"), [("limit", "memory"), ("failed", None)])
+def test_the_last_word_keeps_what_the_gate_said(world: World, last: str, limit: str | None) -> None:
+    """A receipt that forgets which limit was hit, or that results could not be sealed, tells another run."""
+    sidecar = contracted(world)
+    verdict = {"rules": Obligations().model_dump(mode="json"), "released": {}, "withheld": {}, "bytes": 0}
+    said = ({"gate": "limit", "limit": "memory", "verdict": verdict}, {"finish": last, "subjects": {}})
+    follow(sidecar, "output", *said)
+    found = statement(sidecar).predicate
+    assert (found.run.status, found.run.limit, found.gate is not None) == (last, limit, True)
 
 
 def test_a_stop_before_the_last_word_is_a_stop(world: World) -> None:
@@ -170,10 +182,11 @@ def test_an_authority_that_hangs_does_not_keep_the_others_from_hearing(world: Wo
 @pytest.mark.parametrize(
     "message",
     [
-        {"finish": "ok", "verdict": {"rules": 1}, "subjects": {}},
-        {"finish": "ok", "verdict": None, "subjects": {"x": "y"}},
-        {"finish": "ok", "verdict": None, "subjects": 5},
-        {"finish": "splendid", "verdict": None, "subjects": {}},
+        {"gate": "ok", "limit": None, "verdict": {"rules": 1}},
+        {"gate": "ok", "limit": None, "verdict": None},
+        {"finish": "ok", "subjects": {"x": "y"}},
+        {"finish": "ok", "subjects": 5},
+        {"finish": "splendid", "subjects": {}},
     ],
 )
 def test_a_malformed_last_word_is_no_verdict(world: World, message: dict[str, Any]) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from sls_jupyter.errors import BadInput, RunCancelled, RunFailed, SlsError
-from sls_jupyter.safestream.manager import _Execution
+from sls_jupyter.safestream.endings import judge_end
 from sls_jupyter.safestream.run import STEPS, Run
 
 SPEC = "sha256:" + "ab" * 32
@@ -81,14 +80,12 @@ def test_a_failure_is_shown_at_the_step_that_it_is_about(blamed: str, failed: st
 )
 def test_the_end_of_a_program_blames_the_right_step(end: dict[str, Any], step: str, says: str) -> None:
     """Errors and limits happen while the cell runs; an output is missed when it should come back."""
-    execution = _Execution(None, SimpleNamespace(spec=None), None, False)  # type: ignore[arg-type]
-    execution.end = end
 
     def work(run: Run) -> None:
         for name in STEPS:
             run.steps.begin(name)
             run.steps.done(name)
-        execution._judge(run)
+        judge_end(end, run.steps)
 
     run = started(work)
     with pytest.raises(RunFailed) as raised:

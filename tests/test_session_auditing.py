@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from builders import NOW, World
+from receipt_forge import log
+from receipt_kit import signed_run, worlds_at
 
+from sls_jupyter.authority import ledger
 from sls_jupyter.documents import digest
-from sls_jupyter.session.auditing import AuditLine, _is_unrecorded, _records, _Told
+from sls_jupyter.errors import LogInconsistent
+from sls_jupyter.identity import public_key_from_did
+from sls_jupyter.session.auditing import AuditLine, _is_unrecorded, _records, _require_extensions, _Told
 from sls_jupyter.transparency.chain import Chain, encode_records
+from sls_jupyter.transparency.checkpoint import verify_checkpoint
 from sls_jupyter.transparency.entries import fresh_salt, make_entry
+from sls_jupyter.transparency.proofs import proof_checkpoint
 
 SPEC = "sha256:" + "1" * 64
 CHAIN = Chain(SPEC)
@@ -37,6 +47,29 @@ def test_a_release_is_recorded_by_a_group_that_had_the_keys(kinds: list[Any], ex
     """An empty receipt must not take away the warning that keys left and nobody knows what for."""
     lines = [line("run.records", keys=one) if isinstance(one, int) else line(one) for one in kinds]
     assert _is_unrecorded(lines) is expected
+
+
+def test_entries_of_another_log_than_the_one_followed_are_refused(tmp_path: Path) -> None:
+    """An authority could prove a run's entries in one log, and let everybody follow another."""
+    run = signed_run(worlds_at(tmp_path))
+    did, client = next(iter(run.clients.items()))
+    history, world = client.history(run.spec.digest), run.worlds[did]
+    honest = proof_checkpoint(history.entries[-1].proof)
+    _require_extensions(client, history, honest)
+    forked = replace(honest, root_hash=bytes(32))
+    with pytest.raises(LogInconsistent):
+        _require_extensions(client, history, forked)
+    log(world, "denial.given", "x", {}, {}, NOW + 30)
+    longer = verify_checkpoint(note(world), honest.origin, public_key_from_did(did))
+    assert longer.tree_size == honest.tree_size + 1
+    _require_extensions(client, history, longer)
+    with pytest.raises(LogInconsistent):
+        _require_extensions(client, history, replace(longer, root_hash=bytes(32)))
+
+
+def note(world: World) -> bytes:
+    with world.authority.store.read() as connection:
+        return ledger.checkpoint(connection, world.authority)
 
 
 class Verdict:

@@ -122,9 +122,10 @@ def publish(
 def _has_another_policy(connection: Connection, manifest: AssetManifest) -> bool:
     """Whether the newest active asset of this name stands under another policy."""
     rows = db.assets
-    query = sa.select(rows).where(rows.c.name == manifest.name, rows.c.state == "active")
-    newest = connection.execute(query.order_by(rows.c.created_at.desc()).limit(1)).mappings().first()
-    return newest is not None and _published(newest).manifest.policy != manifest.policy
+    active = connection.execute(sa.select(rows).where(rows.c.name == manifest.name, rows.c.state == "active"))
+    found = [_published(row) for row in active.mappings().all()]
+    newest = max(found, key=lambda one: ledger.last(connection, one.id, "asset.published") or 0, default=None)
+    return newest is not None and newest.manifest.policy != manifest.policy
 
 
 def _published(row: RowMapping) -> Published:

@@ -70,13 +70,6 @@ class RunHistory:
     receipt: bytes | None  # its DSSE envelope, signed by the hardware
 
 
-def _disclosed(value: Any) -> DisclosedEntry:
-    try:
-        return DisclosedEntry.model_validate_json(json.dumps(value))
-    except ValueError:
-        raise MalformedDocument("An authority's log proof is not of the expected form.") from None
-
-
 class AuthorityClient:
     """Calls to one authority.
 
@@ -256,7 +249,7 @@ class AuthorityClient:
         }
         answer = self._call("POST", "/v1/release", body)
         columns = None if answer["columns"] is None else tuple(answer["columns"])
-        return b64decode(answer["sealed_keys"]), columns, _disclosed(answer["logged"])
+        return b64decode(answer["sealed_keys"]), columns, DisclosedEntry.from_json(answer["logged"])
 
     def post_records(self, spec: str, records: bytes, receipt: bytes) -> int:
         """Bring a run's records and its receipt's envelope; returns the index of ``run.records``."""
@@ -280,7 +273,7 @@ class AuthorityClient:
         try:
             records, receipt = answer["records"], answer["receipt"]
             return RunHistory(
-                entries=tuple(map(_disclosed, answer["entries"])),
+                entries=tuple(map(DisclosedEntry.from_json, answer["entries"])),
                 records=None if records is None else str(records).encode(),
                 receipt=None if receipt is None else str(receipt).encode(),
             )

@@ -197,7 +197,7 @@ def disclose(connection: Connection, authority: Authority, index: int, *, witnes
         "salt": None if salt is None else b64encode(salt),
         "meaning": None if meaning is None else json.loads(meaning),
     }
-    return DisclosedEntry.model_validate_json(json.dumps(value))
+    return DisclosedEntry.from_json(value)
 
 
 def consistency(connection: Connection, authority: Authority, old: int, new: int) -> tuple[bytes, ...]:

@@ -132,6 +132,14 @@ def _checkpoint_in(note: bytes) -> Checkpoint:
     return Checkpoint.parse(SignedNote.parse(note).text.encode())
 
 
+def watched(authority: Authority) -> dict[str, int | None]:
+    """Origin → tree size that was cosigned last, of each log that this authority witnesses."""
+    rows = db.witnessed
+    with authority.store.read() as connection:
+        found = connection.execute(sa.select(rows.c.origin, rows.c.note).order_by(rows.c.origin)).all()
+    return {origin: None if note is None else _checkpoint_in(note).tree_size for origin, note in found}
+
+
 def evidence(authority: Authority, origin: str) -> tuple[bytes, bytes] | None:
     """The checkpoint that was cosigned and the first one that contradicted it; ``None`` if none did."""
     rows = db.witnessed

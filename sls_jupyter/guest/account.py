@@ -7,7 +7,6 @@ a complete receipt: what is missing is never made up.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -87,32 +86,32 @@ class Account:
         """Keys came for an input, with the log's proof of it."""
         if alias not in {item.alias for item in self.spec.inputs}:
             raise MalformedDocument("Keys came for an input that the spec has not.", found=alias[:100])
-        with _well_formed():
-            self._released[alias] = DisclosedEntry.model_validate_json(json.dumps(logged))
+        self._released[alias] = DisclosedEntry.from_json(logged)
 
     def gate(self, status: str, limit: Any, verdict: Any) -> None:
         """The program has ended, and the gate lets nothing more go.
 
         Args:
-            verdict: of :meth:`sls_jupyter.guest.gate.Gate.verdict`, or ``None``.
+            verdict: of :meth:`sls_jupyter.guest.gate.Gate.verdict`.
         """
-        if status not in RUN_STATES:
-            raise MalformedDocument("A run cannot end like that.", found=status[:40], expected=", ".join(RUN_STATES))
-        with _well_formed():
-            if verdict is not None:
-                self._gate = GateVerdict.model_validate_json(json.dumps(verdict))
-        self._end, self._output_spoke = (status, None if limit is None else str(limit)[:40]), True
+        self._gate = GateVerdict.from_json(verdict)
+        self._ended(status, limit)
 
-    def finish(self, status: str, limit: Any, verdict: Any, subjects: Any) -> None:
-        """The output's last word.
+    def finish(self, status: str, subjects: Any) -> None:
+        """The output's last word; ``status`` is another than before if it could not seal the results.
 
         Args:
             subjects: digests by name (:func:`sls_jupyter.guest.bundle.subjects_of`).
         """
         with _well_formed():
-            named = tuple(Subject.of(name, value) for name, value in sorted(dict(subjects).items()))
-        self.gate(status, limit, verdict)
-        self._subjects = named
+            self._subjects = tuple(Subject.of(name, value) for name, value in sorted(dict(subjects).items()))
+        if status != self._end[0]:
+            self._ended(status, None)
+
+    def _ended(self, status: str, limit: Any) -> None:
+        if status not in RUN_STATES:
+            raise MalformedDocument("A run cannot end like that.", found=status[:40], expected=", ".join(RUN_STATES))
+        self._end, self._output_spoke = (status, None if limit is None else str(limit)[:40]), True
 
     def stopped(self) -> None:
         """The host ended the group; if the output has not said how the run ended, that is how."""

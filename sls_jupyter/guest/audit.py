@@ -102,16 +102,14 @@ class AuditClient:
         """The program is done, and this is what the gate let go; the results are still being sealed."""
         self._send({"gate": status, "limit": limit, "verdict": verdict})
 
-    def finish(
-        self, status: str, *, limit: str | None = None, verdict: dict[str, Any] | None, subjects: dict[str, str]
-    ) -> None:
+    def finish(self, status: str, subjects: dict[str, str]) -> None:
         """The run is over; the sidecar closes the chain and writes the receipt.
 
         Args:
-            verdict: of the gate; subjects: digests of the results by name.
+            subjects: digests of the results by name.
         """
         self.over()
-        self._send({"finish": status, "limit": limit, "verdict": verdict, "subjects": subjects})
+        self._send({"finish": status, "subjects": subjects})
 
 
 class Sidecar:
@@ -163,7 +161,7 @@ class Sidecar:
         status = str(message["finish"])[:40]
         self.append("output", {"event": "finished", "status": status})
         if self.account is not None:
-            self.account.finish(status, message.get("limit"), message.get("verdict"), message.get("subjects"))
+            self.account.finish(status, message.get("subjects"))
         self._output_ended.set()
         self.finished.set()
 

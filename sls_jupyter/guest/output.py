@@ -112,8 +112,8 @@ class OutputRun:
             self._set_end(status="limit", limit="time", allowed=limits.wall_seconds)
         with self._lock:
             verdict = self._gate.verdict()  # nothing is let go from here on
-        end: dict[str, Any] = {"limit": self._end.get("limit"), "verdict": verdict}
-        self._audit.gate(str(self._end["status"]), **end)  # before the results: a stop may come in between
+        # before the results are sealed: a stop may come in between
+        self._audit.gate(str(self._end["status"]), limit=self._end.get("limit"), verdict=verdict)
         try:
             if self._end["status"] != "stopped":
                 self._finish(verdict)
@@ -121,7 +121,7 @@ class OutputRun:
             self._end["status"] = "failed"
             self._audit.record("output-failed", error=type(error).__name__)
             self.door.events.add("end", status="failed")
-        self._audit.finish(str(self._end["status"]), **end, subjects=self._subjects)
+        self._audit.finish(str(self._end["status"]), self._subjects)
         self.door.events.close()
 
     def stop(self) -> None:

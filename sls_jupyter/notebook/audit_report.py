@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from sls_jupyter.contract import cce
 from sls_jupyter.contract.grants import Grant
 from sls_jupyter.documents import Envelope
-from sls_jupyter.errors import MalformedDocument, Unavailable
-from sls_jupyter.identity import write_whole
+from sls_jupyter.errors import MalformedDocument
+from sls_jupyter.identity import save_file
 from sls_jupyter.notebook.cards import Block, Bullets, Card, Cell, Chip, Facts, Heading, Line, Mono, Table, Tone, escape
 from sls_jupyter.notebook.print_style import PRINT_STYLE, page_footer
 from sls_jupyter.notebook.receipts import NOT_PROVEN, Checks, end_words, failed_words, long_or_words, verdict_words
@@ -61,14 +61,7 @@ def write_page(text: str, path: Path) -> Path:
     Raises:
         Unavailable: it cannot be written there.
     """
-    try:
-        write_whole(path, text.encode())
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else "not a path"
-        raise Unavailable(
-            "The report cannot be written.", found=f"{path}: {why}", hint="Choose another folder."
-        ) from None
-    return path
+    return save_file(path, text.encode(), "report")
 
 
 def page_card(audit: Audit, path: Path) -> Card:

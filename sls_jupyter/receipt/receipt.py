@@ -25,8 +25,8 @@ from pydantic import FailFast, Field
 from sls_jupyter.attestation.binding import receipt_report_data
 from sls_jupyter.attestation.evidence import Evidence
 from sls_jupyter.documents import Base64, Document, Envelope, Model, digest
-from sls_jupyter.errors import MalformedDocument, Unavailable
-from sls_jupyter.identity import write_whole
+from sls_jupyter.errors import MalformedDocument
+from sls_jupyter.identity import save_file
 from sls_jupyter.receipt.statement import EnvelopeJson, Statement
 from sls_jupyter.transparency.checkpoint import MAX_TREE_SIZE
 from sls_jupyter.transparency.proofs import DisclosedEntry
@@ -115,12 +115,4 @@ class Receipt(Document):
         Raises:
             Unavailable: it cannot be written there.
         """
-        path = Path(path)
-        try:
-            write_whole(path, self.payload())
-        except (OSError, ValueError) as error:
-            why = error.strerror if isinstance(error, OSError) else "not a file's name"
-            raise Unavailable(
-                "The receipt cannot be written.", found=f"{path}: {why}", hint="Choose another folder."
-            ) from None
-        return path
+        return save_file(path, self.payload(), "receipt")

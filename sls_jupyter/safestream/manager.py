@@ -24,19 +24,14 @@ from sls_jupyter.documents import b64encode, digest
 from sls_jupyter.errors import (
     ApprovalPending,
     DigestMismatch,
-    LimitExceeded,
-    OutputWithheld,
-    ProgramFailed,
-    RunFailed,
     SlsError,
     Unavailable,
-    from_problem,
 )
 from sls_jupyter.guest.bundle import Result, read_result, subjects_of, unseal
-from sls_jupyter.guest.hostile import type_name
 from sls_jupyter.guest.values import restore
 from sls_jupyter.identity import Identity
 from sls_jupyter.safestream.doors import CONNECT_SECONDS, AttestedDoor, Expected
+from sls_jupyter.safestream.endings import judge_end
 from sls_jupyter.safestream.host import Host, RunningGroup
 from sls_jupyter.safestream.placement import place
 from sls_jupyter.safestream.receipts import fetch_receipt, judge_own
@@ -45,16 +40,6 @@ from sls_jupyter.safestream.run import Run
 
 POLL_APPROVAL_SECONDS = 1.0
 AUDIT_SECONDS = 20.0  # how long the sidecar may take to send its records
-
-LIMIT_HINTS = {
-    "memory": "Ask for more with --memory 4G, or read fewer columns with -i name:a,b.",
-    "cpu": "Ask for more with --time 30m, or compute less.",
-    "time": "Ask for more with --time 30m, or compute less.",
-    "processes": "Start fewer processes; pandas and scikit-learn need n_jobs=1 here.",
-    "output": "Print and return less; the owner's and your own limit of bytes both hold.",
-}
-
-_UNITS = {"cpu": "seconds of CPU time", "time": "seconds", "processes": "processes"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +182,7 @@ class _Execution:
         else:
             run.outputs.clear()
             run.summary["receipt_refused"] = refusal.message
-        self._judge(run)
+        judge_end(self.end, run.steps)
         if refusal is not None:
             raise refusal
 
@@ -372,87 +357,3 @@ class _Execution:
         for did, _ in self.spec.authorities():
             with contextlib.suppress(SlsError):
                 self.manager.clients[did].report_end(self.spec.digest, state, reason)
-
-    def _judge(self, run: Run) -> None:
-        """Raise what the end of the run means for whoever waits for its results."""
-        status = self.end.get("status")
-        problem = self.end.get("problem")
-        if isinstance(problem, dict) and "type" in problem:
-            raise from_problem(problem)
-        if status != "ok":
-            run.steps.blame("running")  # what it said until then was checked and returned all the same
-        if status == "limit":
-            limit, allowed = self.end.get("limit", "?"), self.end.get("allowed")
-            raise LimitExceeded(
-                f"The run was stopped at its limit of {limit}.",
-                expected=f"{_amount(str(limit), allowed)} at most" if allowed is not None else None,
-                hint=LIMIT_HINTS.get(str(limit), "Ask for less."),
-                detail={"limit": limit, "allowed": allowed},
-            )
-        if status == "error":
-            raise self._program_error()
-        if status != "ok":
-            raise RunFailed(
-                "The program ended before its cell did.",
-                found=f"{status} {self.end.get('code', '')}".strip(),
-                hint="The cell ended its own process, or crashed it.",
-            )
-        run.steps.blame("returned")
-        self._require_outputs()
-
-    def _program_error(self) -> ProgramFailed:
-        error = self.end.get("error") or {"name": "an error", "value": ""}
-        detail, name = error.get("value") or "", str(error["name"])
-        return ProgramFailed(  # the message is kept on disk with the run; what the cell says is not in it
-            f"The cell raised {name if type_name(name) == name else 'an error of its own'}.",
-            found=f"{name}: {detail}" if detail else None,
-            hint=""
-            if detail
-            else "The owners' policies let only the type of an error out; try the code on data of your own.",
-            detail={"error": error},
-        )
-
-    def _require_outputs(self) -> None:
-        missing, held = self.end.get("missing") or {}, self.end.get("held_back") or []
-        for name, kind in missing.items():
-            raise RunFailed(
-                f"The cell gave no {name} to return.",
-                found="no such variable" if kind is None else f"a {kind}",
-                expected="a DataFrame, Series, Arrow table, number or text",
-                hint=f"Assign {name} in the cell, or leave -o {name} away.",
-            )
-        lost = [name for name in held if name not in missing]
-        if lost:
-            rules, withheld = self.end["verdict"]["rules"], self.end["verdict"]["withheld"]
-            found, expected, hint = _why_withheld(rules, withheld)
-            raise OutputWithheld(
-                f"The output gate withheld {', '.join(lost)}.", found=found, expected=expected, hint=hint
-            )
-
-
-def _amount(limit: str, allowed: object) -> str:
-    """A limit with its unit."""
-    if limit in ("memory", "output") and isinstance(allowed, int):
-        return f"{allowed / 2**20:,.4g} MiB" if allowed >= 2**20 else f"{allowed:,} bytes"
-    return f"{allowed} {_UNITS[limit]}" if limit in _UNITS else str(allowed)
-
-
-def _why_withheld(rules: dict[str, Any], withheld: dict[str, int]) -> tuple[str, str, str]:
-    """Found, expected and hint for a table that the gate held back."""
-    if "min_group" in withheld:
-        return (
-            "a table that does not tell the size of its groups",
-            f"groups of {rules['min_group']} at least",
-            "Return what groupby(...) gives, or add an integer column n with each row's group size.",
-        )
-    if "unsafe" in withheld and "table" in rules["kinds"]:
-        return (
-            "a table with a type of column that does not leave",
-            "numbers, text, times, categories, or lists of these",
-            "Convert the column, for instance with .astype(str).",
-        )
-    return (
-        "a table",
-        f"kinds {', '.join(rules['kinds'])}",
-        "Ask the owner for another policy, or return one of the allowed kinds.",
-    )

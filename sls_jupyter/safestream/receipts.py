@@ -33,29 +33,28 @@ def fetch_receipt(spec: StreamSpec, clients: Mapping[str, AuthorityClient], *, w
     """
     logs = [did for did, _ in spec.authorities()]
     histories = {did: clients[did].history(spec.digest, witnesses=witnesses) for did in logs}
-    envelopes = {did: history.receipt for did, history in histories.items()}
-    missing = [did for did, envelope in envelopes.items() if envelope is None]
-    if missing:
+    envelopes = {did: history.receipt for did, history in histories.items() if history.receipt is not None}
+    if missing := [did for did in logs if did not in envelopes]:
         raise Unavailable(
             "There is no receipt of this run.",
             found=f"none at {', '.join(missing)}",
             hint="The group ended before its audit sidecar could send one; %sls audit RUN shows what is known.",
         )
-    all_stated = {did: open_envelope(envelope) for did, envelope in envelopes.items() if envelope is not None}
+    all_stated = {did: open_envelope(envelope) for did, envelope in envelopes.items()}
     found = {stated.statement.digest for stated in all_stated.values()}
-    if len(found) > 1:  # the same statement under another signature of the same hardware is the same receipt
+    if len(found) > 1:  # one statement under two spellings of one signature is one receipt
         raise LogInconsistent(
             "The authorities have different receipts of this run.",
             found=", ".join(sorted(found)),
             hint="Keep them all, and ask the owners: one of them does not show what the group sent.",
-            detail={"envelopes": {did: (envelope or b"").decode() for did, envelope in envelopes.items()}},
+            detail={"envelopes": {did: envelope.decode() for did, envelope in envelopes.items()}},
         )
     stated = all_stated[logs[0]]
     contract = verify(stated.statement.predicate.spec.encode(), StreamSpec, verify_signature, did=spec.requester)
     if contract.digest != spec.digest:
         raise LogInconsistent("This is the receipt of another run.", found=contract.digest, expected=spec.digest)
     recorded = tuple(_recorded(clients[did], histories[did], stated) for did in logs)
-    return Receipt(statement=EnvelopeJson.of(envelopes[logs[0]] or b""), recorded=recorded)
+    return Receipt(statement=EnvelopeJson.of(envelopes[logs[0]]), recorded=recorded)
 
 
 def _recorded(client: AuthorityClient, history: RunHistory, stated: Stated) -> Recorded:

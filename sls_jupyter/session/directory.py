@@ -44,6 +44,12 @@ class Silent:
         return "ask its owner to start it"
 
 
+def connections_of(home: Home) -> dict[str, str]:
+    """Authorities of others that a persona is connected to: URL -> DID, as first seen."""
+    path = home.path / "authorities.json"
+    return dict(parse_json(path.read_bytes())) if path.exists() else {}
+
+
 class Directory:
     """A persona, the authorities it can reach, and the people behind them.
 
@@ -103,11 +109,6 @@ class Directory:
                 self._reachable = (-REACHABLE_SECONDS, [])
         return self._client(self._own_url)
 
-    def _connections(self) -> dict[str, str]:
-        """Connected authorities of others: URL -> DID, as first seen."""
-        path = self.home.path / "authorities.json"
-        return dict(parse_json(path.read_bytes())) if path.exists() else {}
-
     def connect(self, url: str) -> str:
         """Remember another owner's authority; returns its owner's name.
 
@@ -121,7 +122,7 @@ class Directory:
                 error.expected += ", or http://127.0.0.1:PORT on this machine"
             raise
         facts = client.about()
-        self._keep("authorities.json", {**self._connections(), client.url: facts.did})
+        self._keep("authorities.json", {**connections_of(self.home), client.url: facts.did})
         self._keep("authority-names.json", {**self._owner_names(), client.url: facts.owner_contact.name})
         known = self._clients.setdefault(client.url, client)
         if known is not client and known.did == facts.did:
@@ -160,7 +161,7 @@ class Directory:
         """
         url = check_url(url)
         try:
-            return self._client(url, self._connections().get(url)).cosign(self.memory)
+            return self._client(url, connections_of(self.home).get(url)).cosign(self.memory)
         except SignatureInvalid as error:
             error.hint = error.hint or f"Ask its owner to run: sls log trust {self.witness_key()}"
             raise
@@ -173,7 +174,7 @@ class Directory:
         urls: dict[str, str | None] = {}
         if self._own_url or (self.home.path / "authority" / "authority.db").exists():
             urls = {self.own_authority().url: None}
-        found: dict[str, str | None] = {**urls, **self._connections()}
+        found: dict[str, str | None] = {**urls, **connections_of(self.home)}
         for url in self._persona_urls():
             found.setdefault(url, None)
         clients: list[AuthorityClient] = []

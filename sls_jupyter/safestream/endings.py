@@ -1,0 +1,112 @@
+"""What the end of a run means for whoever waits for its results: one error for each way to end, with its fix."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sls_jupyter.errors import LimitExceeded, OutputWithheld, ProgramFailed, RunFailed, from_problem
+from sls_jupyter.guest.hostile import type_name
+from sls_jupyter.safestream.run import Steps
+
+LIMIT_HINTS = {
+    "memory": "Ask for more with --memory 4G, or read fewer columns with -i name:a,b.",
+    "cpu": "Ask for more with --time 30m, or compute less.",
+    "time": "Ask for more with --time 30m, or compute less.",
+    "processes": "Start fewer processes; pandas and scikit-learn need n_jobs=1 here.",
+    "output": "Print and return less; the owner's and your own limit of bytes both hold.",
+}
+
+_UNITS = {"cpu": "seconds of CPU time", "time": "seconds", "processes": "processes"}
+
+
+def judge_end(end: Mapping[str, Any], steps: Steps) -> None:
+    """Raise what the end of a run means for whoever waits for its results; nothing for a good one.
+
+    Args:
+        end: the last event of the output, or of an input that failed.
+        steps: the step that is to blame is named there.
+
+    Raises:
+        LimitExceeded, ProgramFailed, OutputWithheld, RunFailed: with the fix; what the input raised.
+    """
+    status, problem = end.get("status"), end.get("problem")
+    if isinstance(problem, dict) and "type" in problem:
+        raise from_problem(problem)
+    if status != "ok":
+        steps.blame("running")  # what it said until then was checked and returned all the same
+    if status == "limit":
+        limit, allowed = end.get("limit", "?"), end.get("allowed")
+        raise LimitExceeded(
+            f"The run was stopped at its limit of {limit}.",
+            expected=f"{_amount(str(limit), allowed)} at most" if allowed is not None else None,
+            hint=LIMIT_HINTS.get(str(limit), "Ask for less."),
+            detail={"limit": limit, "allowed": allowed},
+        )
+    if status == "error":
+        raise _program_error(end)
+    if status != "ok":
+        raise RunFailed(
+            "The program ended before its cell did.",
+            found=f"{status} {end.get('code', '')}".strip(),
+            hint="The cell ended its own process, or crashed it.",
+        )
+    steps.blame("returned")
+    _require_outputs(end)
+
+
+def _program_error(end: Mapping[str, Any]) -> ProgramFailed:
+    error = end.get("error") or {"name": "an error", "value": ""}
+    detail, name = error.get("value") or "", str(error["name"])
+    return ProgramFailed(  # the message is kept on disk with the run; what the cell says is not in it
+        f"The cell raised {name if type_name(name) == name else 'an error of its own'}.",
+        found=f"{name}: {detail}" if detail else None,
+        hint=""
+        if detail
+        else "The owners' policies let only the type of an error out; try the code on data of your own.",
+        detail={"error": error},
+    )
+
+
+def _require_outputs(end: Mapping[str, Any]) -> None:
+    missing, held = end.get("missing") or {}, end.get("held_back") or []
+    for name, kind in missing.items():
+        raise RunFailed(
+            f"The cell gave no {name} to return.",
+            found="no such variable" if kind is None else f"a {kind}",
+            expected="a DataFrame, Series, Arrow table, number or text",
+            hint=f"Assign {name} in the cell, or leave -o {name} away.",
+        )
+    lost = [name for name in held if name not in missing]
+    if lost:
+        rules, withheld = end["verdict"]["rules"], end["verdict"]["withheld"]
+        found, expected, hint = _why_withheld(rules, withheld)
+        raise OutputWithheld(f"The output gate withheld {', '.join(lost)}.", found=found, expected=expected, hint=hint)
+
+
+def _amount(limit: str, allowed: object) -> str:
+    """A limit with its unit."""
+    if limit in ("memory", "output") and isinstance(allowed, int):
+        return f"{allowed / 2**20:,.4g} MiB" if allowed >= 2**20 else f"{allowed:,} bytes"
+    return f"{allowed} {_UNITS[limit]}" if limit in _UNITS else str(allowed)
+
+
+def _why_withheld(rules: dict[str, Any], withheld: dict[str, int]) -> tuple[str, str, str]:
+    """Found, expected and hint for a table that the gate held back."""
+    if "min_group" in withheld:
+        return (
+            "a table that does not tell the size of its groups",
+            f"groups of {rules['min_group']} at least",
+            "Return what groupby(...) gives, or add an integer column n with each row's group size.",
+        )
+    if "unsafe" in withheld and "table" in rules["kinds"]:
+        return (
+            "a table with a type of column that does not leave",
+            "numbers, text, times, categories, or lists of these",
+            "Convert the column, for instance with .astype(str).",
+        )
+    return (
+        "a table",
+        f"kinds {', '.join(rules['kinds'])}",
+        "Ask the owner for another policy, or return one of the allowed kinds.",
+    )
