@@ -26,7 +26,7 @@ from sls_jupyter.contract.grants import Approval, Denial
 from sls_jupyter.contract.group import group_for
 from sls_jupyter.contract.image import GuestImage
 from sls_jupyter.contract.spec import AssetInput, Limits, Recipient, StreamSpec
-from sls_jupyter.documents import b64encode, digest, sign
+from sls_jupyter.documents import digest, sign
 from sls_jupyter.hpke import HpkeKey
 from sls_jupyter.identity import Identity, SigningKey
 from sls_jupyter.policy.model import OwnerPolicy
@@ -60,6 +60,11 @@ def chain(label: str = "chip") -> DevelopmentChain:
 def person(name: str) -> Identity:
     """Somebody with keys, made once a process."""
     return Identity(name, SigningKey.generate(), HpkeKey.generate())
+
+
+def recipient(who: Identity) -> Recipient:
+    """Somebody as a recipient: the contact that they signed."""
+    return Recipient.of(sign(who.contact(), who))
 
 
 @dataclass(frozen=True)
@@ -191,7 +196,7 @@ class World:
             "parameters": digest(b""),
             "outputs": ("risk",),
             "kinds": ("table", "figure"),
-            "recipients": (Recipient(did=me.did, hpke_public_key=b64encode(me.hpke.public_bytes)),),
+            "recipients": (recipient(me),),
             "limits": Limits(),
             "tees": ("simulated-snp",),
             "nonce": f"{nonce:032x}",

@@ -295,7 +295,7 @@ def test_facts_of_a_spec():
     model = table.model_copy(update={"alias": "q", "asset": OTHER, "kind": "code", "columns": None})
     spec = StreamSpec(
         requester=ANALYST, purpose="risk study", inputs=(table, model), code=CELL, parameters=MODEL,
-        outputs=("risk",), kinds=("table",), recipients=(Recipient(did=COLLEAGUE, hpke_public_key=""),),
+        outputs=("risk",), kinds=("table",), recipients=(Recipient(did=COLLEAGUE, name="", hpke_public_key="", signature=""),),
         limits=Limits(), tees=("sev-snp",), nonce="0" * 32, issued_at=NOW, expires_at=NOW + 1,
     )  # fmt: skip
     facts = RequestFacts.of(spec, table)

@@ -18,7 +18,7 @@ from sls_jupyter.authority import store as db
 from sls_jupyter.authority.catalogue import Published
 from sls_jupyter.authority.service import Authority
 from sls_jupyter.contract.grants import Approval, Denial, Grant
-from sls_jupyter.contract.spec import AssetInput, StreamSpec
+from sls_jupyter.contract.spec import AssetInput, StreamSpec, verify_stream_spec
 from sls_jupyter.documents import D, digest, sign, verify
 from sls_jupyter.errors import AccessDenied, BadInput, DigestMismatch, NotAuthorised, UnknownName
 from sls_jupyter.identity import Contact, verify_signature
@@ -50,7 +50,7 @@ def verify_spec(authority: Authority, envelope: bytes, caller: str | None) -> St
     Raises:
         SignatureInvalid, MalformedDocument, NotAuthorised, BadInput.
     """
-    spec = verify(envelope, StreamSpec, verify_signature, did=None)
+    spec = verify_stream_spec(envelope)
     if caller is not None and caller != spec.requester:
         raise NotAuthorised("Only its requester can send a spec.", found=caller, expected=spec.requester)
     now = authority.clock()
@@ -241,7 +241,7 @@ def inbox(authority: Authority, caller: str) -> list[dict[str, Any]]:
         rows = connection.execute(sa.select(db.requests).order_by(db.requests.c.created_at.desc())).mappings()
         found = []
         for row in rows:
-            spec = verify(row["spec"], StreamSpec, verify_signature, did=None)
+            spec = verify_stream_spec(row["spec"])
             assets = [catalogue.find(connection, item.asset) for item in spec.inputs_of(authority.did)]
             if caller == spec.requester or any(caller in _approvers(published) for published in assets):
                 found.append(
@@ -306,7 +306,7 @@ def _record(authority: Authority, caller: str, envelope: bytes, cls: type[D]) ->
             raise UnknownName(
                 "Nothing was asked on these terms.", found=verdict.terms, hint="%sls requests lists them."
             )
-        spec = verify(row.spec, StreamSpec, verify_signature, did=None)
+        spec = verify_stream_spec(row.spec)
         _require_fitting(connection, authority, caller, verdict, spec)
         if connection.execute(sa.select(db.verdicts.c.id).where(db.verdicts.c.id == verdict.digest)).first():
             return cast(int, ledger.last(connection, spec.terms, kind))

@@ -31,7 +31,7 @@ from sls_jupyter.authority.service import Authority
 from sls_jupyter.contract import cce
 from sls_jupyter.contract.grants import Grant
 from sls_jupyter.contract.group import group_for
-from sls_jupyter.contract.spec import AssetInput, StreamSpec
+from sls_jupyter.contract.spec import AssetInput, StreamSpec, verify_stream_spec
 from sls_jupyter.documents import b64encode, canonical_json, digest, verify
 from sls_jupyter.errors import BadInput, EvidenceRejected, KeyRefused, SlsError, Unavailable
 from sls_jupyter.hpke import seal
@@ -176,7 +176,7 @@ def _release(connection: Connection, authority: Authority, request: ReleaseReque
 def _spec_digest(request: ReleaseRequest) -> str | None:
     """The spec's digest; ``None`` if nobody signed it or it cannot be read."""
     try:
-        return verify(request.spec_envelope, StreamSpec, verify_signature, did=None).digest
+        return verify_stream_spec(request.spec_envelope).digest
     except SlsError:
         return None
 

@@ -22,10 +22,9 @@ from sls_jupyter.authority import store as db
 from sls_jupyter.authority.service import Authority
 from sls_jupyter.contract import cce
 from sls_jupyter.contract.group import group_for
-from sls_jupyter.contract.spec import StreamSpec
-from sls_jupyter.documents import digest, verify
+from sls_jupyter.contract.spec import StreamSpec, verify_stream_spec
+from sls_jupyter.documents import digest
 from sls_jupyter.errors import BadInput, DigestMismatch, EvidenceRejected, NotAuthorised, UnknownName
-from sls_jupyter.identity import verify_signature
 from sls_jupyter.receipt.receipt import Stated, open_envelope
 from sls_jupyter.receipt.statement import ChainRecord, Predicate
 from sls_jupyter.transparency.chain import parse_records, verify_chain
@@ -41,7 +40,7 @@ def _find_spec(connection: Connection, digest: str) -> StreamSpec:
     envelope = connection.execute(sa.select(db.specs.c.envelope).where(db.specs.c.id == digest)).scalar()
     if envelope is None:
         raise UnknownName("No run of that spec was granted here.", found=digest, hint="%sls runs lists yours.")
-    return verify(envelope, StreamSpec, verify_signature, did=None)
+    return verify_stream_spec(envelope)
 
 
 def post_records(authority: Authority, spec_digest: str, records: bytes, receipt: bytes) -> int:

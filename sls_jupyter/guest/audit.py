@@ -27,13 +27,12 @@ from sls_jupyter.attestation.device import Device
 from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.contract.image import GuestImage, installed_image
 from sls_jupyter.contract.places import AUDIT
-from sls_jupyter.contract.spec import StreamSpec
-from sls_jupyter.documents import canonical_json, verify
+from sls_jupyter.contract.spec import verify_stream_spec
+from sls_jupyter.documents import canonical_json
 from sls_jupyter.errors import DigestMismatch, SlsError
 from sls_jupyter.guest import wire
 from sls_jupyter.guest.account import Account
 from sls_jupyter.guest.contract import Contract, Material
-from sls_jupyter.identity import verify_signature
 from sls_jupyter.receipt.receipt import make_envelope
 from sls_jupyter.transparency.chain import Chain, ChainedRecord, encode_records
 from sls_jupyter.transparency.proofs import DisclosedEntry
@@ -180,7 +179,7 @@ class Sidecar:
                 self.account.stopped()
 
     def _contract(self, envelope: bytes, inputs: object) -> None:
-        spec = verify(envelope, StreamSpec, verify_signature, did=None)
+        spec = verify_stream_spec(envelope)
         if spec.digest != self._measured:
             raise DigestMismatch("Another spec than the measured one.", found=spec.digest, expected=self._measured)
         self.append("input", {"event": "contract", "spec": spec.digest})

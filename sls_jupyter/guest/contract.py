@@ -8,7 +8,7 @@ from typing import Any
 from sls_jupyter.assets.manifest import AssetManifest
 from sls_jupyter.assets.opening import verify_manifest
 from sls_jupyter.contract.grants import Grant, Obligations, combined_obligations
-from sls_jupyter.contract.spec import StreamSpec
+from sls_jupyter.contract.spec import StreamSpec, verify_stream_spec
 from sls_jupyter.documents import b64decode, require_digest, verify
 from sls_jupyter.errors import BadInput, DigestMismatch, MalformedDocument, NotAuthorised
 from sls_jupyter.identity import verify_signature
@@ -57,7 +57,7 @@ def accept_contract(body: dict[str, Any], measured: str, caller: str, *, now: in
         grant_envelopes = [str(grant).encode() for grant in body["grants"]]
     except (KeyError, TypeError):
         raise MalformedDocument("A contract is a spec and its grants.") from None
-    spec = verify(envelope, StreamSpec, verify_signature, did=None)
+    spec = verify_stream_spec(envelope)
     if spec.digest != measured:
         raise DigestMismatch("This group was measured for another spec.", found=spec.digest, expected=measured)
     if caller != spec.requester:

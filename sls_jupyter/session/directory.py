@@ -13,9 +13,10 @@ from sls_jupyter.attestation.simulated import DevelopmentChain
 from sls_jupyter.authority.client import AuthorityClient, check_url
 from sls_jupyter.authority.embedded import AuthorityServer, ensure_running
 from sls_jupyter.authority.service import open_authority
-from sls_jupyter.documents import canonical_json, parse_json
+from sls_jupyter.contract.spec import Recipient
+from sls_jupyter.documents import canonical_json, parse_json, sign
 from sls_jupyter.errors import BadInput, SignatureInvalid, Unavailable, UnknownName
-from sls_jupyter.identity import Contact, Home
+from sls_jupyter.identity import Home
 from sls_jupyter.transparency.checkpoint import Checkpoint
 from sls_jupyter.transparency.cosignature import witness_key_of
 from sls_jupyter.transparency.entries import Entry
@@ -242,12 +243,12 @@ class Directory:
             found.setdefault(contact.did, contact.name)
         return found
 
-    def _contacts(self) -> list[Contact]:
-        """Contacts of this user's personas and of connected authorities' owners."""
-        found = {client.facts.owner: client.facts.owner_contact for client in self.authorities()}
+    def _contacts(self) -> list[Recipient]:
+        """Signed contacts of this user's personas and of connected authorities' owners."""
+        found = {client.facts.owner: Recipient.of(client.facts.owner_contact_envelope) for client in self.authorities()}
         for persona in self.home.personas():
-            contact = Home(self.home.root, persona).identity().contact()
-            found.setdefault(contact.did, contact)
+            identity = Home(self.home.root, persona).identity()
+            found.setdefault(identity.did, Recipient.of(sign(identity.contact(), identity)))
         return list(found.values())
 
     def _prove(self, client: AuthorityClient, index: int) -> tuple[LogProof, Entry]:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sls_jupyter.contract.grants import Approval, Denial
-from sls_jupyter.contract.spec import StreamSpec
-from sls_jupyter.documents import sign, verify
+from sls_jupyter.contract.spec import StreamSpec, verify_stream_spec
+from sls_jupyter.documents import sign
 from sls_jupyter.errors import BadInput, UnknownName
-from sls_jupyter.identity import verify_signature
 from sls_jupyter.session.directory import Directory
 
 APPROVAL_SECONDS = 90 * 86400  # how long an approval holds unless the policy ends earlier
@@ -42,7 +41,7 @@ class Inbox(Directory):
             with self._unless_silent(client):
                 values = client.requests()
             for value in values:
-                spec = verify(str(value["spec"]).encode(), StreamSpec, verify_signature, did=None)
+                spec = verify_stream_spec(str(value["spec"]).encode())
                 found.append(
                     RequestInfo(
                         id=str(value["id"]),

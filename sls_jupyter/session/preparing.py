@@ -134,7 +134,7 @@ class Preparing(Catalogue):
 
     def _recipients(self, wanted: Iterable[str]) -> tuple[Recipient, ...]:
         contacts = {contact.did: contact for contact in self._contacts()}
-        contacts[self.did] = self.identity.contact()
+        contacts[self.did] = Recipient.of(sign(self.identity.contact(), self.identity))
         by_name = {contact.name: contact for contact in contacts.values()}
         found = {}
         for one in list(wanted) or [self.did]:
@@ -147,7 +147,7 @@ class Preparing(Catalogue):
                     hint="%sls connect URL of the recipient's authority makes it known.",
                 )
                 raise self._unknown(error)
-            found[contact.did] = Recipient(did=contact.did, hpke_public_key=contact.hpke_public_key)
+            found[contact.did] = contact
         return tuple(found[did] for did in sorted(found))
 
     def preflight(self, request: StreamRequest) -> dict[str, Decision]:
