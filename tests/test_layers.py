@@ -13,13 +13,14 @@ import sls_jupyter
 PACKAGE = Path(sls_jupyter.__file__).parent
 BASE = frozenset({"errors", "documents", "hpke", "identity"})
 FACTS = frozenset({"assets", "attestation", "policy", "transparency"})
-AUTHORITY = BASE | FACTS | {"contract", "receipt", "authority"}
+AUTHORITY = BASE | FACTS | {"contract", "receipt", "authority", "provenance"}
 GUEST = (AUTHORITY | {"guest"}) - {"policy"}
 SAFESTREAM = AUTHORITY | {"guest", "safestream"}
 EVERYTHING = SAFESTREAM | {"hosts", "session", "notebook", "lab", "cli"}
 
 ALLOWED: dict[str, frozenset[str]] = {
     "errors": frozenset(),
+    "provenance": frozenset(),
     "documents": frozenset({"errors"}),
     "hpke": frozenset({"documents", "errors"}),
     "identity": frozenset({"documents", "errors", "hpke"}),
