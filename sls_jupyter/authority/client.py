@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from sls_jupyter.attestation.evidence import Evidence
+from sls_jupyter.authority.answers import RequestDetail, RequestPage
 from sls_jupyter.documents import b64decode, b64encode, parse_json, verify
 from sls_jupyter.errors import BadInput, MalformedDocument, SlsError, Unavailable, VerificationError, from_problem
 from sls_jupyter.identity import Contact, Identity, make_token, public_key_from_did, verify_signature
@@ -217,13 +218,26 @@ class AuthorityClient:
 
     # --- requests ---------------------------------------------------------------------------------
 
-    def submit(self, spec: bytes, code: str, contact: bytes | None, *, dry_run: bool = False) -> dict[str, Any]:
-        body = {"spec": spec.decode(), "code": code, "dry_run": dry_run}
+    def submit(
+        self, spec: bytes, code: str, contact: bytes | None, parameters: bytes = b"", *, dry_run: bool = False
+    ) -> dict[str, Any]:
+        body = {"spec": spec.decode(), "code": code, "parameters": b64encode(parameters), "dry_run": dry_run}
         body |= {} if contact is None else {"contact": contact.decode()}
         return dict(self._call("POST", "/v1/requests", body, signed=True))
 
-    def requests(self) -> list[dict[str, Any]]:
-        return list(self._call("GET", "/v1/requests", signed=True))
+    def requests(self, *, after: int | None = None, limit: int = 100) -> RequestPage:
+        """A page of the requests that concern the caller, newest first; nothing is verified yet."""
+        query = f"?limit={limit}" + ("" if after is None else f"&after={after}")
+        return RequestPage.from_json(self._call("GET", f"/v1/requests{query}", signed=True))
+
+    def request(self, terms: str) -> RequestDetail:
+        """One request with its code and parameters; nothing is verified yet."""
+        return RequestDetail.from_json(self._call("GET", f"/v1/requests/{terms}", signed=True))
+
+    def files(self, asset: str) -> dict[str, bytes]:
+        """The files of a code asset, for people named in a request about it; nothing is verified yet."""
+        answer = self._call("GET", f"/v1/assets/{asset}/files", signed=True)
+        return {str(path): b64decode(data) for path, data in dict(answer).items()}
 
     def approve(self, envelope: bytes) -> int:
         return int(self._call("POST", "/v1/approvals", {"verdict": envelope.decode()}, signed=True)["entry"])

@@ -15,11 +15,12 @@ from sqlalchemy.engine import Connection
 
 from sls_jupyter.authority import catalogue, ledger
 from sls_jupyter.authority import store as db
+from sls_jupyter.authority.answers import RequestDetail, RequestPage, RequestSummary
 from sls_jupyter.authority.catalogue import Published
 from sls_jupyter.authority.service import Authority
 from sls_jupyter.contract.grants import Approval, Denial, Grant
 from sls_jupyter.contract.spec import AssetInput, StreamSpec, verify_stream_spec
-from sls_jupyter.documents import D, digest, sign, verify
+from sls_jupyter.documents import D, b64encode, digest, require_digest, sign, verify
 from sls_jupyter.errors import AccessDenied, BadInput, DigestMismatch, NotAuthorised, UnknownName
 from sls_jupyter.identity import Contact, verify_signature
 from sls_jupyter.policy.decide import AssetFacts, Decision, DecisionInput, RequestFacts, decide
@@ -67,13 +68,21 @@ def verify_spec(authority: Authority, envelope: bytes, caller: str | None) -> St
 
 
 def submit(
-    authority: Authority, caller: str, spec_envelope: bytes, code: str, contact: bytes | None, *, dry_run: bool = False
+    authority: Authority,
+    caller: str,
+    spec_envelope: bytes,
+    code: str,
+    contact: bytes | None,
+    parameters: bytes = b"",
+    *,
+    dry_run: bool = False,
 ) -> Answer:
     """Ask for grants on every asset of this authority that the spec names.
 
     Args:
         code: the cell's exact text; its digest must be the spec's.
         contact: the requester's signed contact, so that an approver sees a name.
+        parameters: the bundle whose digest is the spec's, for approvers to read.
         dry_run: decide and write nothing.
 
     Raises:
@@ -86,6 +95,7 @@ def submit(
         )
     if digest(code.encode()) != spec.code:
         raise DigestMismatch("The code is not the one the spec names.", found=digest(code.encode()), expected=spec.code)
+    require_digest(parameters, spec.parameters, "the parameters")
     if contact is not None and verify(contact, Contact, verify_signature, did=None).did != caller:
         raise NotAuthorised("The contact is somebody else's.", expected=caller)
     if dry_run:
@@ -96,7 +106,7 @@ def submit(
         answer = Answer(spec.terms, decisions, _grants(connection, authority, spec, decisions))
         if answer.grants:
             _keep_spec(connection, spec, spec_envelope)
-        _remember(connection, authority, spec, spec_envelope, code, contact, answer)
+        _remember(connection, authority, spec, spec_envelope, (code, parameters, contact), answer)
         return answer
 
 
@@ -204,18 +214,19 @@ def _remember(
     authority: Authority,
     spec: StreamSpec,
     envelope: bytes,
-    code: str,
-    contact: bytes | None,
+    material: tuple[str, bytes, bytes | None],
     answer: Answer,
 ) -> None:
     """Keep the request for the inbox and log what changed; asking again changes nothing."""
     rows, where = db.requests, db.requests.c.id == spec.terms
+    code, parameters, contact = material
     state = {"allow": "granted", "ask": "open", "deny": "denied"}[answer.verdict]
     known = connection.execute(sa.select(rows.c.state, rows.c.spec).where(where)).mappings().first()
     meaning = {"spec": spec.digest, "terms": spec.terms, "requester": spec.requester}
     events = []
     if known is None:
-        values = {"id": spec.terms, "requester": spec.requester, "code": code, "created_at": authority.clock()}
+        values: dict[str, Any] = {"id": spec.terms, "requester": spec.requester, "code": code, "parameters": parameters}
+        values |= {"created_at": authority.clock()}
         connection.execute(sa.insert(rows).values(**values, spec=envelope, contact=contact, state=state))
         events.append(ledger.Event("request.received", spec.digest, meaning))
     elif known["spec"] == envelope and known["state"] == state:
@@ -235,46 +246,43 @@ def _remember(
 # --- approvers ------------------------------------------------------------------------------------
 
 
-def inbox(authority: Authority, caller: str) -> list[dict[str, Any]]:
-    """Requests the caller may decide on or has made, newest first, with everything needed to judge them."""
+def inbox(authority: Authority, caller: str, *, after: int | None = None, limit: int = 100) -> RequestPage:
+    """Requests the caller may decide on or has made, newest first, without their code."""
     with authority.store.read() as connection:
         rows = connection.execute(sa.select(db.requests).order_by(db.requests.c.created_at.desc())).mappings()
-        found = []
-        for row in rows:
-            spec = verify_stream_spec(row["spec"])
-            assets = [catalogue.find(connection, item.asset) for item in spec.inputs_of(authority.did)]
-            if caller == spec.requester or any(caller in _approvers(published) for published in assets):
-                found.append(
-                    _request_json(authority, row["state"], row["code"], row["contact"], row["spec"], spec, assets)
-                )
-        return found
+        found = [
+            RequestSummary(**_summary(row, seq))
+            for seq, row in enumerate(rows)
+            if _concerns(connection, authority, caller, row)
+        ]
+    left = [one for one in found if after is None or one.seq > after]
+    page = tuple(left[:limit])
+    return RequestPage(requests=page, next=page[-1].seq if len(left) > limit else None)
+
+
+def one_request(authority: Authority, caller: str, terms: str) -> RequestDetail:
+    """A request with everything needed to judge it."""
+    with authority.store.read() as connection:
+        row = connection.execute(sa.select(db.requests).where(db.requests.c.id == terms)).mappings().first()
+        if row is None or not _concerns(connection, authority, caller, row):
+            raise UnknownName("There is no such request.", found=terms[:80], hint="%sls requests lists them.")
+        return RequestDetail(**_summary(row, 0), code=row["code"], parameters=b64encode(row["parameters"] or b""))
+
+
+def _concerns(connection: Connection, authority: Authority, caller: str, row: Any) -> bool:
+    spec = verify_stream_spec(row["spec"])
+    assets = [catalogue.find(connection, item.asset) for item in spec.inputs_of(authority.did)]
+    return caller == spec.requester or any(caller in _approvers(published) for published in assets)
+
+
+def _summary(row: Any, seq: int) -> dict[str, Any]:
+    contact = row["contact"]
+    told = {"id": row["id"], "seq": seq, "state": row["state"], "created_at": row["created_at"]}
+    return {**told, "spec": row["spec"].decode(), "contact": None if contact is None else contact.decode()}
 
 
 def _approvers(published: Published) -> tuple[str, ...]:
     return published.policy.approvers or (published.policy.owner,)
-
-
-def _request_json(
-    authority: Authority,
-    state: str,
-    code: str,
-    contact: bytes | None,
-    envelope: bytes,
-    spec: StreamSpec,
-    assets: list[Published],
-) -> dict[str, Any]:
-    name = verify(contact, Contact, verify_signature, did=spec.requester).name if contact else ""
-    return {
-        "id": spec.terms,
-        "state": state,
-        "requester": spec.requester,
-        "requester_name": name,
-        "authority": authority.did,
-        "code": code,
-        "spec": envelope.decode(),
-        "assets": [published.manifest.name for published in assets],
-        "asset_ids": [published.id for published in assets],
-    }
 
 
 def record_verdict(authority: Authority, caller: str, envelope: bytes, *, approved: bool) -> int:

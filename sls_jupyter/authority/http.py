@@ -22,6 +22,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sls_jupyter.authority import catalogue, decisions, ledger, release, runs
+from sls_jupyter.authority.answers import RequestDetail, RequestPage
 from sls_jupyter.authority.http_log import MAX_WITNESSES, add_log_files, add_witness_calls
 from sls_jupyter.authority.service import Authority
 from sls_jupyter.authority.witnessing import own_witness_key
@@ -52,6 +53,7 @@ class SubmitBody(Body):
     spec: str
     code: str
     contact: str | None = None
+    parameters: Base64 = ""
     dry_run: bool = False
 
 
@@ -259,7 +261,9 @@ def _add_requests(app: FastAPI, authority: Authority) -> None:
     @app.post("/v1/requests")
     def submit(body: SubmitBody, who: Person) -> dict[str, Any]:
         contact = None if body.contact is None else body.contact.encode()
-        answer = decisions.submit(authority, who, body.spec.encode(), body.code, contact, dry_run=body.dry_run)
+        parameters = b64decode(body.parameters)
+        spec = body.spec.encode()
+        answer = decisions.submit(authority, who, spec, body.code, contact, parameters, dry_run=body.dry_run)
         return {
             "request": answer.request,
             "verdict": answer.verdict,
@@ -270,8 +274,14 @@ def _add_requests(app: FastAPI, authority: Authority) -> None:
         }
 
     @app.get("/v1/requests")
-    def inbox(who: Person) -> list[dict[str, Any]]:
-        return decisions.inbox(authority, who)
+    def inbox(
+        who: Person, after: Annotated[int | None, Query(ge=0)] = None, limit: Annotated[int, Query(ge=1, le=100)] = 100
+    ) -> RequestPage:
+        return decisions.inbox(authority, who, after=after, limit=limit)
+
+    @app.get("/v1/requests/{terms}")
+    def one_request(terms: str, who: Person) -> RequestDetail:
+        return decisions.one_request(authority, who, terms)
 
     @app.post("/v1/approvals", status_code=201)
     def approve(body: VerdictBody, who: Person) -> dict[str, int]:

@@ -50,6 +50,7 @@ requests = sa.Table(
     sa.Column("requester", sa.String(100), nullable=False, index=True),
     sa.Column("contact", sa.LargeBinary),  # DSSE
     sa.Column("code", sa.Text, nullable=False),  # what approvers review
+    sa.Column("parameters", sa.LargeBinary),  # the bundle's bytes
     sa.Column("state", sa.String(10), nullable=False),  # open, granted, approved, denied
     sa.Column("created_at", _BIG, nullable=False),
     sa.CheckConstraint("state in ('open', 'granted', 'approved', 'denied')"),

@@ -76,6 +76,14 @@ class Recipient(Model):
         """The document that the signature is over."""
         return Contact(did=self.did, name=self.name, hpke_public_key=self.hpke_public_key)
 
+    def envelope(self) -> bytes:
+        """The contact as it was signed: its DSSE envelope."""
+        return self._envelope().encode()
+
+    def _envelope(self) -> Envelope:
+        contact = self.contact()
+        return Envelope(contact.payload_type, contact.payload(), self.did, b64decode(self.signature))
+
     @property
     def key_digest(self) -> str:
         """SHA-256 of the HPKE public key, as an owner pins it."""
@@ -87,10 +95,9 @@ class Recipient(Model):
         Raises:
             SignatureInvalid: somebody else chose the key. MalformedDocument: it is no X-Wing key.
         """
-        contact, key = self.contact(), b64decode(self.hpke_public_key)
-        signed = Envelope(contact.payload_type, contact.payload(), self.did, b"").pae()
+        signed, key = self._envelope(), b64decode(self.hpke_public_key)
         try:
-            verify_signature(self.did, b64decode(self.signature), signed)
+            verify_signature(self.did, signed.signature, signed.pae())
         except SignatureInvalid as error:
             raise SignatureInvalid(
                 "A recipient's key is not signed by the recipient.",

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sls_jupyter.assets.opening import verify_manifest
 from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.contract.grants import Grant
-from sls_jupyter.contract.spec import StreamSpec
+from sls_jupyter.contract.spec import AssetInput, StreamSpec
 from sls_jupyter.documents import canonical_json, verify
 from sls_jupyter.errors import AccessDenied, DigestMismatch, MalformedDocument, SlsError
 from sls_jupyter.identity import verify_signature
@@ -73,19 +74,42 @@ def ask_all(request: StreamRequest, clients: Mapping[str, AuthorityClient], *, d
     Raises:
         what an authority raises; its DID is in the error's detail.
     """
-    aliases = {item.asset: item.alias for item in request.spec.inputs}
-    decisions: dict[str, Decision] = {}
-    envelopes: list[bytes] = []
-    for did, _ in request.spec.authorities():
-        try:
-            answer = clients[did].submit(request.envelope, request.code, request.contact, dry_run=dry_run)
-        except SlsError as error:
-            error.detail.setdefault("authority", did)
-            raise
-        for one in _decisions(answer):
-            decisions[aliases[one[0]]] = one[1]
-        envelopes += [canonical_json(grant) for grant in answer["grants"]]
-    return Answers(decisions, tuple(_grant(request.spec, envelope) for envelope in envelopes), tuple(envelopes))
+    answered = [_ask(request, did, clients[did], dry_run=dry_run) for did, _ in request.spec.authorities()]
+    envelopes = [one for _, grants in answered for one in grants]
+    return Answers(
+        {alias: decision for decisions, _ in answered for alias, decision in decisions.items()},
+        tuple(grant for _, grants in answered for grant in grants.values()),
+        tuple(envelopes),
+    )
+
+
+def _ask(
+    request: StreamRequest, did: str, client: AuthorityClient, *, dry_run: bool
+) -> tuple[dict[str, Decision], dict[bytes, Grant]]:
+    """One authority's decisions by alias, and its grants by their envelopes: each about its own inputs, once."""
+    try:
+        answer = client.submit(request.envelope, request.code, request.contact, request.parameters, dry_run=dry_run)
+        inputs = {item.asset: item for item in request.spec.inputs_of(did)}
+        decided = _decisions(answer)
+        if sorted(asset for asset, _ in decided) != sorted(inputs):
+            raise MalformedDocument(
+                "An authority decided about something else.",
+                found=", ".join(asset for asset, _ in decided)[:500],
+                expected=", ".join(sorted(inputs)),
+            )
+        decisions = {inputs[asset].alias: decision for asset, decision in decided}
+        grants = _grants(request, did, [canonical_json(one) for one in answer["grants"]])
+        allowed = not dry_run and all(one.verdict == "allow" for one in decisions.values())
+        if sorted(grant.asset for grant in grants.values()) != (sorted(inputs) if allowed else []):
+            raise MalformedDocument(
+                "An authority's grants do not fit its decisions.",
+                found=f"{len(grants)} grants",
+                expected=f"{len(inputs)}, one for each of its assets" if allowed else "none",
+            )
+        return decisions, grants
+    except SlsError as error:
+        error.detail.setdefault("authority", did)
+        raise
 
 
 def _decisions(answer: dict[str, Any]) -> list[tuple[str, Decision]]:
@@ -98,8 +122,31 @@ def _decisions(answer: dict[str, Any]) -> list[tuple[str, Decision]]:
         raise MalformedDocument("An authority's answer is not of the expected form.") from None
 
 
-def _grant(spec: StreamSpec, envelope: bytes) -> Grant:
-    grant = verify(envelope, Grant, verify_signature, did=None)
-    if grant.spec != spec.digest or grant.authority not in {did for did, _ in spec.authorities()}:
-        raise DigestMismatch("An authority granted something else.", found=grant.spec, expected=spec.digest)
-    return grant
+def _grants(request: StreamRequest, did: str, envelopes: list[bytes]) -> dict[bytes, Grant]:
+    """The grants of one authority, each for an input of it in this very spec, by their envelopes."""
+    inputs = {item.asset: item for item in request.spec.inputs_of(did)}
+    found = {envelope: verify(envelope, Grant, verify_signature, did=did) for envelope in envelopes}
+    for grant in found.values():
+        if grant.spec != request.spec.digest or grant.asset not in inputs:
+            raise DigestMismatch("An authority granted something else.", found=grant.spec, expected=request.spec.digest)
+        _require_within(request, inputs[grant.asset], grant)
+    return found
+
+
+def _require_within(request: StreamRequest, item: AssetInput, grant: Grant) -> None:
+    """A grant gives columns that were asked for and that the asset has, to kinds of TEE that were asked for."""
+    manifest = verify_manifest(request.manifests[item.asset], item.asset)
+    known = None if item.kind != "table" or manifest.arrow_schema is None else manifest.columns
+    for asked in (item.columns, known):
+        if asked is not None and not set(grant.columns or ()) <= set(asked):
+            raise DigestMismatch(
+                f"An authority granted other columns of {item.alias} than were asked for.",
+                found=", ".join(sorted(set(grant.columns or ()) - set(asked)))[:500],
+                expected=", ".join(asked)[:500],
+            )
+    if not set(grant.tees) <= set(request.spec.tees):
+        raise DigestMismatch(
+            "An authority granted another TEE than was asked for.",
+            found=", ".join(grant.tees)[:500],
+            expected=", ".join(request.spec.tees),
+        )

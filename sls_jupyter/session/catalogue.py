@@ -22,7 +22,7 @@ from sls_jupyter.documents import canonical_json, digest, sign, verify
 from sls_jupyter.errors import BadInput, UnknownName
 from sls_jupyter.identity import verify_signature
 from sls_jupyter.policy.model import OwnerPolicy
-from sls_jupyter.policy.options import policy_from_options, policy_from_yaml
+from sls_jupyter.policy.options import Person, policy_from_options, policy_from_yaml
 from sls_jupyter.session.directory import Directory
 from sls_jupyter.transparency.entries import Entry
 from sls_jupyter.transparency.proofs import LogProof
@@ -40,6 +40,11 @@ class AssetInfo:
     policy: OwnerPolicy
     mine: bool
     names: Mapping[str, str] = field(repr=False)  # DID -> name
+
+    @property
+    def owners(self) -> tuple[str, str]:
+        """What its owner can be called before the slash."""
+        return self.owner_name, self.manifest.owner
 
     @property
     def bytes(self) -> int:
@@ -155,7 +160,7 @@ class Catalogue(Directory):
     def _policy(self, policy: str | Path | None, options: dict[str, Any]) -> tuple[OwnerPolicy, str | None]:
         now = int(time.time())
         if policy is None:
-            return policy_from_options(self.did, now=now, **options), None
+            return policy_from_options(self.did, now=now, people=self._person, **options), None
         path = Path(policy)
         try:
             text = path.read_text()
@@ -163,7 +168,7 @@ class Catalogue(Directory):
             raise BadInput("The policy file cannot be read.", found=f"{path}: {type(error).__name__}") from None
         if path.suffix == ".rego":
             options = {**options, "module": digest(text.encode())}
-            return policy_from_options(self.did, now=now, **options), text
+            return policy_from_options(self.did, now=now, people=self._person, **options), text
         if any(value is not None for value in options.values()):
             given = ", ".join(name for name, value in options.items() if value is not None)
             raise BadInput(
@@ -171,7 +176,15 @@ class Catalogue(Directory):
                 found=given,
                 hint="Put these into the file, or leave --policy away.",
             )
-        return policy_from_yaml(text, self.did, now), None
+        return policy_from_yaml(text, self.did, now, self._person), None
+
+    def _person(self, word: str) -> Person:
+        """Whom a policy's word means: a petname, a DID, a contact file; with the key that is known of them."""
+        did = self.find(word)
+        try:
+            return Person(did, self.recipient(word).key_digest)
+        except UnknownName:
+            return Person(did)
 
     def assets(self) -> list[AssetInfo]:
         """Every asset this persona can see, its own first."""
@@ -190,7 +203,7 @@ class Catalogue(Directory):
             Unavailable: none, and an authority that may have it does not answer.
         """
         known = self.assets()
-        fitting = [one for one in known if name in (one.name, one.id, f"{one.owner_name}/{one.name}")]
+        fitting = [one for one in known if name in (one.name, one.id, *(f"{owner}/{one.name}" for owner in one.owners))]
         if not fitting and name.startswith("sha256:"):
             for client in self.authorities():
                 with contextlib.suppress(UnknownName), self._unless_silent(client):

@@ -14,9 +14,10 @@ from sls_jupyter.authority.client import AuthorityClient, check_url
 from sls_jupyter.authority.embedded import AuthorityServer, ensure_running
 from sls_jupyter.authority.service import open_authority
 from sls_jupyter.contract.spec import Recipient
-from sls_jupyter.documents import canonical_json, parse_json, sign
-from sls_jupyter.errors import BadInput, SignatureInvalid, Unavailable, UnknownName
+from sls_jupyter.documents import canonical_json, parse_json
+from sls_jupyter.errors import BadInput, SignatureInvalid, Unavailable, UnknownName, VerificationError
 from sls_jupyter.identity import Home
+from sls_jupyter.session.contacts import People, Who
 from sls_jupyter.transparency.checkpoint import Checkpoint
 from sls_jupyter.transparency.cosignature import witness_key_of
 from sls_jupyter.transparency.entries import Entry
@@ -51,7 +52,7 @@ def connections_of(home: Home) -> dict[str, str]:
     return dict(parse_json(path.read_bytes())) if path.exists() else {}
 
 
-class Directory:
+class Directory(People):
     """A persona, the authorities it can reach, and the people behind them.
 
     Args:
@@ -59,8 +60,7 @@ class Directory:
     """
 
     def __init__(self, home: Home) -> None:
-        self.home = home
-        self.identity = home.identity()
+        super().__init__(home)
         self.machine = home.root / "machine"  # what all personas of this user share: the simulated processor
         self.machine.mkdir(mode=0o700, parents=True, exist_ok=True)
         pin = DevelopmentChain.load_or_create(self.machine).root_pin
@@ -72,14 +72,6 @@ class Directory:
         self._clients: dict[str, AuthorityClient] = {}  # by URL
         self._reachable: tuple[float, list[AuthorityClient]] = (-REACHABLE_SECONDS, [])
         self._silent: dict[str, Silent] = {}  # by URL, when last asked
-
-    @property
-    def name(self) -> str:
-        return self.home.persona
-
-    @property
-    def did(self) -> str:
-        return self.identity.did
 
     def close(self) -> None:
         """Stop the embedded authority, if this process serves it."""
@@ -110,11 +102,17 @@ class Directory:
                 self._reachable = (-REACHABLE_SECONDS, [])
         return self._client(self._own_url)
 
-    def connect(self, url: str) -> str:
-        """Remember another owner's authority; returns its owner's name.
+    def connect(self, url: str, *, name: str = "", did: str = "") -> str:
+        """Remember another owner's authority; returns what its owner is called here.
+
+        Args:
+            name: what to call the owner. By default what they call themselves, if that is plain and looks like
+                nobody who is known; somebody who has a name here keeps it.
+            did: the authority's DID, as its owner gave it.
 
         Raises:
-            BadInput: not a URL of one. Unavailable: nobody answers there.
+            BadInput: not a URL of one, or the owner needs another name; nothing is kept.
+            VerificationError: another authority answers. Unavailable: nobody answers there.
         """
         try:
             client = AuthorityClient(url, self.identity)
@@ -123,19 +121,32 @@ class Directory:
                 error.expected += ", or http://127.0.0.1:PORT on this machine"
             raise
         facts = client.about()
+        if did and did != facts.did:
+            raise VerificationError(
+                "Another authority answers at this URL.",
+                found=facts.did,
+                expected=did,
+                hint="Ask its owner for its present URL and DID; nothing was kept.",
+            )
+        owner = self._meet(Recipient.of(facts.owner_contact_envelope), name, f"%sls connect {client.url} --as NAME")
         self._keep("authorities.json", {**connections_of(self.home), client.url: facts.did})
-        self._keep("authority-names.json", {**self._owner_names(), client.url: facts.owner_contact.name})
+        self._keep("authority-owners.json", {**self._owners(), client.url: facts.owner})
         known = self._clients.setdefault(client.url, client)
         if known is not client and known.did == facts.did:
             client.close()  # the one that is known may be in use
         else:
             self._clients[client.url] = client
         self._reachable = (-REACHABLE_SECONDS, [])
-        return facts.owner_contact.name
+        return str(owner)
 
-    def _owner_names(self) -> dict[str, str]:
-        """Names of the owners of connected authorities, by URL, as last heard."""
-        path = self.home.path / "authority-names.json"
+    def owner_at(self, url: str) -> Who:
+        """Whose authority the one at this URL says that it is."""
+        facts = self._client(check_url(url)).facts
+        return self.who(facts.owner, facts.owner_contact.name)
+
+    def _owners(self) -> dict[str, str]:
+        """DIDs of the owners of connected authorities, by URL, as told when they were connected."""
+        path = self.home.path / "authority-owners.json"
         return dict(parse_json(path.read_bytes())) if path.exists() else {}
 
     def _keep(self, name: str, known: dict[str, str]) -> None:
@@ -203,8 +214,8 @@ class Directory:
             self._silent = {url: one for url, one in self._silent.items() if url != client.url}
 
     def _silent_at(self, url: str) -> Silent:
-        persona = self._persona_urls().get(url, "")
-        return Silent(url, persona or self._owner_names().get(url, ""), persona)
+        persona, owner = self._persona_urls().get(url, ""), self._owners().get(url)
+        return Silent(url, persona or (str(self.who(owner)) if owner else ""), persona)
 
     def silent(self) -> list[Silent]:
         """The authorities that this persona knows and that did not answer when they were asked last."""
@@ -234,22 +245,13 @@ class Directory:
         return found
 
     def names(self) -> dict[str, str]:
-        """DID -> name of everybody this persona knows of."""
-        found = {self.did: self.name}
+        """DID -> how a card calls them, of everybody this persona has heard of; see :meth:`who`."""
+        found = {who.did: str(who) for who, _ in self.contacts()}
         for client in self.authorities():
-            facts = client.facts
-            found |= {facts.owner: facts.owner_contact.name, facts.did: f"{facts.owner_contact.name}'s authority"}
-        for contact in self._contacts():
-            found.setdefault(contact.did, contact.name)
+            owner = self.who(client.facts.owner, client.facts.owner_contact.name)
+            found[owner.did] = str(owner)
+            found[client.did] = f"{owner}'s authority" if owner.petname is not None else f"the authority of {owner}"
         return found
-
-    def _contacts(self) -> list[Recipient]:
-        """Signed contacts of this user's personas and of connected authorities' owners."""
-        found = {client.facts.owner: Recipient.of(client.facts.owner_contact_envelope) for client in self.authorities()}
-        for persona in self.home.personas():
-            identity = Home(self.home.root, persona).identity()
-            found.setdefault(identity.did, Recipient.of(sign(identity.contact(), identity)))
-        return list(found.values())
 
     def _prove(self, client: AuthorityClient, index: int) -> tuple[LogProof, Entry]:
         """The entry at ``index``, proven under a checkpoint that extends the last one we saw."""
