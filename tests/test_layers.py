@@ -11,7 +11,7 @@ import pytest
 import sls_jupyter
 
 PACKAGE = Path(sls_jupyter.__file__).parent
-BASE = frozenset({"errors", "documents", "hpke", "identity"})
+BASE = frozenset({"errors", "documents", "hpke", "identity", "network"})
 FACTS = frozenset({"assets", "attestation", "policy", "transparency"})
 AUTHORITY = BASE | FACTS | {"contract", "receipt", "authority"}
 GUEST = (AUTHORITY | {"guest"}) - {"policy"}
@@ -21,6 +21,7 @@ EVERYTHING = SAFESTREAM | {"hosts", "session", "notebook", "lab", "cli"}
 ALLOWED: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "documents": frozenset({"errors"}),
+    "network": frozenset({"errors"}),
     "hpke": frozenset({"documents", "errors"}),
     "identity": frozenset({"documents", "errors", "hpke"}),
     "assets": BASE,
