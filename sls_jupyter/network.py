@@ -38,7 +38,7 @@ _METADATA = frozenset({ipaddress.ip_address("168.63.129.16")})
 _IPv4 = ipaddress.IPv4Address
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: an IPv4 address in the last 32 bits
-_deadline: contextvars.ContextVar[float] = contextvars.ContextVar("deadline")
+_deadline: contextvars.ContextVar[float] = contextvars.ContextVar("deadline", default=float("inf"))
 
 
 class NotReached(Exception):  # callers turn it into an error of this package
@@ -56,6 +56,16 @@ class Answer:
     status: int
     headers: Mapping[str, str]  # lower-case names; of a name that stands twice, nothing
     body: bytes
+
+
+@contextlib.contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """One deadline for all calls that are made in the ``with`` block by this thread."""
+    token = _deadline.set(min(_deadline.get(), time.monotonic() + seconds))
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
 
 
 # --- addresses ------------------------------------------------------------------------------------
@@ -279,17 +289,16 @@ class Http:
         Raises:
             NotReached: no whole answer within the deadline and the bound.
         """
-        token = _deadline.set(time.monotonic() + (self.seconds if seconds is None else seconds))
+        asked = {"Accept-Encoding": "identity", **(headers or {})}
         try:
-            return self._send(method, url, {"Accept-Encoding": "identity", **(headers or {})}, content, max_bytes)
+            with within(self.seconds if seconds is None else seconds):
+                return self._send(method, url, asked, content, max_bytes)
         except httpcore.TimeoutException:
             raise NotReached("no whole answer in time") from None
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.UnsupportedProtocol) as error:
             raise NotReached(type(error).__name__) from None
         except (OSError, ValueError, RuntimeError) as error:  # closed meanwhile, or no URL
             raise NotReached(type(error).__name__) from None
-        finally:
-            _deadline.reset(token)
 
     def _send(self, method: str, url: str, headers: dict[str, str], content: bytes, max_bytes: int) -> Answer:
         if content or method in ("POST", "PUT"):

@@ -366,6 +366,8 @@ def test_second_process_uses_the_first_ones_server(tmp_path):
 def test_port_taken_by_something_else(tmp_path):
     """When another program has the port, sessions of the owner work, and the owner learns who holds it."""
     first, other = World(tmp_path / "a"), World(tmp_path / "b", authority_name="another authority")
+    for world in (first, other):
+        world.folder.chmod(0o700)
     _, squatting = ensure_running(first.authority, first.folder)
     (other.folder / "port").write_bytes((first.folder / "port").read_bytes())
     url, server = ensure_running(other.authority, other.folder)
@@ -373,7 +375,8 @@ def test_port_taken_by_something_else(tmp_path):
     client = AuthorityClient(url, did=other.authority.did, private=socket_of(other.folder))
     assert client.about().did == other.authority.did
     assert first.authority.did in port_is_taken(url).message
+    stranger = AuthorityClient(url, did=other.authority.did)
     with pytest.raises(errors.VerificationError, match="Another authority"):
-        AuthorityClient(url, did=other.authority.did).about()
-    for one in (client, server, squatting, first, other):
+        stranger.about()
+    for one in (client, stranger, server, squatting, first, other):
         getattr(one, "stop", getattr(one, "close", None))()

@@ -168,6 +168,14 @@ def take_lock(folder: Path) -> int | None:
     return lock
 
 
+def is_served(folder: Path) -> bool:
+    """Whether some process serves the authority in ``folder``, or is about to."""
+    lock = take_lock(folder)
+    if lock is not None:
+        os.close(lock)
+    return lock is None
+
+
 def _kept_port(folder: Path) -> int:
     """The port that this authority's assets name, chosen on first use."""
     path = folder / _PORT

@@ -8,6 +8,7 @@ Deadlines of headers and bodies are the connection's: :mod:`sls_jupyter.authorit
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -206,9 +207,12 @@ def _require_json(body: bytes, headers: Mapping[str, str]) -> None:
         found = kind[:60] or "nothing"
         raise _Refusal(BadInput("A body is JSON.", found=found, expected="Content-Type: application/json"), 415)
     try:
-        parse_json(body, max_bytes=MAX_BODY_BYTES, max_values=MAX_BODY_VALUES)
+        value = parse_json(body, max_bytes=MAX_BODY_BYTES, max_values=MAX_BODY_VALUES)
+        json.dumps(value, ensure_ascii=False).encode()
     except MalformedDocument as error:
         raise _Refusal(error) from None
+    except UnicodeEncodeError:
+        raise _Refusal(MalformedDocument("A body holds half a character.")) from None
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
