@@ -17,6 +17,7 @@ from sls_jupyter.errors import (
     LogInconsistent,
     NotAuthorised,
     SlsError,
+    Unavailable,
     UnknownName,
     printable,
 )
@@ -65,17 +66,13 @@ class Inbox(Catalogue):
     def requests(self) -> list[RequestInfo]:
         """Requests that wait for this persona, and its own; each authority's newest first.
 
-        Those that wait for this persona come with their code, ``MAX_OPENED`` at most; :meth:`request` opens any.
-        What an authority shows and nobody signed so is not listed; :meth:`doubts` tells of it.
+        Those that wait for this persona come with their code, ``MAX_OPENED`` of an authority at most;
+        :meth:`request` opens any. What an authority shows and nobody signed so is not listed; :meth:`doubts` tells
+        of it, and :meth:`silent` of authorities that do not answer as they should.
         """
-        self._doubts, found, opened = [], list[RequestInfo](), 0
-        for shown in self._all_shown():
-            with self._doubting(shown.client):
-                info = self._listed(shown)
-                if info.mine_to_decide and info.state == "open" and opened < MAX_OPENED:
-                    info, opened = self._opened(shown.client, info.id), opened + 1
-                found.append(info)
-        return found
+        answers = [answer for _, answer in self._each(self.authorities(), self._inbox_of)]
+        self._doubts = [doubt for _, doubts in answers for doubt in doubts]
+        return [info for infos, _ in answers for info in infos]
 
     def doubts(self) -> tuple[str, ...]:
         """A sentence for each thing that does not fit in what authorities showed when they were listed last."""
@@ -91,44 +88,70 @@ class Inbox(Catalogue):
         return self._fitting(id_)[0]
 
     def _fitting(self, id_: str) -> list[RequestInfo]:
-        """One request at each authority that it waits at; those that this persona decides at, if there are any."""
-        wanted, self._doubts = id_.removeprefix("sha256:"), []
-        shown = [one for one in self._all_shown() if wanted and one.spec.terms[7:].startswith(wanted)]
-        if len({one.spec.terms for one in shown}) != 1:
+        """One request at each authority that shows it; those that this persona decides at, if there are any."""
+        wanted, failed = id_.removeprefix("sha256:"), list[SlsError]()
+
+        def fitting(client: AuthorityClient) -> list[RequestInfo]:
+            found = []
+            for shown in self._shown_by(client, []):
+                if wanted and shown.spec.terms[7:].startswith(wanted):
+                    try:
+                        found.append(self._opened(client, shown.spec.terms))
+                    except SlsError as error:
+                        failed.append(error)
+            return found
+
+        found = [one for _, infos in self._each(self.authorities(), fitting) for one in infos]
+        if not found and failed:
+            raise failed[0]
+        if len({one.id for one in found}) != 1:
             error = UnknownName(
-                "There is no such request." if not shown else "Several requests begin like that.",
+                "There is no such request." if not found else "Several requests begin like that.",
                 found=id_[:80],
-                expected=" ".join(self.doubts()) or None,
                 hint="%sls requests lists them.",
             )
-            raise error if shown else self._unknown(error)
-        found = [self._opened(one.client, one.spec.terms) for one in shown]
+            raise error if found else self._unknown(error)
         return [one for one in found if one.mine_to_decide] or found
 
-    def _all_shown(self) -> Iterator[_Shown]:
-        for client in self.authorities():
-            with self._doubting(client), self._unless_silent(client):
-                yield from self._shown_by(client)
+    def _inbox_of(self, client: AuthorityClient) -> tuple[list[RequestInfo], list[str]]:
+        """What one authority shows that verifies, and a sentence for each thing that does not."""
+        doubts: list[str] = []
+        found: list[RequestInfo] = []
+        opened = 0
+        for shown in self._shown_by(client, doubts):
+            try:
+                info = self._listed(shown)
+                if info.mine_to_decide and info.state == "open" and opened < MAX_OPENED:
+                    info, opened = self._opened(client, info.id), opened + 1
+                found.append(info)
+            except Unavailable:
+                raise
+            except SlsError as error:
+                doubts.append(self._doubt(client, error))
+        return found, doubts
 
-    def _shown_by(self, client: AuthorityClient) -> Iterator[_Shown]:
-        """What one authority shows, newest first; what it shows wrongly becomes a doubt."""
+    def _shown_by(self, client: AuthorityClient, doubts: list[str]) -> Iterator[_Shown]:
+        """The requests that one authority shows, newest first, each with a signed spec about its assets."""
         after, count, seen = None, 0, set[str]()
         while count < MAX_LISTED:
             page = client.requests(after=after, limit=PAGE)
             for summary in page.requests:
                 count += 1
-                with self._doubting(client, "shows a request that does not verify"):
+                try:
                     spec = signed_spec(summary.spec.encode(), summary.id, client.did)
-                    if summary.id not in seen:
-                        seen.add(summary.id)
-                        yield _Shown(client, summary, spec)
+                except SlsError as error:
+                    doubts.append(self._doubt(client, error))
+                    continue
+                if summary.id not in seen:
+                    seen.add(summary.id)
+                    yield _Shown(client, summary, spec)
             if page.next is None or not page.requests:
                 return
             after = page.next
-        self._doubts.append(f"{self._label(client)} has more than {MAX_LISTED} requests; the newest are listed.")
+        doubts.append(f"{self._label(client)} has more than {MAX_LISTED} requests; the newest are listed.")
 
-    def _doubting(self, client: AuthorityClient, what: str = "answers wrongly") -> _Doubting:
-        return _Doubting(self._doubts, f"{self._label(client)} {what}")
+    def _doubt(self, client: AuthorityClient, error: SlsError) -> str:
+        return f"{self._label(client)} shows a request that nobody signed so: {_line(error)}"
 
     def _label(self, client: AuthorityClient) -> str:
         owner = self.who(client.facts.owner, client.facts.owner_contact.name)
@@ -199,7 +222,7 @@ class Inbox(Catalogue):
         client = self._known_authority(item.authority)
         if client is None:  # the URL in the spec is a stranger's word: it is not asked
             raise UnknownName("It lies at an authority that you are not connected to.")
-        info = self._info(client.asset(item.asset), {})
+        info = self._info(client, client.asset(item.asset), {})
         if info.id != item.asset or info.policy.digest != info.manifest.policy:
             raise DigestMismatch("Its authority shows another asset or policy.", found=info.id, expected=item.asset)
         if len(self._owned) >= MAX_REMEMBERED:
@@ -272,22 +295,6 @@ class Inbox(Catalogue):
                 "The log has something else there.", found=f"entry {index}: {entry.kind}", expected=kind
             )
         return index
-
-
-class _Doubting:
-    """One authority that shows something wrong is a sentence about that authority; the others are listed."""
-
-    def __init__(self, doubts: list[str], about: str) -> None:
-        self._doubts, self._about = doubts, about
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
-        if not isinstance(error, SlsError):
-            return False
-        self._doubts.append(f"{self._about}: {_line(error)}")
-        return True
 
 
 def _line(error: SlsError) -> str:
