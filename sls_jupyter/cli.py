@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 DEFAULT_PORT = 8642
 _PERSONA_HELP = "which of your personas; SLS_PERSONA, or else me, by default"
-_SESSION_COMMANDS = ("whoami", "assets", "requests", "show", "approve", "deny", "runs", "audit", "receipt", "connect")
+_SESSION_COMMANDS = (
+    *("whoami", "assets", "requests", "show", "approve", "deny", "runs", "audit", "receipt"),
+    *("connect", "name", "contact", "contacts"),
+)
 _BROKEN_PIPE = 141  # what a shell reports of a command that wrote to a pipe nobody reads
 
 
@@ -103,12 +106,29 @@ def _parser() -> argparse.ArgumentParser:
             needed = name == "deny"
             command.add_argument("--reason", default="", required=needed, help="why; it is signed and can be read")
     commands.add_parser("runs", help="your runs")
-    commands.add_parser("connect", help="make another owner's authority known").add_argument("url", metavar="URL")
+    _add_people(commands)
     _add_records(commands)
     for name, command in commands.choices.items():
         if name not in ("authority", "attest", "log"):  # their actions have it themselves
             _add_persona(command)
     return parser
+
+
+def _add_people(commands: Any) -> None:
+    """``connect``, ``name``, ``contacts`` and ``contact``."""
+    connect = commands.add_parser("connect", help="make another owner's authority known, and its owner by a name")
+    connect.add_argument("url", metavar="URL")
+    connect.add_argument("--did", default="", metavar="DID", help="the authority's DID, as its owner told you")
+    name = commands.add_parser("name", help="call somebody by a name of your choice")
+    name.add_argument("who", metavar="WHO", help="a DID, a name or a contact file")
+    name.add_argument("name", metavar="NAME")
+    commands.add_parser("contacts", help="everybody who has a name here")
+    contact = commands.add_parser(
+        "contact", help="save your own signed contact, or keep that of somebody: contact add FILE"
+    )
+    contact.add_argument("words", nargs="*", metavar="[add] FILE", help="contact-PERSONA.json by default")
+    for command in (connect, contact):
+        command.add_argument("--as", dest="name", default="", metavar="NAME", help="what you call them")
 
 
 def _add_persona(command: argparse.ArgumentParser) -> None:

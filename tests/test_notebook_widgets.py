@@ -40,16 +40,18 @@ def request_info(session):
     session.seal(frame(), "patients", tee="simulated-snp")
     request = session.prepare("x = 1", ["patients"])
     from sls_jupyter.session import RequestInfo
+    from sls_jupyter.session.contacts import Who
 
     return RequestInfo(
         id="sha256:" + "a" * 64,
         state="open",
         requester=session.did,
-        requester_name="<i>analyst</i>",
+        who=Who(session.did, None, "<i>analyst</i>"),
         authority=session.did,
         code="x = 1",
         spec=request.spec,
-        assets=("patients",),
+        parameters=request.parameters,
+        inputs=(),
         mine_to_decide=True,
     )
 

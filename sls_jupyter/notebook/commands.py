@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from sls_jupyter.errors import BadInput, UnknownName
-from sls_jupyter.notebook import render, reports
+from sls_jupyter.notebook import people, render, reports
 from sls_jupyter.notebook.args import limits_from, look_up
-from sls_jupyter.notebook.cards import Card, Facts, Line, Mono, Table
+from sls_jupyter.notebook.cards import Card, Facts, Mono, Table
 from sls_jupyter.notebook.parsers import command_parsers
 from sls_jupyter.notebook.sessions import personas
 from sls_jupyter.notebook.words import is_simulated, short_id, state_chip
@@ -238,14 +238,6 @@ def _hosts(context: Context) -> Card:
     return reports.hosts_card(context.session.hosts)
 
 
-def _connect(context: Context) -> Card:
-    url = context.options.url
-    name = context.session.connect(url)
-    facts = Facts([("DID", Mono(context.session.did_at(url))), ("URL", Mono(url))])
-    compare = "Compare the DID with its owner, for instance by telephone: whoever answers at the URL chose the name."
-    return Card(f"Connected to {name}", [facts, Line(compare), Line("%sls assets lists what it has.")], tone="good")
-
-
 def _cosign(context: Context) -> Card:
     seen = context.session.cosign(context.options.url)
     facts = Facts([("log", Mono(seen.origin)), ("tree size", f"{seen.tree_size:,}")])
@@ -291,7 +283,10 @@ COMMANDS: Mapping[str, Callable[[Context], object]] = {
     "receipt": _receipt,
     "verify": _verify,
     "hosts": _hosts,
-    "connect": _connect,
+    "connect": lambda context: people.connect(context.session, context.options),
+    "name": lambda context: people.name(context.session, context.options),
+    "contacts": lambda context: people.contacts(context.session, context.options),
+    "contact": lambda context: people.contact(context.session, context.options),
     "cosign": _cosign,
     "withdraw": _withdraw,
     "edit": _edit,

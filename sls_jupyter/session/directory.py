@@ -24,7 +24,7 @@ from sls_jupyter.authority.embedded import (
     url_in,
 )
 from sls_jupyter.authority.service import open_authority
-from sls_jupyter.contract.spec import Recipient
+from sls_jupyter.contract.spec import Recipient, StreamSpec
 from sls_jupyter.documents import canonical_json, parse_json
 from sls_jupyter.errors import (
     BadInput,
@@ -398,6 +398,12 @@ class Directory(People):
             found[owner.did] = str(owner)
             found[client.did] = f"{owner}'s authority" if owner.petname is not None else f"the authority of {owner}"
         return found
+
+    def names_in(self, spec: StreamSpec) -> dict[str, str]:
+        """:meth:`names`, and everybody whom a signed spec names."""
+        said = {person.did: person.name for person in spec.recipients}
+        people = (spec.requester, *(item.owner for item in spec.inputs), *said)
+        return {did: str(self.who(did, said.get(did, ""))) for did in people} | self.names()
 
     def _prove(self, client: AuthorityClient, index: int) -> tuple[LogProof, Entry]:
         """The entry at ``index``, proven under a checkpoint that extends the last one we saw."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from sls_jupyter.authority.answers import RequestDetail, RequestSummary
+from sls_jupyter.authority.answers import RequestDetail, RequestPage, RequestSummary
 from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.contract.grants import Approval, Denial
 from sls_jupyter.contract.spec import AssetInput, StreamSpec
@@ -15,6 +15,7 @@ from sls_jupyter.errors import (
     BadInput,
     DigestMismatch,
     LogInconsistent,
+    MalformedDocument,
     NotAuthorised,
     SlsError,
     Unavailable,
@@ -134,7 +135,7 @@ class Inbox(Catalogue):
         """The requests that one authority shows, newest first, each with a signed spec about its assets."""
         after, count, seen = None, 0, set[str]()
         while count < MAX_LISTED:
-            page = client.requests(after=after, limit=PAGE)
+            page = _page(client, after)
             for summary in page.requests:
                 count += 1
                 try:
@@ -295,6 +296,13 @@ class Inbox(Catalogue):
                 "The log has something else there.", found=f"entry {index}: {entry.kind}", expected=kind
             )
         return index
+
+
+def _page(client: AuthorityClient, after: int | None) -> RequestPage:
+    try:
+        return client.requests(after=after, limit=PAGE)
+    except UnknownName as error:  # it names a call that every authority has
+        raise MalformedDocument("An authority has no inbox.", found=_line(error)) from None
 
 
 def _line(error: SlsError) -> str:

@@ -59,7 +59,7 @@ class Running(Preparing):
             image=installed_image(),
             hosts=self.hosts,
             clients=self._run_clients(request),
-            names=self.names(),
+            names=self.names_in(request.spec),
             save_result=self._save_result,
             ended=self._remember,
         )
