@@ -101,27 +101,32 @@ def _refuse_constant(name: str) -> Any:
 
 
 # a string, ended or not, is one token: each byte is then looked at once, whatever a stranger sends
-_JSON_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{]|[\]}]', re.DOTALL)
+_JSON_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{,]|[\]}]', re.DOTALL)
+_STEPS = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
 
 
-def _depth(data: bytes) -> int:
-    depth = deepest = 0
+def _require_bounded(data: bytes, max_values: int) -> None:
+    """Depth and number of values, found before anything is built from them."""
+    depth = values = 0
     for token in _JSON_TOKEN.finditer(data):
-        depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(token.group(), 0)
-        deepest = max(deepest, depth)
-    return deepest
+        step = _STEPS.get(token.group(), 0)
+        depth += step
+        values += step >= 0  # a container, a comma or a string: at least as many as there are values
+        if depth > MAX_DEPTH:
+            raise MalformedDocument("A JSON document is nested too deeply.", expected=f"{MAX_DEPTH} levels at most")
+        if values > max_values:
+            raise MalformedDocument("A JSON document has too many values.", expected=f"{max_values} at most")
 
 
-def parse_json(data: bytes, *, max_bytes: int = MAX_DOCUMENT_BYTES) -> Any:
-    """Parse UTF-8 JSON from a stranger: bounded in size and depth, no duplicate members, no NaN.
+def parse_json(data: bytes, *, max_bytes: int = MAX_DOCUMENT_BYTES, max_values: int = 2 * MAX_VALUES) -> Any:
+    """Parse UTF-8 JSON from a stranger: bounded in size, depth and number, no duplicate members, no NaN.
 
     Raises:
         MalformedDocument: for everything else.
     """
     if len(data) > max_bytes:
         raise MalformedDocument("A document is too large.", found=f"{len(data)} bytes", expected=f"{max_bytes} at most")
-    if _depth(data) > MAX_DEPTH:
-        raise MalformedDocument("A JSON document is nested too deeply.", expected=f"{MAX_DEPTH} levels at most")
+    _require_bounded(data, max_values)
     try:
         return json.loads(data.decode(), object_pairs_hook=_no_duplicates, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:

@@ -26,6 +26,47 @@ _SUITE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 MLKEM_PUBLIC_BYTES = 1184
 PUBLIC_KEY_BYTES = MLKEM_PUBLIC_BYTES + 32  # ML-KEM-768 encapsulation key, then the X25519 key
 PRIVATE_KEY_BYTES = 64 + 32  # ML-KEM-768 seed, then the X25519 key
+_FIELD = 2**255 - 19  # of Curve25519
+_SMALL_ORDER_U = frozenset(
+    {
+        0,
+        1,
+        _FIELD - 1,
+        0x00B8495F16056286FDB1329CEB8D09DA6AC49FF1FAE35616AEB8413B7C7AEBE0,
+        0x57119FD0DD4E22D8868E1C58C45C44045BEF839C55B1D0B1248C50A3BC959C5F,
+    }
+)
+"""u of the points with which everybody's X25519 secret is the same (RFC 7748, section 6.1; libsodium's list)."""
+
+
+def require_public_key(public_key: bytes) -> bytes:
+    """The same 1216 bytes, if they are an X-Wing public key that somebody alone can hold.
+
+    Raises:
+        MalformedDocument: another size, not an ML-KEM-768 key, or an X25519 half that is not in its one
+            encoding or of small order.
+    """
+    if len(public_key) != PUBLIC_KEY_BYTES:
+        raise MalformedDocument(
+            "An HPKE public key has the wrong size.",
+            found=f"{len(public_key)} bytes",
+            expected=f"{PUBLIC_KEY_BYTES} bytes",
+        )
+    u = int.from_bytes(public_key[MLKEM_PUBLIC_BYTES:], "little")
+    if u >= _FIELD or u in _SMALL_ORDER_U:
+        raise MalformedDocument("This is not an X-Wing public key that somebody alone can hold.")
+    _parse(public_key)
+    return public_key
+
+
+def _parse(public_key: bytes) -> MLKEM768X25519PublicKey:
+    try:
+        return MLKEM768X25519PublicKey(
+            mlkem.MLKEM768PublicKey.from_public_bytes(public_key[:MLKEM_PUBLIC_BYTES]),
+            x25519.X25519PublicKey.from_public_bytes(public_key[MLKEM_PUBLIC_BYTES:]),
+        )
+    except ValueError:
+        raise MalformedDocument("These bytes are not an X-Wing public key.") from None
 
 
 def seal(public_key: bytes, info: bytes, plaintext: bytes) -> bytes:
@@ -34,17 +75,8 @@ def seal(public_key: bytes, info: bytes, plaintext: bytes) -> bytes:
     Raises:
         MalformedDocument: not an X-Wing public key.
     """
-    if len(public_key) != PUBLIC_KEY_BYTES:
-        raise MalformedDocument(
-            "An HPKE public key has the wrong size.",
-            found=f"{len(public_key)} bytes",
-            expected=f"{PUBLIC_KEY_BYTES} bytes",
-        )
+    key = _parse(require_public_key(public_key))
     try:
-        key = MLKEM768X25519PublicKey(
-            mlkem.MLKEM768PublicKey.from_public_bytes(public_key[:MLKEM_PUBLIC_BYTES]),
-            x25519.X25519PublicKey.from_public_bytes(public_key[MLKEM_PUBLIC_BYTES:]),
-        )
         return _SUITE.encrypt(plaintext, key, info)
     except ValueError:
         raise MalformedDocument("These bytes are not an X-Wing public key.") from None

@@ -11,6 +11,7 @@ Sources: did:key method 0.7 (W3C CCG), Ed25519 RFC 8032, JWT RFC 7519 with EdDSA
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import secrets
@@ -26,20 +27,60 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from sls_jupyter.documents import Base64, Did, Document, ShortText, b64decode, b64encode, digest
 from sls_jupyter.errors import BadInput, MalformedDocument, NotAuthorised, SignatureInvalid, Unavailable
-from sls_jupyter.hpke import HpkeKey
+from sls_jupyter.hpke import HpkeKey, require_public_key
 
 TOKEN_SECONDS = 60  # lifetime of a token
 CLOCK_SKEW_SECONDS = 30  # how far two honest clocks may differ
 _ED25519_MULTICODEC = b"\xed\x01"
+_P = 2**255 - 19  # the field of Curve25519, RFC 8032, section 5.1
+_SMALL_ORDER_Y = frozenset(
+    {
+        0,
+        1,
+        _P - 1,
+        0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826,
+        0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD83D3D706A17C7,
+    }
+)
+"""y of the eight points whose order divides 8 ("Taming the many EdDSAs", Chalkias et al. 2020, table 1)."""
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
 
 # --- did:key --------------------------------------------------------------------------------------
 
 
+def require_signing_key(public_key: bytes) -> bytes:
+    """The same 32 bytes, if somebody can hold the Ed25519 key that they encode.
+
+    Under a key of small order one signature verifies for every message, so it names nobody; and a key has
+    one encoding, or one person would have several names.
+
+    Raises:
+        MalformedDocument: not 32 bytes, not the one encoding of its y (RFC 8032, section 5.1.3), or of small
+            order. (Bytes that are no point at all pass: under them no signature verifies.)
+    """
+    y = int.from_bytes(public_key, "little") & (2**255 - 1)
+    if len(public_key) != 32 or y >= _P or y in _SMALL_ORDER_Y:
+        raise MalformedDocument(
+            "This is not an Ed25519 key that somebody can hold.",
+            found=public_key[:32].hex(),
+            expected="a canonical point that is not of small order",
+            hint="Ask its owner for the right key or DID.",
+        )
+    return public_key
+
+
+@functools.lru_cache(maxsize=4096)
 def did_from_public_key(public_key: bytes) -> str:
-    """The did:key of a raw Ed25519 public key (32 bytes)."""
-    data = _ED25519_MULTICODEC + public_key
+    """The did:key of a raw Ed25519 public key (32 bytes).
+
+    Raises:
+        MalformedDocument: a key that nobody can hold (:func:`require_signing_key`).
+    """
+    return _base58_did(_ED25519_MULTICODEC + require_signing_key(public_key))
+
+
+def _base58_did(data: bytes) -> str:
     number, text = int.from_bytes(data, "big"), ""
     while number:
         number, rest = divmod(number, 58)
@@ -47,11 +88,12 @@ def did_from_public_key(public_key: bytes) -> str:
     return "did:key:z" + text
 
 
+@functools.lru_cache(maxsize=4096)
 def public_key_from_did(did: str) -> bytes:
     """The raw Ed25519 public key (32 bytes) that a did:key names.
 
     Raises:
-        MalformedDocument: not a did:key, or not one of an Ed25519 key.
+        MalformedDocument: not a did:key, or not one of an Ed25519 key that somebody can hold.
     """
     number = 0
     for letter in did.removeprefix("did:key:z") or "0":
@@ -60,9 +102,9 @@ def public_key_from_did(did: str) -> bytes:
             raise MalformedDocument("This is not a did:key.", found=did[:80], expected="did:key:z6Mk…")
         number = number * 58 + value
     data = number.to_bytes(36, "big").lstrip(b"\0")
-    if len(data) != 34 or not data.startswith(_ED25519_MULTICODEC) or did_from_public_key(data[2:]) != did:
+    if len(data) != 34 or not data.startswith(_ED25519_MULTICODEC) or _base58_did(data) != did:
         raise MalformedDocument("This DID is not one of an Ed25519 key.", found=did[:80], expected="did:key:z6Mk…")
-    return data[2:]
+    return require_signing_key(data[2:])
 
 
 def verify_signature(did: str, signature: bytes, message: bytes) -> None:
@@ -207,13 +249,29 @@ def read_or_create_private(path: Path, make: bytes, length: int) -> bytes:
     try:
         with contextlib.suppress(FileExistsError):
             write_private(path, make)
+    except OSError as error:
+        raise _not_kept(path, error) from None
+    return read_private(path, length)
+
+
+def _not_kept(path: Path, error: OSError) -> Unavailable:
+    return Unavailable(
+        f"The private key {path.name} cannot be kept.",
+        found=f"{path}: {error.strerror}",
+        hint="Free some space, or set SLS_HOME to a folder that you may write to.",
+    )
+
+
+def read_private(path: Path, length: int) -> bytes:
+    """The bytes of a private file that is there.
+
+    Raises:
+        Unavailable: it cannot be read, others may read it, or it has not ``length`` bytes.
+    """
+    try:
         mode, data = stat.S_IMODE(path.stat().st_mode), path.read_bytes()
     except OSError as error:
-        raise Unavailable(
-            f"The private key {path.name} cannot be kept.",
-            found=f"{path}: {error.strerror}",
-            hint="Free some space, or set SLS_HOME to a folder that you may write to.",
-        ) from None
+        raise _not_kept(path, error) from None
     if mode & 0o077:
         raise Unavailable(
             f"The private key {path.name} can be read by others.",
@@ -306,7 +364,7 @@ def make_token(key: SigningKey, *, audience: str, method: str, path: str, body: 
 
     Args:
         audience: the DID of the authority, or the digest of a door's public key.
-        path: of the URL, without its query.
+        path: of the URL, with ``?`` and its query if it has one, exactly as they are sent.
         now: seconds since 1970-01-01 UTC.
     """
     claims = {
@@ -360,5 +418,9 @@ def verify_token(token: str, *, audience: str, method: str, path: str, body: byt
 
 
 def contact_key(contact: Contact) -> bytes:
-    """The HPKE public key of a contact, decoded."""
-    return b64decode(contact.hpke_public_key)
+    """The HPKE public key of a contact, decoded.
+
+    Raises:
+        MalformedDocument: not an X-Wing key, or one that everybody holds.
+    """
+    return require_public_key(b64decode(contact.hpke_public_key))

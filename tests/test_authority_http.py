@@ -12,7 +12,7 @@ from builders import CODE, NOW, URL, World, person
 from sls_jupyter import errors
 from sls_jupyter.authority import catalogue, decisions
 from sls_jupyter.authority.client import AuthorityClient, check_url
-from sls_jupyter.authority.embedded import AuthorityServer, ensure_running, listen
+from sls_jupyter.authority.embedded import AuthorityServer, ensure_running, listen, port_is_taken, socket_of
 from sls_jupyter.authority.http import MAX_BODY_BYTES
 from sls_jupyter.documents import sign
 from sls_jupyter.errors import SlsError
@@ -114,7 +114,8 @@ def test_malformed_json(url, path, body):
 def test_half_a_character_is_refused(url):
     """Text that cannot be written as UTF-8 does not get past the door."""
     body = b'{"records":"\\ud800","receipt":""}'
-    require_problem(httpx.post(url + "/v1/runs/x/records", content=body), 400)
+    headers = {"Content-Type": "application/json"}
+    require_problem(httpx.post(url + "/v1/runs/x/records", content=body, headers=headers), 400)
 
 
 @pytest.mark.parametrize("path", ["/v1/release", "/v1/requests"])
@@ -363,11 +364,19 @@ def test_second_process_uses_the_first_ones_server(tmp_path):
 
 
 def test_port_taken_by_something_else(tmp_path):
-    """When another program has the port, the owner learns which, and the port is not changed silently."""
+    """When another program has the port, sessions of the owner work, and the owner learns who holds it."""
     first, other = World(tmp_path / "a"), World(tmp_path / "b", authority_name="another authority")
-    _, server = ensure_running(first.authority, first.folder)
+    for world in (first, other):
+        world.folder.chmod(0o700)
+    _, squatting = ensure_running(first.authority, first.folder)
     (other.folder / "port").write_bytes((first.folder / "port").read_bytes())
-    with pytest.raises(errors.Unavailable, match="in use by something else"):
-        ensure_running(other.authority, other.folder)
-    server.stop()
-    first.close(), other.close()
+    url, server = ensure_running(other.authority, other.folder)
+    assert not server.reachable
+    client = AuthorityClient(url, did=other.authority.did, private=socket_of(other.folder))
+    assert client.about().did == other.authority.did
+    assert first.authority.did in port_is_taken(url).message
+    stranger = AuthorityClient(url, did=other.authority.did)
+    with pytest.raises(errors.VerificationError, match="Another authority"):
+        stranger.about()
+    for one in (client, stranger, server, squatting, first, other):
+        getattr(one, "stop", getattr(one, "close", None))()

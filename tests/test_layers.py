@@ -11,7 +11,7 @@ import pytest
 import sls_jupyter
 
 PACKAGE = Path(sls_jupyter.__file__).parent
-BASE = frozenset({"errors", "documents", "hpke", "identity"})
+BASE = frozenset({"errors", "documents", "hpke", "identity", "network"})
 FACTS = frozenset({"assets", "attestation", "policy", "transparency"})
 AUTHORITY = BASE | FACTS | {"contract", "receipt", "authority", "provenance"}
 GUEST = (AUTHORITY | {"guest"}) - {"policy"}
@@ -22,6 +22,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "provenance": frozenset(),
     "documents": frozenset({"errors"}),
+    "network": frozenset({"errors"}),
     "hpke": frozenset({"documents", "errors"}),
     "identity": frozenset({"documents", "errors", "hpke"}),
     "assets": BASE,

@@ -170,8 +170,8 @@ def test_an_audit_is_given_from_the_receipt_that_is_kept(tmp_path):
     (world,) = run.worlds.values()
     session = Session(Home(tmp_path / "home", "analyst"))
     session.identity = world.analyst
-    for url in {url for _, url in run.spec.authorities()}:
-        session._clients[url] = AuthorityClient("http://127.0.0.1:1", world.analyst)
+    for did, url in run.spec.authorities():
+        session._clients[url, did, False] = AuthorityClient("http://127.0.0.1:1", world.analyst)
     folder = session._run_folder(run.spec.digest)
     (folder / "spec.json").write_bytes(sign(run.spec, world.analyst))
     (folder / "end.json").write_text(json.dumps({"state": "done", "image": IMAGE.digest}))

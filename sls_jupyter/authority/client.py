@@ -2,49 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
-
-import httpx
 
 from sls_jupyter.attestation.evidence import Evidence
-from sls_jupyter.documents import b64decode, b64encode, parse_json, verify
-from sls_jupyter.errors import BadInput, MalformedDocument, SlsError, Unavailable, VerificationError, from_problem
-from sls_jupyter.identity import Contact, Identity, make_token, public_key_from_did, verify_signature
+from sls_jupyter.authority.transport import Transport, check_url
+from sls_jupyter.documents import b64decode, b64encode, verify
+from sls_jupyter.errors import BadInput, MalformedDocument, VerificationError
+from sls_jupyter.identity import Contact, public_key_from_did, verify_signature
 from sls_jupyter.transparency.checkpoint import Checkpoint, log_origin
 from sls_jupyter.transparency.cosignature import cosign, witness_name
 from sls_jupyter.transparency.memory import CheckpointMemory
 from sls_jupyter.transparency.proofs import DisclosedEntry, LogProof
 
-TIMEOUT_SECONDS = 30.0
-MAX_ANSWER_BYTES = 64 * 1024 * 1024
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
-
-def check_url(url: str) -> str:
-    """The URL without a trailing slash; plain HTTP is for this machine only.
-
-    Raises:
-        BadInput: not an HTTP URL, or one that would cross a network unencrypted.
-    """
-    try:
-        parts = urlsplit(str(httpx.URL(url)))
-        _ = parts.port  # raises when it is no port
-    except (ValueError, httpx.InvalidURL):
-        parts = urlsplit("")
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise BadInput("This is not the URL of an authority.", found=url[:200], expected="https://host[:port]")
-    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
-        raise BadInput(
-            "An authority on another machine is reached over HTTPS only.",
-            found=url[:200],
-            hint=f"Use https://{parts.netloc}{parts.path}",
-        )
-    return url.rstrip("/")
+__all__ = ["AuthorityClient", "AuthorityFacts", "RunHistory", "check_url"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,98 +41,20 @@ class RunHistory:
     receipt: bytes | None  # its DSSE envelope, signed by the hardware
 
 
-class AuthorityClient:
-    """Calls to one authority.
+class AuthorityClient(Transport):
+    """The calls of one authority's API, over :class:`Transport`, whose arguments and errors are those of this class."""
 
-    Args:
-        url: where it listens.
-        identity: who calls; ``None`` for a guest, which can only ask for challenges and keys.
-        did: which authority is expected there; ``None`` takes the one that answers first.
-
-    Every method raises what the authority raised, as the same class, and :class:`Unavailable` when it
-    does not answer.
-    """
-
-    def __init__(
-        self,
-        url: str,
-        identity: Identity | None = None,
-        did: str | None = None,
-        *,
-        now: Callable[[], float] = time.time,
-        timeout: float = TIMEOUT_SECONDS,
-    ) -> None:
-        self.url = check_url(url)
-        self.identity = identity
-        self._did = did
-        self._now = now
-        self._facts: AuthorityFacts | None = None
-        self._http = httpx.Client(timeout=timeout, trust_env=False)
-
-    def close(self) -> None:
-        self._http.close()
-
-    @property
-    def did(self) -> str:
-        return self._did or self.facts.did
+    _known: AuthorityFacts | None = None
 
     @property
     def facts(self) -> AuthorityFacts:
         """What :meth:`about` said last; asked for on first use."""
-        return self._facts or self.about()
-
-    # --- transport --------------------------------------------------------------------------------
-
-    def _call(self, method: str, path: str, body: dict[str, Any] | None = None, *, signed: bool = False) -> Any:
-        return parse_json(self._bytes(method, path, body, signed=signed), max_bytes=MAX_ANSWER_BYTES)
-
-    def _bytes(self, method: str, path: str, body: dict[str, Any] | None = None, *, signed: bool = False) -> bytes:
-        data = b"" if body is None else json.dumps(body).encode()
-        headers = {} if body is None else {"Content-Type": "application/json"}
-        if signed:
-            headers["Authorization"] = "Bearer " + self._token(method, path, data)
-        return self._send(self._http.build_request(method, self.url + path, content=data, headers=headers))
-
-    def _token(self, method: str, path: str, data: bytes) -> str:
-        if self.identity is None:
-            raise BadInput("This call needs an identity.")
-        where = urlsplit(self.url + path).path
-        return make_token(
-            self.identity.signing, audience=self.did, method=method, path=where, body=data, now=int(self._now())
-        )
-
-    def _send(self, request: httpx.Request) -> bytes:
-        try:
-            response = self._http.send(request)
-        except httpx.HTTPError as error:
-            raise Unavailable(
-                "The authority does not answer.",
-                found=f"{self.url}: {type(error).__name__}",
-                hint="Ask its owner to start it (sls authority serve, or a notebook with sls_jupyter loaded).",
-            ) from None
-        if response.is_success:
-            return response.content
-        raise self._error(response)
-
-    def _error(self, response: httpx.Response) -> SlsError:
-        try:
-            problem = parse_json(response.content)
-        except MalformedDocument:
-            problem = None
-        if isinstance(problem, dict) and "type" in problem:
-            return from_problem(problem)
-        return Unavailable(
-            "Something else than an authority answers there.", found=f"{self.url}: HTTP {response.status_code}"
-        )
+        return self._known or self.about()
 
     # --- the authority and its catalogue ----------------------------------------------------------
 
     def about(self) -> AuthorityFacts:
-        """Who answers at this URL.
-
-        Raises:
-            VerificationError: another authority than the one expected.
-        """
+        """Who answers at this URL, proven by its signature."""
         value = self._call("GET", "/v1/authority")
         try:
             envelope = str(value["owner_contact"]).encode()
@@ -177,18 +70,13 @@ class AuthorityClient:
             )
         except (KeyError, TypeError):
             raise MalformedDocument("This is not an authority of ours.", found=self.url) from None
-        if self._did is not None and facts.did != self._did:
-            raise VerificationError(
-                "Another authority answers at this URL.",
-                found=facts.did,
-                expected=self._did,
-                hint="Ask the owner for the present URL and DID of the authority.",
-            )
+        if facts.did != self.did:
+            raise VerificationError("An authority gives itself another name.", found=facts.did, expected=self.did)
         if facts.origin != log_origin(facts.did):
             raise VerificationError(
                 "An authority gives its log another name.", found=facts.origin, expected=log_origin(facts.did)
             )
-        self._did, self._facts = facts.did, facts
+        self._known = facts
         return facts
 
     def publish(self, manifest: bytes, policy: bytes, module: str | None, sealed_keys: bytes) -> tuple[str, int]:
@@ -210,10 +98,8 @@ class AuthorityClient:
 
     def read_part(self, asset: str, name: str, first: int, last: int) -> bytes:
         """Bytes ``first`` to ``last``, both included, of a sealed part."""
-        headers = {"Range": f"bytes={first}-{last}"}
-        return self._send(
-            self._http.build_request("GET", f"{self.url}/v1/assets/{asset}/parts/{name}", headers=headers)
-        )
+        where = f"/v1/assets/{asset}/parts/{name}"
+        return self._unsigned(where, {"Range": f"bytes={first}-{last}"}, max_bytes=last - first + 1)
 
     # --- requests ---------------------------------------------------------------------------------
 
@@ -310,8 +196,5 @@ class AuthorityClient:
             raise BadInput("This call needs an identity.")
         at, seen = int(self._now()), self.follow_log(memory)  # what is seen after ``at`` is later
         line = cosign(seen.encode().decode(), witness_name(self.identity.did), self.identity.signing, at=at)
-        request = self._http.build_request(
-            "POST", f"{self.url}/v1/log/cosignatures/{seen.tree_size}", content=line.encode().encode()
-        )
-        self._send(request)
+        self._send("POST", f"/v1/log/cosignatures/{seen.tree_size}", line.encode().encode())
         return seen

@@ -8,9 +8,8 @@ guest has no identity and shows evidence instead.
 from __future__ import annotations
 
 import json
-import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import metadata
 from typing import Annotated, Any, BinaryIO
 
@@ -19,20 +18,19 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sls_jupyter.authority import catalogue, decisions, ledger, release, runs
+from sls_jupyter.authority.guard import LOOPBACK_NAMES, MAX_BODY_BYTES, Admit, Guard, problem_response, target_of
 from sls_jupyter.authority.http_log import MAX_WITNESSES, add_log_files, add_witness_calls
 from sls_jupyter.authority.service import Authority
 from sls_jupyter.authority.witnessing import own_witness_key
 from sls_jupyter.documents import Base64, Digest, b64decode, b64encode
-from sls_jupyter.errors import BadInput, MalformedDocument, NotAuthorised, SlsError, UnknownName, to_problem
+from sls_jupyter.errors import BadInput, MalformedDocument, NotAuthorised, SlsError, UnknownName
 from sls_jupyter.identity import verify_token
 from sls_jupyter.transparency.note import verifier_key
 
-MAX_BODY_BYTES = 8 * 1024 * 1024
 _CHUNK_BYTES = 1 << 20
-_log = logging.getLogger(__name__)
+__all__ = ["MAX_BODY_BYTES", "create_app"]
 
 
 class Body(BaseModel):
@@ -77,69 +75,22 @@ class EndBody(Body):
     reason: str
 
 
-class _BoundedBody:
-    """Refuse a request whose body is larger than we are willing to hold."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        seen = 0
-
-        async def bounded() -> Any:
-            nonlocal seen
-            message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > MAX_BODY_BYTES:
-                raise HTTPException(413, "The request is too large.")
-            return message
-
-        await self.app(scope, bounded, send)
-
-
-class _NoTraceback:
-    """Answer for a failure that nobody foresaw. Its text may quote what it choked on, so it goes nowhere."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = False
-
-        async def watched(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
-        try:
-            await self.app(scope, receive, watched)
-        except Exception as error:  # noqa: BLE001  # the server would print the traceback
-            _log.error("unexpected %s", type(error).__name__)
-            if not started:
-                hint = "Its operator's log has the time of it."
-                await _problem(SlsError("The authority failed unexpectedly.", hint=hint))(scope, receive, send)
-
-
-def _problem(error: SlsError, status: int | None = None) -> JSONResponse:
-    problem = to_problem(error)
-    problem["status"] = status or problem["status"]
-    return JSONResponse(problem, problem["status"], media_type="application/problem+json")
-
-
 def _add_error_handlers(app: FastAPI) -> None:
     def ours(_: Request, error: Exception) -> JSONResponse:
-        return _problem(error if isinstance(error, SlsError) else SlsError("Unknown error."))
+        return problem_response(error if isinstance(error, SlsError) else SlsError("Unknown error."))
 
     def invalid(_: Request, error: Exception) -> JSONResponse:
         first = error.errors()[0] if isinstance(error, RequestValidationError) else {"loc": (), "msg": ""}
         where = ".".join(str(part) for part in first["loc"])
-        return _problem(MalformedDocument("The request is not of the expected form.", found=f"{where}: {first['msg']}"))
+        return problem_response(
+            MalformedDocument("The request is not of the expected form.", found=f"{where}: {first['msg']}")
+        )
 
     def http(_: Request, error: Exception) -> JSONResponse:
         status = error.status_code if isinstance(error, HTTPException) else 500
         detail = str(error.detail) if isinstance(error, HTTPException) else "Unknown error."
         cls = UnknownName if status == 404 else BadInput
-        return _problem(cls(detail, hint="The API is described at /openapi.json."), status)
+        return problem_response(cls(detail, hint="The API is described at /openapi.json."), status)
 
     app.add_exception_handler(SlsError, ours)
     app.add_exception_handler(RequestValidationError, invalid)
@@ -156,7 +107,7 @@ async def _caller(request: Request) -> str:
         token,
         audience=authority.did,
         method=request.method,
-        path=request.url.path,
+        path=target_of(request.scope),
         body=await request.body(),
         now=authority.clock(),
     )
@@ -165,12 +116,22 @@ async def _caller(request: Request) -> str:
 Person = Annotated[str, Depends(_caller)]
 
 
-def create_app(authority: Authority) -> FastAPI:
-    """The HTTP application of one authority."""
-    app = FastAPI(title="sls authority", version=metadata.version("sls-jupyter"), redirect_slashes=False)
+def create_app(authority: Authority, hosts: Iterable[str] = LOOPBACK_NAMES, *, admit: Admit | None = None) -> FastAPI:
+    """The HTTP application of one authority.
+
+    Args:
+        hosts: names that it is reached by, see :class:`Guard`; the loopback's by default.
+        admit: limits by address, see :class:`Guard`.
+    """
+    app = FastAPI(
+        title="sls authority",
+        version=metadata.version("sls-jupyter"),
+        redirect_slashes=False,
+        docs_url=None,  # these pages load scripts from elsewhere
+        redoc_url=None,
+    )
     app.state.authority = authority
-    app.add_middleware(_BoundedBody)
-    app.add_middleware(_NoTraceback)  # the outermost
+    app.add_middleware(Guard, signer=authority.identity, hosts=hosts, admit=admit)  # the outermost
     _add_error_handlers(app)
 
     _add_catalogue(app, authority)

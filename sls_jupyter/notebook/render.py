@@ -96,9 +96,7 @@ def _policy_blocks(info: AssetInfo) -> list[Block]:
 
 def silent_lines(silent: Sequence[Silent], what: str) -> list[Block]:
     """A line for each authority that does not answer, so that nobody takes its silence for having nothing."""
-    return [
-        Line(line) for one in silent for line in (f"! {one} does not answer: its {what} not listed", f"→ {one.hint}")
-    ]
+    return [Line(line) for one in silent for line in (f"! {one} {one.trouble}: its {what} not listed", f"→ {one.hint}")]
 
 
 def assets_card(assets: Sequence[AssetInfo], silent: Sequence[Silent] = ()) -> Card:

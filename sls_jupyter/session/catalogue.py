@@ -19,7 +19,7 @@ from sls_jupyter.attestation.export import key_vault_policy, maa_policy, release
 from sls_jupyter.authority.catalogue import seal_keys
 from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.documents import canonical_json, digest, sign, verify
-from sls_jupyter.errors import BadInput, UnknownName
+from sls_jupyter.errors import BadInput, UnknownName, VerificationError
 from sls_jupyter.identity import verify_signature
 from sls_jupyter.policy.model import OwnerPolicy
 from sls_jupyter.policy.options import policy_from_options, policy_from_yaml
@@ -128,7 +128,7 @@ class Catalogue(Directory):
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}", name):
             raise BadInput("An asset's name is letters, digits, _ . -", found=name[:60], hint="Choose one with --as.")
         owner_policy, module = self._policy(policy, options)
-        client = self.own_authority() if authority is None else self._client(authority)
+        client = self.own_authority() if authority is None else self._authority_to_seal_to(authority)
         facts = client.facts
         previous = next((one.id for one in self._assets_of(client, {}) if one.name == name and one.mine), None)
         folder = storage or (self.home.folder("assets") / f"{name}-{secrets.token_hex(6)}").as_uri()
@@ -176,10 +176,8 @@ class Catalogue(Directory):
     def assets(self) -> list[AssetInfo]:
         """Every asset this persona can see, its own first."""
         names = self.names()
-        found: list[AssetInfo] = []
-        for client in self.authorities():
-            with self._unless_silent(client):
-                found += self._assets_of(client, names)
+        answers = self._each(self.authorities(), lambda client: self._assets_of(client, names))
+        found = [info for _, infos in answers for info in infos]
         return sorted(found, key=lambda info: (not info.mine, info.owner_name, info.name))
 
     def asset(self, name: str) -> AssetInfo:
@@ -194,7 +192,7 @@ class Catalogue(Directory):
         if not fitting and name.startswith("sha256:"):
             for client in self.authorities():
                 with contextlib.suppress(UnknownName), self._unless_silent(client):
-                    return self._info(client.asset(name), self.names())
+                    return self._info(client, client.asset(name), self.names())
         if not fitting:
             near = difflib.get_close_matches(name, [one.name for one in known], 3)
             error = UnknownName(
@@ -238,11 +236,21 @@ class Catalogue(Directory):
         return self._client(info.manifest.authority_url, info.manifest.authority).withdraw(info.id, shred=shred)
 
     def _assets_of(self, client: AuthorityClient, names: Mapping[str, str]) -> list[AssetInfo]:
-        return [self._info(value, names) for value in client.assets()]
+        return [self._info(client, value, names) for value in client.assets()]
 
-    def _info(self, value: dict[str, Any], names: Mapping[str, str]) -> AssetInfo:
+    def _info(self, client: AuthorityClient, value: dict[str, Any], names: Mapping[str, str]) -> AssetInfo:
+        """An asset of a catalogue.
+
+        Raises:
+            SignatureInvalid, DigestMismatch, MalformedDocument: it does not verify.
+            VerificationError: its owner gave its keys to another authority than the one that lists it.
+        """
         envelope = canonical_json(value["manifest"])
         manifest = verify_manifest(envelope, str(value["id"]))
+        if manifest.authority != client.did:
+            raise VerificationError(
+                "An authority lists an asset of another one.", found=manifest.authority, expected=client.did
+            )
         policy = verify(canonical_json(value["policy"]), OwnerPolicy, verify_signature, did=manifest.owner)
         owner = names.get(manifest.owner, manifest.owner)
         return AssetInfo(

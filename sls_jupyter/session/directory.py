@@ -5,49 +5,100 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
 
 from sls_jupyter.attestation.evidence import TrustAnchors
 from sls_jupyter.attestation.simulated import DevelopmentChain
 from sls_jupyter.authority.client import AuthorityClient, check_url
-from sls_jupyter.authority.embedded import AuthorityServer, ensure_running
+from sls_jupyter.authority.embedded import (
+    AuthorityServer,
+    did_in,
+    ensure_running,
+    is_served,
+    port_is_taken,
+    socket_of,
+    url_in,
+)
 from sls_jupyter.authority.service import open_authority
 from sls_jupyter.documents import canonical_json, parse_json
-from sls_jupyter.errors import BadInput, SignatureInvalid, Unavailable, UnknownName
-from sls_jupyter.identity import Contact, Home
+from sls_jupyter.errors import (
+    BadInput,
+    SignatureInvalid,
+    SlsError,
+    Unavailable,
+    UnknownName,
+    VerificationError,
+    printable,
+)
+from sls_jupyter.identity import Contact, Home, public_key_from_did
+from sls_jupyter.network import within
 from sls_jupyter.transparency.checkpoint import Checkpoint
 from sls_jupyter.transparency.cosignature import witness_key_of
 from sls_jupyter.transparency.entries import Entry
 from sls_jupyter.transparency.memory import CheckpointMemory
 from sls_jupyter.transparency.proofs import LogProof, verify_log_proof
 
+T = TypeVar("T")
+EACH_SECONDS = 10.0  # how long an authority may take to answer when several are asked
+IMPATIENT_SECONDS = 2.0  # the same, of one that did not answer when it was asked last
+MAX_REASON = 200  # characters of what an authority said was wrong
 REACHABLE_SECONDS = 1.0  # how long an answer of the authorities stands for being there
 
 
 @dataclass(frozen=True, slots=True)
 class Silent:
-    """An authority that this persona knows and that does not answer."""
+    """An authority that this persona knows and that does not answer, or not as one would."""
 
     url: str
     name: str  # its owner's, if it is known
     persona: str  # of this user, whose it is; "" for somebody else's
+    reason: str = ""  # what is wrong with its answer; "" when there is none
 
     def __str__(self) -> str:
         return f"{self.name} ({self.url})" if self.name else f"The authority at {self.url}"
 
     @property
+    def trouble(self) -> str:
+        """What it does, as the rest of a sentence that begins with who."""
+        return f"does not answer as it should ({self.reason})" if self.reason else "does not answer"
+
+    @property
     def hint(self) -> str:
         """What makes it answer."""
+        if self.reason:
+            return "tell its owner what it says"
         if self.persona:
             return f"start it: sls authority serve --persona {self.persona}"
         return "ask its owner to start it"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an authority that this persona knows is, and which one must answer there."""
+
+    url: str
+    did: str  # of a persona of this user: by its own key; of others: as it was connected to
+    persona: str = ""  # of this user, whose it is
+    private: Path | None = None  # the socket over which this user reaches it
 
 
 def connections_of(home: Home) -> dict[str, str]:
     """Authorities of others that a persona is connected to: URL -> DID, as first seen."""
     path = home.path / "authorities.json"
     return dict(parse_json(path.read_bytes())) if path.exists() else {}
+
+
+def _another(url: str, *, found: str, expected: str) -> VerificationError:
+    return VerificationError(
+        "Another authority is there than the one that you know at this URL.",
+        found=found,
+        expected=expected,
+        hint=f"Ask its owner which DID is right. If it is the new one: %sls connect {url}#{found}",
+    )
 
 
 class Directory:
@@ -68,7 +119,8 @@ class Directory:
         self._server: AuthorityServer | None = None
         self._own_url = ""
         self._starting = threading.Lock()
-        self._clients: dict[str, AuthorityClient] = {}  # by URL
+        self._noting = threading.Lock()  # for what is known of silent authorities
+        self._clients: dict[tuple[str, str, bool], AuthorityClient] = {}  # by URL, DID and whether it is known
         self._reachable: tuple[float, list[AuthorityClient]] = (-REACHABLE_SECONDS, [])
         self._silent: dict[str, Silent] = {}  # by URL, when last asked
 
@@ -94,41 +146,121 @@ class Directory:
         """Name, DID and folder of this persona."""
         return {"name": self.name, "did": self.did, "home": str(self.home.path)}
 
-    def _client(self, url: str, did: str | None = None) -> AuthorityClient:
-        client = self._clients.get(url)
+    # --- which authority is where ---------------------------------------------------------------------
+
+    def _places(self) -> dict[str, Place]:
+        """Every authority that this persona knows, by URL; this user's own are told by their keys alone."""
+        found = {}
+        for persona in self.home.personas():
+            folder = self.home.root / "personas" / persona / "authority"
+            with contextlib.suppress(Unavailable):  # a key that is not kept as it should be names nobody
+                url, did = url_in(folder), did_in(folder)
+                if url is not None and did is not None:
+                    found[url] = Place(url, did, persona, socket_of(folder))
+        for url, did in connections_of(self.home).items():
+            found.setdefault(url, Place(url, did))
+        return found
+
+    def _client(self, url: str, did: str) -> AuthorityClient:
+        """A client of the authority ``did``: where this persona knows it, or else at ``url``, which others chose.
+
+        Raises:
+            VerificationError: this persona knows another authority at that URL.
+        """
+        places = self._places()
+        place = next((one for one in places.values() if one.did == did), None)
+        if place is None and url in places:
+            raise _another(url, found=did, expected=places[url].did)
+        key = (url if place is None else place.url, did, place is not None)
+        client = self._clients.get(key)
         if client is None:
-            client = self._clients[url] = AuthorityClient(url, self.identity, did)
+            private = None if place is None else place.private
+            client = AuthorityClient(key[0], self.identity, did, private=private, chosen=place is not None)
+            client = self._clients.setdefault(key, client)
         return client
 
+    def _asked_for(self, url: str) -> AuthorityClient:
+        """A client of whatever authority is at a URL that this user typed."""
+        url = check_url(url)
+        place = self._places().get(url)
+        return AuthorityClient(url, self.identity) if place is None else self._client(url, place.did)
+
     def own_authority(self) -> AuthorityClient:
-        """This persona's embedded authority, started if nobody serves it yet."""
+        """This persona's embedded authority, started if nobody serves it yet, or not any more."""
+        folder = self.home.folder("authority")
         with self._starting:  # completion works in a thread of its own
-            if not self._own_url:
+            if not self._own_url or (self._server is None and not is_served(folder)):
                 authority = open_authority(self.home, anchors=self.anchors)
-                self._own_url, self._server = ensure_running(authority, self.home.folder("authority"))
+                self._own_url, self._server = ensure_running(authority, folder)
                 self._reachable = (-REACHABLE_SECONDS, [])
-        return self._client(self._own_url)
+            did = did_in(folder)
+        assert did is not None  # noqa: S101  # it was opened
+        return self._client(self._own_url, did)
+
+    def unreachable(self) -> str:
+        """Why groups and other people cannot reach this persona's authority, with the way out; "" if they can."""
+        if self._server is None or self._server.reachable:
+            return ""
+        error = port_is_taken(self._own_url)
+        return f"{error.message} {error.hint}"
+
+    def _authority_to_seal_to(self, url: str) -> AuthorityClient:
+        """The authority at a URL, if this persona's keys may go there.
+
+        Raises:
+            BadInput: this persona never connected to it, or it is not this persona's.
+        """
+        url = check_url(url)
+        place = self._places().get(url)
+        if place is None:
+            with contextlib.closing(AuthorityClient(url, self.identity)) as stranger:
+                did = stranger.did
+            raise BadInput(
+                "You never connected to that authority, so nothing is sealed to it.",
+                found=f"{did} at {url}",
+                hint=f"Compare the DID with the one that its operator tells you, then: %sls connect {url}#{did}",
+            )
+        client = self._client(url, place.did)
+        owner = client.about().owner
+        if owner != self.did:
+            raise BadInput(
+                "That authority takes the assets of somebody else.",
+                found=owner,
+                expected=self.did,
+                hint="Seal to an authority of your own: without --authority it is this persona's.",
+            )
+        return client
+
+    # --- connections ----------------------------------------------------------------------------------
 
     def connect(self, url: str) -> str:
-        """Remember another owner's authority; returns its owner's name.
+        """Remember another owner's authority, which proves its DID; returns its owner's name.
+
+        Args:
+            url: where it is; ``URL#DID`` takes that authority only, also in place of another one that was
+                known there.
 
         Raises:
             BadInput: not a URL of one. Unavailable: nobody answers there.
+            VerificationError: another authority is there than the one known or named.
         """
+        url, _, named = url.partition("#")
         try:
-            client = AuthorityClient(url, self.identity)
+            url = check_url(url)
         except BadInput as error:
             if error.expected:
                 error.expected += ", or http://127.0.0.1:PORT on this machine"
             raise
-        facts = client.about()
-        self._keep("authorities.json", {**connections_of(self.home), client.url: facts.did})
-        self._keep("authority-names.json", {**self._owner_names(), client.url: facts.owner_contact.name})
-        known = self._clients.setdefault(client.url, client)
-        if known is not client and known.did == facts.did:
-            client.close()  # the one that is known may be in use
-        else:
-            self._clients[client.url] = client
+        place = self._places().get(url)
+        private = None if place is None else place.private
+        if named:
+            public_key_from_did(named)
+        with contextlib.closing(AuthorityClient(url, self.identity, named or None, private=private)) as client:
+            facts = client.about()
+        if place is not None and facts.did != place.did and (place.persona or not named):
+            raise _another(url, found=facts.did, expected=place.did)
+        self._keep("authorities.json", {**connections_of(self.home), url: facts.did})
+        self._keep("authority-names.json", {**self._owner_names(), url: facts.owner_contact.name})
         self._reachable = (-REACHABLE_SECONDS, [])
         return facts.owner_contact.name
 
@@ -145,8 +277,8 @@ class Directory:
         scratch.replace(path)
 
     def did_at(self, url: str) -> str:
-        """The DID of the authority at this URL."""
-        return self._client(check_url(url)).did
+        """The DID that the authority at this URL proves, or the one that is known there."""
+        return self._asked_for(url).did
 
     def witness_key(self) -> str:
         """What a log's owner needs to take this persona's cosignatures."""
@@ -159,9 +291,8 @@ class Directory:
             LogInconsistent: it does not extend what this persona saw before; both checkpoints are kept.
             SignatureInvalid: its owner has not said that they trust this witness.
         """
-        url = check_url(url)
         try:
-            return self._client(url, connections_of(self.home).get(url)).cosign(self.memory)
+            return self._asked_for(url).cosign(self.memory)
         except SignatureInvalid as error:
             error.hint = error.hint or f"Ask its owner to run: sls log trust {self.witness_key()}"
             raise
@@ -171,35 +302,57 @@ class Directory:
         asked, known = self._reachable
         if time.monotonic() - asked < REACHABLE_SECONDS:
             return known
-        urls: dict[str, str | None] = {}
         if self._own_url or (self.home.path / "authority" / "authority.db").exists():
-            urls = {self.own_authority().url: None}
-        found: dict[str, str | None] = {**urls, **connections_of(self.home)}
-        for url in self._persona_urls():
-            found.setdefault(url, None)
-        clients: list[AuthorityClient] = []
-        for url, did in found.items():
-            client = self._client(url, did)
-            with self._unless_silent(client):
-                client.about()
-                clients.append(client)
+            self.own_authority()
+        places = sorted(self._places().values(), key=lambda one: one.persona != self.name)
+        asking = [self._client(place.url, place.did) for place in places]
+        clients = [client for client, _ in self._each(asking, lambda client: client.about())]
         self._reachable = (time.monotonic(), clients)
         return clients
 
+    def _each(
+        self, clients: Sequence[AuthorityClient], call: Callable[[AuthorityClient], T]
+    ) -> list[tuple[AuthorityClient, T]]:
+        """Ask several authorities side by side, each within one deadline; the answers of those that gave one.
+
+        What one of them does wrong is remembered of that one (:meth:`silent`), and the others' answers count.
+        """
+        if not clients:
+            return []
+
+        def ask(client: AuthorityClient) -> list[tuple[AuthorityClient, T]]:
+            seconds, answers = IMPATIENT_SECONDS if client.url in self._silent else EACH_SECONDS, []
+            with self._unless_silent(client), within(seconds):
+                answers.append((client, call(client)))
+            return answers
+
+        with ThreadPoolExecutor(len(clients), "sls-ask") as pool:
+            return [answer for answers in pool.map(ask, clients) for answer in answers]
+
     def _persona_urls(self) -> dict[str, str]:
         """Where the authorities of this user's personas listen when they are served: URL -> persona."""
-        ports = {one: self.home.root / "personas" / one / "authority" / "port" for one in self.home.personas()}
-        return {f"http://127.0.0.1:{port.read_text()}": one for one, port in ports.items() if port.exists()}
+        return {place.url: place.persona for place in self._places().values() if place.persona}
 
     @contextlib.contextmanager
     def _unless_silent(self, client: AuthorityClient) -> Iterator[None]:
-        """One authority that does not answer does not hide the others; it is remembered as silent."""
+        """What one authority does wrong does not hide the others; it is remembered, with what was wrong."""
         try:
             yield
+        except UnknownName:
+            raise
         except Unavailable:
-            self._silent = {**self._silent, client.url: self._silent_at(client.url)}
+            self._remember_silent(client.url, "")
+        except SlsError as error:
+            self._remember_silent(client.url, printable(error.message)[:MAX_REASON])
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
+            self._remember_silent(client.url, "its answer is not of the expected form")
         else:
-            self._silent = {url: one for url, one in self._silent.items() if url != client.url}
+            with self._noting:
+                self._silent = {url: one for url, one in self._silent.items() if url != client.url}
+
+    def _remember_silent(self, url: str, reason: str) -> None:
+        with self._noting:
+            self._silent = {**self._silent, url: replace(self._silent_at(url), reason=reason)}
 
     def _silent_at(self, url: str) -> Silent:
         persona = self._persona_urls().get(url, "")
@@ -215,12 +368,11 @@ class Directory:
         silent = self.silent()
         if not silent:
             return error
-        who = " and ".join(map(str, silent))
+        who = " and ".join(f"{one} {one.trouble}" for one in silent)
         suggestion = error.hint if error.hint.startswith("Did you mean") else ""
         hints = "; ".join(dict.fromkeys(one.hint for one in silent))
         return Unavailable(
-            f"{error.message.rstrip('.')} at the authorities that answer."
-            f" {who} {'does' if len(silent) == 1 else 'do'} not answer.",
+            f"{error.message.rstrip('.')} at the authorities that answer. {who}.",
             found=error.found,
             expected=error.expected,
             hint=f"{suggestion} Or {hints}".strip() if suggestion else f"{hints[:1].upper()}{hints[1:]}",

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from sls_jupyter.documents import b64decode, b64encode
 from sls_jupyter.errors import MalformedDocument, SignatureInvalid
-from sls_jupyter.identity import did_from_public_key, verify_signature
+from sls_jupyter.identity import did_from_public_key, require_signing_key, verify_signature
 
 if TYPE_CHECKING:
     from sls_jupyter.identity import SigningKey
@@ -168,7 +168,8 @@ def parse_verifier_key(text: str, signature_type: int = ED25519) -> tuple[str, b
     """The name and the 32 bytes of the public key in a :func:`verifier_key`.
 
     Raises:
-        MalformedDocument: not one, of another signature type, or with the key id of another key.
+        MalformedDocument: not one, of another signature type, with the key id of another key, or of a key that
+            nobody can hold.
     """
     name, _, rest = text.partition("+")
     data = b64decode(rest.partition("+")[2])
@@ -178,7 +179,7 @@ def parse_verifier_key(text: str, signature_type: int = ED25519) -> tuple[str, b
             found=text[:80],
             expected=f"name+id+key, of signature type {signature_type}, as its owner gives it",
         )
-    return name, data[1:]
+    return name, require_signing_key(data[1:])
 
 
 def _require_name(name: str) -> None:
