@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 DEFAULT_PORT = 8642
 _PERSONA_HELP = "which of your personas; SLS_PERSONA, or else me, by default"
-_SESSION_COMMANDS = ("whoami", "assets", "requests", "show", "approve", "deny", "runs", "audit", "receipt", "connect")
+_SESSION_COMMANDS = (
+    "whoami", "assets", "requests", "show", "approve", "deny", "mute", "runs", "audit", "receipt", "connect",
+)  # fmt: skip
 _BROKEN_PIPE = 141  # what a shell reports of a command that wrote to a pipe nobody reads
 
 
@@ -102,6 +104,9 @@ def _parser() -> argparse.ArgumentParser:
         if name != "show":
             needed = name == "deny"
             command.add_argument("--reason", default="", required=needed, help="why; it is signed and can be read")
+    mute = commands.add_parser("mute", help="take no request of somebody any more; without WHO, the list")
+    mute.add_argument("who", nargs="?", metavar="WHO")
+    mute.add_argument("--undo", action="store_true", help="take their requests again")
     commands.add_parser("runs", help="your runs")
     commands.add_parser("connect", help="make another owner's authority known").add_argument("url", metavar="URL")
     _add_records(commands)

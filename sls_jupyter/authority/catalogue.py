@@ -31,8 +31,10 @@ from sls_jupyter.policy.decide import check_module
 from sls_jupyter.policy.model import OwnerPolicy
 from sls_jupyter.transparency.entries import EntryKind
 
+MAX_PAGE_BYTES = 8 * 2**20
 _DIGEST = "sha256:"
 _WHOLE_DIGEST = len(_DIGEST) + 64
+_LEAST_DIGITS = 8  # of a digest that is not written out
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,8 @@ def resolve(connection: Connection, text: str) -> str:
     """
     rows, where = db.assets, db.assets.c.id == text
     if text.startswith(_DIGEST):
+        if len(text) < len(_DIGEST) + _LEAST_DIGITS:
+            raise BadInput("A digest needs more digits.", found=text, expected=f"{_LEAST_DIGITS} at least")
         if len(text) < _WHOLE_DIGEST:
             where = (rows.c.id >= text) & (rows.c.id < text + "g")  # hex digits end before it
         query = sa.select(rows.c.id).where(where).limit(2)
@@ -229,9 +233,7 @@ def withdraw(authority: Authority, caller: str, asset: str, *, shred: bool, all_
     return done
 
 
-def _withdraw(
-    connection: Connection, authority: Authority, versions: Sequence[sa.Row[Any]], *, shred: bool
-) -> Withdrawn:
+def _withdraw(connection: Connection, authority: Authority, versions: Sequence[Any], *, shred: bool) -> Withdrawn:
     kind: EntryKind = "asset.shredded" if shred else "asset.withdrawn"
     final = ("shredded",) if shred else ("shredded", "withdrawn")
     open_ = [row for row in versions if row.state not in final]
@@ -295,3 +297,14 @@ def to_answer(published: Published) -> AssetAnswer:
         policy=json.loads(published.policy_envelope),
         module=published.module,
     )
+
+
+def fitting(answers: list[AssetAnswer]) -> list[AssetAnswer]:
+    """As many of them as a page holds in bytes, one at least."""
+    size, found = 0, list[AssetAnswer]()
+    for answer in answers:
+        size += sum(len(str(part)) for part in (answer.manifest, answer.policy, answer.module or ""))
+        if found and size > MAX_PAGE_BYTES:
+            break
+        found.append(answer)
+    return found

@@ -22,7 +22,7 @@ from sls_jupyter.authority.service import Authority
 from sls_jupyter.contract.spec import StreamSpec
 from sls_jupyter.documents import b64encode
 from sls_jupyter.errors import BadInput, NotAuthorised, UnknownName
-from sls_jupyter.policy.decide import Decision
+from sls_jupyter.policy.facts import Decision, Verdict
 
 MAX_UNKNOWN_OF_ONE = 16  # requests of one DID that is not known
 MAX_UNKNOWN = 1024  # of all of them
@@ -41,10 +41,11 @@ class Answer:
     grants: tuple[bytes, ...]  # DSSE, one for each of its assets, or none at all
 
     @property
-    def verdict(self) -> str:
+    def verdict(self) -> Verdict:
         """deny beats ask beats allow."""
         found = {decision.verdict for _, decision in self.decisions}
-        return next(verdict for verdict in ("deny", "ask", "allow") if verdict in found)
+        order: tuple[Verdict, ...] = ("deny", "ask", "allow")
+        return next(verdict for verdict in order if verdict in found)
 
 
 @dataclass(frozen=True)
@@ -283,7 +284,7 @@ def page(
 _SUMMARY = [db.requests.c[name] for name in ("id", "seq", "state", "created_at", "spec", "contact")]
 
 
-def _summary(row: sa.Row[Any]) -> dict[str, Any]:
+def _summary(row: Any) -> dict[str, Any]:
     envelopes = {"spec": row.spec.decode(), "contact": None if row.contact is None else row.contact.decode()}
     return {"id": row.id, "seq": row.seq, "state": row.state, "created_at": row.created_at, **envelopes}
 

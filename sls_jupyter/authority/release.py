@@ -109,9 +109,9 @@ def _failing(check: int, *passing: type[SlsError]) -> Iterator[None]:
     """Turn our own errors into the refusal of one numbered check, but for those in ``passing``."""
     try:
         yield
-    except (KeyRefused, *passing):
-        raise
     except SlsError as error:
+        if isinstance(error, (KeyRefused, *passing)):
+            raise
         raise KeyRefused(
             check, error.message, found=error.found, expected=error.expected, hint=error.hint, detail=error.detail
         ) from None
@@ -222,7 +222,7 @@ def _release(authority: Authority, request: ReleaseRequest, given: _Challenge) -
     # 7. the owner's policy, now with the claims in its input, says allow
     # 9. only then are the granted columns' keys sealed to the guest; they leave when 8 is done
     def prepare(_: Sequence[Case], decisions: Decisions) -> tuple[Decision, bytes]:
-        ((_, decision),) = decisions
+        decision = decisions[0][1]
         _require_allow(decision)
         return decision, _sealed(authority, request, spec, published, decision)
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.contract.grants import Grant
@@ -78,24 +76,18 @@ def ask_all(request: StreamRequest, clients: Mapping[str, AuthorityClient], *, d
     envelopes: list[bytes] = []
     for did, _ in request.spec.authorities():
         try:
-            answer = clients[did].submit(request.envelope, request.code, request.contact, dry_run=dry_run)
+            answer = clients[did].submit(
+                request.envelope, request.code, request.contact, request.parameters, dry_run=dry_run
+            )
         except SlsError as error:
             error.detail.setdefault("authority", did)
             raise
-        for one in _decisions(answer):
-            decisions[aliases[one[0]]] = one[1]
-        envelopes += [canonical_json(grant) for grant in answer["grants"]]
+        for one in answer.decisions:
+            if one.asset not in aliases:
+                raise MalformedDocument("An authority decided about something else.", found=one.asset)
+            decisions[aliases[one.asset]] = one.decision
+        envelopes += [canonical_json(grant) for grant in answer.grants]
     return Answers(decisions, tuple(_grant(request.spec, envelope) for envelope in envelopes), tuple(envelopes))
-
-
-def _decisions(answer: dict[str, Any]) -> list[tuple[str, Decision]]:
-    try:
-        return [
-            (str(one["asset"]), Decision.model_validate_json(json.dumps(one["decision"])))
-            for one in answer["decisions"]
-        ]
-    except (KeyError, TypeError, ValueError):
-        raise MalformedDocument("An authority's answer is not of the expected form.") from None
 
 
 def _grant(spec: StreamSpec, envelope: bytes) -> Grant:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass
-from typing import Any
 
+from sls_jupyter.authority.answers import RequestDetail
+from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.contract.grants import Approval, Denial
 from sls_jupyter.contract.spec import StreamSpec
 from sls_jupyter.documents import sign, verify
 from sls_jupyter.errors import BadInput, UnknownName
-from sls_jupyter.identity import verify_signature
+from sls_jupyter.identity import Contact, verify_signature
 from sls_jupyter.session.directory import Directory
 
+MAX_LISTED = 200
 APPROVAL_SECONDS = 90 * 86400  # how long an approval holds unless the policy ends earlier
 
 
@@ -36,27 +39,31 @@ class Inbox(Directory):
 
     def requests(self) -> list[RequestInfo]:
         """Requests that wait for this persona, and its own; newest first."""
-        found = []
+        found = list[RequestInfo]()
         for client in self.authorities():
-            owner, values = client.facts.owner, list[dict[str, Any]]()
+            owner, after, more = client.facts.owner, None, True
             with self._unless_silent(client):
-                values = client.requests()
-            for value in values:
-                spec = verify(str(value["spec"]).encode(), StreamSpec, verify_signature, did=None)
-                found.append(
-                    RequestInfo(
-                        id=str(value["id"]),
-                        state=str(value["state"]),
-                        requester=spec.requester,
-                        requester_name=str(value["requester_name"]) or spec.requester,
-                        authority=str(value["authority"]),
-                        code=str(value["code"]),
-                        spec=spec,
-                        assets=tuple(value["assets"]),
-                        mine_to_decide=spec.requester != self.did or owner == self.did,
-                    )
-                )
+                while more and len(found) < MAX_LISTED:
+                    page = client.requests(after=after)
+                    found += [self._info_of(client, client.request(one.id), owner) for one in page.requests]
+                    after, more = page.next, page.next is not None
         return found
+
+    def _info_of(self, client: AuthorityClient, told: RequestDetail, owner: str) -> RequestInfo:
+        spec = verify(told.spec.encode(), StreamSpec, verify_signature, did=None)
+        contact = None if told.contact is None else told.contact.encode()
+        name = "" if contact is None else verify(contact, Contact, verify_signature, did=spec.requester).name
+        return RequestInfo(
+            id=told.id,
+            state=told.state,
+            requester=spec.requester,
+            requester_name=name or spec.requester,
+            authority=client.did,
+            code=told.code,
+            spec=spec,
+            assets=tuple(item.alias for item in spec.inputs_of(client.did)),
+            mine_to_decide=spec.requester != self.did or owner == self.did,
+        )
 
     def request(self, id_: str) -> RequestInfo:
         """The request whose id begins like that.
@@ -65,7 +72,10 @@ class Inbox(Directory):
             UnknownName: none, or several. Unavailable: none, and an authority that may have it does not answer.
         """
         wanted = id_.removeprefix("sha256:")
-        fitting = [one for one in self.requests() if wanted and one.id.removeprefix("sha256:").startswith(wanted)]
+        fitting = []
+        for client in self.authorities() if wanted else []:
+            with contextlib.suppress(UnknownName), self._unless_silent(client):
+                fitting.append(self._info_of(client, client.request(f"sha256:{wanted}"), client.facts.owner))
         mine = [one for one in fitting if one.mine_to_decide] or fitting
         if len(mine) != 1:
             error = UnknownName(
