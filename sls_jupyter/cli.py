@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 DEFAULT_PORT = 8642
 _PERSONA_HELP = "which of your personas; SLS_PERSONA, or else me, by default"
 _SESSION_COMMANDS = (
-    *("whoami", "assets", "requests", "show", "approve", "deny", "runs", "audit", "receipt"),
+    *("whoami", "assets", "requests", "show", "approve", "deny", "mute", "runs", "audit", "receipt"),
     *("connect", "name", "contact", "contacts"),
 )
 _BROKEN_PIPE = 141  # what a shell reports of a command that wrote to a pipe nobody reads
@@ -105,6 +105,9 @@ def _parser() -> argparse.ArgumentParser:
         if name != "show":
             needed = name == "deny"
             command.add_argument("--reason", default="", required=needed, help="why; it is signed and can be read")
+    mute = commands.add_parser("mute", help="take no request of somebody any more; without WHO, the list")
+    mute.add_argument("who", nargs="?", metavar="WHO")
+    mute.add_argument("--undo", action="store_true", help="take their requests again")
     commands.add_parser("runs", help="your runs")
     _add_people(commands)
     _add_records(commands)

@@ -23,7 +23,8 @@
     │   ├── OutputWithheld       the gate let nothing through that was asked for
     │   └── RunCancelled         the requester stopped it
     └── Unavailable              a service, a disk or a device that is needed cannot be used
-        └── HostUnsuitable       no host meets every owner's conditions
+        ├── HostUnsuitable       no host meets every owner's conditions
+        └── TooManyRequests      somebody asked too often; carries after how many seconds to try again
 
 Each carries what was *found*, what was *expected* and a *hint* (what to do next), so a terminal, a
 notebook and an HTTP problem document (RFC 9457) show the same three things.
@@ -194,6 +195,17 @@ class Unavailable(SlsError):
 
 class HostUnsuitable(Unavailable):
     pass
+
+
+class TooManyRequests(Unavailable):
+    """Asked too often; ``retry_after`` is after how many seconds it makes sense to try again."""
+
+    status = 429
+
+    @property
+    def retry_after(self) -> int:
+        seconds = self.detail.get("retry_after")
+        return min(max(seconds, 1), 3600) if isinstance(seconds, int) and not isinstance(seconds, bool) else 60
 
 
 def _tree(cls: type[SlsError]) -> dict[str, type[SlsError]]:

@@ -8,7 +8,7 @@ business: it signs every answer.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
@@ -29,6 +29,7 @@ RequestState = Literal["open", "granted", "approved", "denied"]
 EnvelopeText = Annotated[str, Field(min_length=2, max_length=4 * 2**20)]  # canonical JSON of a DSSE envelope
 EnvelopeJson = Annotated[Mapping[str, JsonValue], Field(max_length=8)]  # the same as an object
 ShortLine = Annotated[str, Field(max_length=500)]
+Count = Annotated[int, Field(ge=0, lt=2**53)]
 Index = Annotated[int, Field(ge=0, le=MAX_TREE_SIZE)]
 
 _LOGGED = "the log's proof of that index (transparency.proofs.verify_log_proof), where the caller needs it"
@@ -63,6 +64,39 @@ class AssetAnswer(Model):
     manifest: Annotated[EnvelopeJson, Checked("its owner's signature (assets.opening.verify_manifest)")]
     policy: Annotated[EnvelopeJson, Checked("its owner's signature, and the manifest's digest (session.catalogue)")]
     module: Annotated[str | None, Field(max_length=2**20), Checked("the policy's digest of it, by whoever reads it")]
+
+
+class WithdrawAnswer(Model):
+    """``DELETE /v1/assets/{asset}``."""
+
+    entry: Annotated[Index, Checked(_LOGGED)]
+    closed: Annotated[Count, Hearsay("shown as how many versions this authority says that it closed")]
+    versions: Annotated[Count, Hearsay("shown as how many versions this authority says that there are")]
+
+
+class FileAnswer(Model):
+    """One file of a code asset."""
+
+    path: Annotated[str, Field(max_length=4096), Checked("the manifest's list of files (session.inbox)")]
+    content: Annotated[Base64, Field(max_length=8 * 2**20), Checked("the manifest's digest of it (session.inbox)")]
+
+
+class FilesAnswer(Model):
+    """``GET /v1/assets/{id}/files``, of code that is not confidential."""
+
+    files: Annotated[tuple[FileAnswer, ...], Field(max_length=4096), Checked("field by field, see there")]
+
+
+class MutesAnswer(Model):
+    """``GET /v1/mutes``."""
+
+    muted: Annotated[tuple[Did, ...], Field(max_length=10_000), Hearsay("shown as the authority's list")]
+
+
+class MutedAnswer(Model):
+    """``POST /v1/mutes``."""
+
+    dropped: Annotated[Count, Hearsay("shown as how many requests the authority says that it dropped")]
 
 
 class EntryAnswer(Model):
@@ -162,8 +196,3 @@ class TakenAnswer(Model):
     """``POST /v1/log/cosignatures/{tree_size}``."""
 
     taken: Annotated[int, Field(ge=0, le=64), Hearsay("nobody is shown it")]
-
-
-def dump(answer: Model) -> dict[str, Any]:
-    """The JSON of an answer."""
-    return answer.model_dump(mode="json")

@@ -1,12 +1,16 @@
-"""The catalogue: publish an asset with its policy and keys, look it up, withdraw or shred it."""
+"""The catalogue: publish an asset with its policy and keys, look it up, withdraw or shred it.
+
+A name is one thing: of its versions the newest is active, and publishing another one closes it in the same
+transaction. A version that is superseded, withdrawn or shredded gets no grant and no key.
+"""
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -16,6 +20,7 @@ from sls_jupyter.assets.manifest import AssetManifest
 from sls_jupyter.assets.opening import local_parts, verify_manifest
 from sls_jupyter.authority import ledger
 from sls_jupyter.authority import store as db
+from sls_jupyter.authority.answers import AssetAnswer, AssetState
 from sls_jupyter.authority.protocol import publish_info
 from sls_jupyter.authority.service import Authority
 from sls_jupyter.documents import b64decode, b64encode, canonical_json, parse_json, verify
@@ -25,6 +30,11 @@ from sls_jupyter.identity import verify_signature
 from sls_jupyter.policy.decide import check_module
 from sls_jupyter.policy.model import OwnerPolicy
 from sls_jupyter.transparency.entries import EntryKind
+
+MAX_PAGE_BYTES = 8 * 2**20
+_DIGEST = "sha256:"
+_WHOLE_DIGEST = len(_DIGEST) + 64
+_LEAST_DIGITS = 8  # of a digest that is not written out
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,33 +109,36 @@ def publish(
             hint="Correct --columns and seal again.",
         )
     master_keys, asset = _open_keys(authority, manifest, sealed_keys), manifest.digest
+    row: dict[str, Any] = {"id": asset, "name": manifest.name, "state": "active", "module": module}
+    row |= {"manifest": manifest_envelope, "policy": policy_envelope, "created_at": authority.clock()}
+    wrapped = [
+        {"asset": asset, "key_id": name, "wrapped": authority.keyring.wrap(asset, name, key)}
+        for name, key in master_keys.items()
+    ]
     with authority.store.write() as connection:
         known = ledger.last(connection, asset, "asset.published")
         if known is not None:
             return asset, known
-        changed = _has_another_policy(connection, manifest)
-        row: dict[str, Any] = {"id": asset, "name": manifest.name, "state": "active", "module": module}
-        row |= {"manifest": manifest_envelope, "policy": policy_envelope, "created_at": authority.clock()}
-        connection.execute(sa.insert(db.assets).values(**row))
-        wrapped = [
-            {"asset": asset, "key_id": name, "wrapped": authority.keyring.wrap(asset, name, key)}
-            for name, key in master_keys.items()
-        ]
+        version, changed = _supersede(connection, manifest)
+        connection.execute(sa.insert(db.assets).values(**row, version=version))
         connection.execute(sa.insert(db.keys), wrapped)
         meaning = {"asset": asset, "name": manifest.name, "owner": manifest.owner, "policy": manifest.policy}
-        events = [ledger.Event("asset.published", asset, meaning, {"asset_kind": manifest.kind})]
+        facts: dict[str, str | int | bool] = {"asset_kind": manifest.kind, "version": version}
+        events = [ledger.Event("asset.published", asset, meaning, facts)]
         if changed:
             events.append(ledger.Event("policy.changed", asset, meaning))
         return asset, ledger.append(connection, authority, events)
 
 
-def _has_another_policy(connection: Connection, manifest: AssetManifest) -> bool:
-    """Whether the newest active asset of this name stands under another policy."""
-    rows = db.assets
-    active = connection.execute(sa.select(rows).where(rows.c.name == manifest.name, rows.c.state == "active"))
-    found = [_published(row) for row in active.mappings().all()]
-    newest = max(found, key=lambda one: ledger.last(connection, one.id, "asset.published") or 0, default=None)
-    return newest is not None and newest.manifest.policy != manifest.policy
+def _supersede(connection: Connection, manifest: AssetManifest) -> tuple[int, bool]:
+    """Close the active version of this name; the number of the next one, and whether its policy is another."""
+    rows, named = db.assets, db.assets.c.name == manifest.name
+    last = int(connection.execute(sa.select(sa.func.max(rows.c.version)).where(named)).scalar() or 0)
+    active = connection.execute(sa.select(rows).where(named, rows.c.state == "active")).mappings().first()
+    if active is None:
+        return last + 1, False
+    connection.execute(sa.update(rows).where(rows.c.id == active["id"]).values(state="superseded"))
+    return last + 1, _published(active).manifest.policy != manifest.policy
 
 
 def _published(row: RowMapping) -> Published:
@@ -142,51 +155,99 @@ def find(connection: Connection, asset: str) -> Published:
     """
     row = connection.execute(sa.select(db.assets).where(db.assets.c.id == asset)).mappings().first()
     if row is None:
-        raise UnknownName("This authority has no such asset.", found=asset, hint="%sls assets lists what there is.")
+        raise _no_asset(asset)
     return _published(row)
 
 
-def newest(connection: Connection) -> list[Published]:
-    """The newest active version of every name, by name."""
-    entries = db.log_entries  # the log says which came first, also within one second
-    published = sa.select(sa.func.min(entries.c.position)).where(entries.c.subject == db.assets.c.id).scalar_subquery()
-    query = sa.select(db.assets).where(db.assets.c.state == "active").order_by(published)
-    by_name = {row["name"]: row for row in connection.execute(query).mappings()}
-    return [_published(by_name[name]) for name in sorted(by_name)]
+def resolve(connection: Connection, text: str) -> str:
+    """The id of what somebody calls an asset: its id, the beginning of it, or a name for its newest version.
+
+    Raises:
+        UnknownName: none. BadInput: several ids begin like that.
+    """
+    rows, where = db.assets, db.assets.c.id == text
+    if text.startswith(_DIGEST):
+        if len(text) < len(_DIGEST) + _LEAST_DIGITS:
+            raise BadInput("A digest needs more digits.", found=text, expected=f"{_LEAST_DIGITS} at least")
+        if len(text) < _WHOLE_DIGEST:
+            where = (rows.c.id >= text) & (rows.c.id < text + "g")  # hex digits end before it
+        query = sa.select(rows.c.id).where(where).limit(2)
+    else:
+        query = sa.select(rows.c.id).where(rows.c.name == text).order_by(rows.c.version.desc()).limit(1)
+    found = connection.execute(query).scalars().all()
+    if len(found) > 1:
+        raise BadInput("Several assets begin like that.", found=text[:80], hint="Write more of the digest, or all.")
+    if not found:
+        raise _no_asset(text)
+    return str(found[0])
 
 
-def withdraw(authority: Authority, caller: str, asset: str, *, shred: bool) -> int:
+def _no_asset(text: str) -> UnknownName:
+    return UnknownName("This authority has no such asset.", found=text[:80], hint="%sls assets lists what there is.")
+
+
+def newest(
+    connection: Connection, *, name: str | None = None, after: str = "", limit: int | None = None
+) -> list[Published]:
+    """The active version of every name, by name; a page of it with ``after`` (a name) and ``limit``."""
+    rows = db.assets
+    query = sa.select(rows).where(rows.c.state == "active", rows.c.name > after).order_by(rows.c.name)
+    if name is not None:
+        query = query.where(rows.c.name == name)
+    return [_published(row) for row in connection.execute(query.limit(limit)).mappings()]
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """What withdrawing or shredding did."""
+
+    entry: int  # index of the newest log entry about it
+    closed: int  # versions that it changed
+    versions: int  # that it was about
+
+
+def withdraw(authority: Authority, caller: str, asset: str, *, shred: bool, all_versions: bool = False) -> Withdrawn:
     """Stop granting an asset; with ``shred``, destroy its master keys, so nobody opens it ever again.
 
     Withdrawing what is withdrawn, or anything with what is shredded, changes nothing.
 
-    Returns:
-        The index of the log entry.
+    Args:
+        asset: its id, the beginning of it, or a name.
+        all_versions: every version of its name, in one transaction; else this one alone.
 
     Raises:
-        NotAuthorised, UnknownName. Unavailable: after shredding, when a reader kept the database's files
-        busy; the keys are deleted then, and calling again takes them out of the files.
+        NotAuthorised, UnknownName. BadInput: several ids begin like that. Unavailable: after shredding, when a
+        reader kept the database's files busy; the keys are deleted then, and calling again takes them out of the files.
     """
     if caller != authority.owner:
         raise NotAuthorised("Only its owner can withdraw an asset.", found=caller, expected=authority.owner)
+    rows = db.assets
     with authority.store.write() as connection:
-        entry = _withdraw(connection, authority, find(connection, asset), shred=shred)
+        chosen = resolve(connection, asset)
+        name = connection.execute(sa.select(rows.c.name).where(rows.c.id == chosen)).scalar_one()
+        where = rows.c.name == name if all_versions else rows.c.id == chosen
+        query = sa.select(rows.c.id, rows.c.name, rows.c.state).where(where).order_by(rows.c.version)
+        done = _withdraw(connection, authority, connection.execute(query).all(), shred=shred)
     if shred:
         authority.store.forget()
-    return entry
+    return done
 
 
-def _withdraw(connection: Connection, authority: Authority, published: Published, *, shred: bool) -> int:
+def _withdraw(connection: Connection, authority: Authority, versions: Sequence[Any], *, shred: bool) -> Withdrawn:
     kind: EntryKind = "asset.shredded" if shred else "asset.withdrawn"
-    known = ledger.last(connection, published.id, "asset.shredded", kind)
-    if known is not None:
-        return known
-    state = "shredded" if shred else "withdrawn"
-    connection.execute(sa.update(db.assets).where(db.assets.c.id == published.id).values(state=state))
-    if shred:
-        connection.execute(sa.delete(db.keys).where(db.keys.c.asset == published.id))
-    meaning = {"asset": published.id, "name": published.manifest.name}
-    return ledger.append(connection, authority, [ledger.Event(kind, published.id, meaning)])
+    final = ("shredded",) if shred else ("shredded", "withdrawn")
+    open_ = [row for row in versions if row.state not in final]
+    if not open_:
+        known = ledger.last(connection, versions[-1].id, "asset.shredded", kind)
+        return Withdrawn(cast(int, known), 0, len(versions))
+    for row in open_:
+        state = "shredded" if shred else "withdrawn"
+        connection.execute(sa.update(db.assets).where(db.assets.c.id == row.id).values(state=state))
+        if shred:
+            connection.execute(sa.delete(db.keys).where(db.keys.c.asset == row.id))
+    events = [ledger.Event(kind, row.id, {"asset": row.id, "name": row.name}) for row in open_]
+    first = ledger.append(connection, authority, events)
+    return Withdrawn(first + len(events) - 1, len(open_), len(versions))
 
 
 def unwrap_keys(
@@ -227,12 +288,23 @@ def open_part(authority: Authority, asset: str, name: str) -> tuple[BinaryIO, in
     return file, part.size
 
 
-def to_json(published: Published) -> dict[str, object]:
+def to_answer(published: Published) -> AssetAnswer:
     """What the catalogue tells everybody about an asset."""
-    return {
-        "id": published.id,
-        "state": published.state,
-        "manifest": json.loads(published.manifest_envelope),
-        "policy": json.loads(published.policy_envelope),
-        "module": published.module,
-    }
+    return AssetAnswer(
+        id=published.id,
+        state=cast(AssetState, published.state),
+        manifest=json.loads(published.manifest_envelope),
+        policy=json.loads(published.policy_envelope),
+        module=published.module,
+    )
+
+
+def fitting(answers: list[AssetAnswer]) -> list[AssetAnswer]:
+    """As many of them as a page holds in bytes, one at least."""
+    size, found = 0, list[AssetAnswer]()
+    for answer in answers:
+        size += sum(len(str(part)) for part in (answer.manifest, answer.policy, answer.module or ""))
+        if found and size > MAX_PAGE_BYTES:
+            break
+        found.append(answer)
+    return found

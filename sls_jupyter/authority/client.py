@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
 
 from sls_jupyter.attestation.evidence import Evidence
-from sls_jupyter.authority.answers import RequestDetail, RequestPage
+from sls_jupyter.authority.answers import (
+    MAX_PAGE,
+    About,
+    AssetAnswer,
+    ChallengeAnswer,
+    Consistency,
+    EntryAnswer,
+    FilesAnswer,
+    HistoryAnswer,
+    MutedAnswer,
+    MutesAnswer,
+    PublishAnswer,
+    ReleaseAnswer,
+    RequestDetail,
+    RequestPage,
+    SubmitAnswer,
+    WithdrawAnswer,
+)
 from sls_jupyter.authority.transport import Transport, check_url
-from sls_jupyter.documents import b64decode, b64encode, verify
+from sls_jupyter.documents import Model, b64decode, b64encode, verify
 from sls_jupyter.errors import BadInput, MalformedDocument, VerificationError
 from sls_jupyter.identity import Contact, public_key_from_did, verify_signature
 from sls_jupyter.transparency.checkpoint import Checkpoint, log_origin
@@ -16,6 +34,7 @@ from sls_jupyter.transparency.cosignature import cosign, witness_name
 from sls_jupyter.transparency.memory import CheckpointMemory
 from sls_jupyter.transparency.proofs import DisclosedEntry, LogProof
 
+A = TypeVar("A", bound=Model)
 __all__ = ["AuthorityClient", "AuthorityFacts", "RunHistory", "check_url"]
 
 
@@ -52,25 +71,41 @@ class AuthorityClient(Transport):
         """What :meth:`about` said last; asked for on first use."""
         return self._known or self.about()
 
+    def _told(
+        self, cls: type[A], method: str, path: str, body: dict[str, Any] | None = None, *, signed: bool = False
+    ) -> A:
+        """The answer of a call, of its one form.
+
+        Raises:
+            MalformedDocument: of another form; it names the authority's URL.
+        """
+        return self._parsed(cls, self._call(method, path, body, signed=signed))
+
+    def _parsed(self, cls: type[A], value: Any) -> A:
+        try:
+            return cls.from_json(value)
+        except MalformedDocument as error:
+            raise self._malformed(error) from None
+
+    def _entry(self, path: str, body: dict[str, Any], *, signed: bool = True) -> int:
+        return self._told(EntryAnswer, "POST", path, body, signed=signed).entry
+
     # --- the authority and its catalogue ----------------------------------------------------------
 
     def about(self) -> AuthorityFacts:
         """Who answers at this URL, proven by its signature."""
-        value = self._call("GET", "/v1/authority")
-        try:
-            envelope = str(value["owner_contact"]).encode()
-            facts = AuthorityFacts(
-                did=str(value["did"]),
-                origin=str(value["origin"]),
-                owner=str(value["owner"]),
-                owner_contact=verify(envelope, Contact, verify_signature, did=value["owner"]),
-                owner_contact_envelope=envelope,
-                hpke_public_key=b64decode(value["hpke_public_key"]),
-                tees=tuple(map(str, value["tees"])),
-                version=str(value["version"]),
-            )
-        except (KeyError, TypeError):
-            raise MalformedDocument("This is not an authority of ours.", found=self.url) from None
+        told = self._told(About, "GET", "/v1/authority")
+        envelope = told.owner_contact.encode()
+        facts = AuthorityFacts(
+            did=told.did,
+            origin=told.origin,
+            owner=told.owner,
+            owner_contact=verify(envelope, Contact, verify_signature, did=told.owner),
+            owner_contact_envelope=envelope,
+            hpke_public_key=b64decode(told.hpke_public_key),
+            tees=told.tees,
+            version=told.version,
+        )
         if facts.did != self.did:
             raise VerificationError("An authority gives itself another name.", found=facts.did, expected=self.did)
         if facts.origin != log_origin(facts.did):
@@ -83,19 +118,37 @@ class AuthorityClient(Transport):
     def publish(self, manifest: bytes, policy: bytes, module: str | None, sealed_keys: bytes) -> tuple[str, int]:
         """Publish an asset; returns its id and the index of its log entry."""
         body = {"manifest": manifest.decode(), "policy": policy.decode(), "module": module}
-        answer = self._call("POST", "/v1/assets", {**body, "sealed_keys": b64encode(sealed_keys)}, signed=True)
-        return str(answer["id"]), int(answer["entry"])
+        body |= {"sealed_keys": b64encode(sealed_keys)}
+        told = self._told(PublishAnswer, "POST", "/v1/assets", body, signed=True)
+        return told.id, told.entry
 
-    def assets(self) -> list[dict[str, Any]]:
-        """The newest active version of every asset, as the authority tells it; nothing is verified yet."""
-        return list(self._call("GET", "/v1/assets"))
+    def assets(self, *, name: str | None = None, after: str = "", limit: int = MAX_PAGE) -> list[AssetAnswer]:
+        """The active version of every asset, by name: one page, as the authority tells it; nothing is verified yet.
 
-    def asset(self, asset: str) -> dict[str, Any]:
-        return dict(self._call("GET", f"/v1/assets/{asset}"))
+        Args:
+            name: of the one asset that is asked for.
+            after: the last name of the page before; an empty page is the end.
+        """
+        query = {"limit": limit} | ({} if name is None else {"name": name}) | ({"after": after} if after else {})
+        value = self._call("GET", f"/v1/assets?{urlencode(query)}")
+        if not isinstance(value, list) or len(value) > limit:
+            raise self._malformed(MalformedDocument("This is not a list of assets."))
+        return [self._parsed(AssetAnswer, one) for one in value]
 
-    def withdraw(self, asset: str, *, shred: bool) -> int:
-        query = "?shred=true" if shred else ""
-        return int(self._call("DELETE", f"/v1/assets/{asset}{query}", signed=True)["entry"])
+    def asset(self, asset: str) -> AssetAnswer:
+        """An asset by its id or the beginning of that; by a name, its newest version, whatever its state."""
+        return self._told(AssetAnswer, "GET", f"/v1/assets/{quote(asset, safe=':')}")
+
+    def withdraw(self, asset: str, *, shred: bool, all_versions: bool = False) -> WithdrawAnswer:
+        """Withdraw or shred one version, or every version of its name (``asset`` may be the name then)."""
+        query = urlencode({"all": str(all_versions).lower(), "shred": str(shred).lower()})
+        path = f"/v1/assets/{quote(asset, safe=':')}?{query}"
+        return self._told(WithdrawAnswer, "DELETE", path, signed=True)
+
+    def files(self, asset: str) -> dict[str, bytes]:
+        """The files of a code asset that is not confidential; the reader checks the manifest's digests."""
+        told = self._told(FilesAnswer, "GET", f"/v1/assets/{quote(asset, safe=':')}/files", signed=True)
+        return {one.path: b64decode(one.content) for one in told.files}
 
     def read_part(self, asset: str, name: str, first: int, last: int) -> bytes:
         """Bytes ``first`` to ``last``, both included, of a sealed part."""
@@ -105,36 +158,44 @@ class AuthorityClient(Transport):
     # --- requests ---------------------------------------------------------------------------------
 
     def submit(
-        self, spec: bytes, code: str, contact: bytes | None, parameters: bytes = b"", *, dry_run: bool = False
-    ) -> dict[str, Any]:
-        body = {"spec": spec.decode(), "code": code, "parameters": b64encode(parameters), "dry_run": dry_run}
+        self, spec: bytes, code: str, contact: bytes | None, parameters: bytes | None = None, *, dry_run: bool = False
+    ) -> SubmitAnswer:
+        body: dict[str, Any] = {"spec": spec.decode(), "code": code, "dry_run": dry_run}
         body |= {} if contact is None else {"contact": contact.decode()}
-        return dict(self._call("POST", "/v1/requests", body, signed=True))
+        body |= {} if parameters is None else {"parameters": b64encode(parameters)}
+        return self._told(SubmitAnswer, "POST", "/v1/requests", body, signed=True)
 
-    def requests(self, *, after: int | None = None, limit: int = 100) -> RequestPage:
-        """A page of the requests that concern the caller, newest first; nothing is verified yet."""
-        query = f"?limit={limit}" + ("" if after is None else f"&after={after}")
-        return RequestPage.from_json(self._call("GET", f"/v1/requests{query}", signed=True))
+    def requests(self, *, after: int | None = None, limit: int = MAX_PAGE, state: str | None = None) -> RequestPage:
+        """A page of requests, newest first, without their code; nothing is verified yet."""
+        query: dict[str, object] = {"limit": limit}
+        query |= ({} if after is None else {"after": after}) | ({} if state is None else {"state": state})
+        return self._told(RequestPage, "GET", f"/v1/requests?{urlencode(query)}", signed=True)
 
     def request(self, terms: str) -> RequestDetail:
-        """One request with its code and parameters; nothing is verified yet."""
-        return RequestDetail.from_json(self._call("GET", f"/v1/requests/{terms}", signed=True))
-
-    def files(self, asset: str) -> dict[str, bytes]:
-        """The files of a code asset, for people named in a request about it; nothing is verified yet."""
-        answer = self._call("GET", f"/v1/assets/{asset}/files", signed=True)
-        return {str(path): b64decode(data) for path, data in dict(answer).items()}
+        """One request with its code and parameters, by its id or the beginning of that; nothing is verified yet."""
+        return self._told(RequestDetail, "GET", f"/v1/requests/{quote(terms, safe=':')}", signed=True)
 
     def approve(self, envelope: bytes) -> int:
-        return int(self._call("POST", "/v1/approvals", {"verdict": envelope.decode()}, signed=True)["entry"])
+        return self._entry("/v1/approvals", {"verdict": envelope.decode()})
 
     def deny(self, envelope: bytes) -> int:
-        return int(self._call("POST", "/v1/denials", {"verdict": envelope.decode()}, signed=True)["entry"])
+        return self._entry("/v1/denials", {"verdict": envelope.decode()})
+
+    def muted(self) -> tuple[str, ...]:
+        """Whom this authority's owner muted; for the owner."""
+        return self._told(MutesAnswer, "GET", "/v1/mutes", signed=True).muted
+
+    def mute(self, did: str) -> int:
+        """Take no request of somebody any more; returns how many of theirs were dropped. For the owner."""
+        return self._told(MutedAnswer, "POST", "/v1/mutes", {"did": did}, signed=True).dropped
+
+    def unmute(self, did: str) -> None:
+        self._bytes("DELETE", f"/v1/mutes/{quote(did, safe=':')}", signed=True)
 
     # --- the guest's calls ------------------------------------------------------------------------
 
     def challenge(self, spec: str) -> bytes:
-        return bytes.fromhex(self._call("POST", f"/v1/challenges/{spec}")["nonce"])
+        return bytes.fromhex(self._told(ChallengeAnswer, "POST", f"/v1/challenges/{spec}").nonce)
 
     def release(
         self, spec: bytes, asset: str, nonce: bytes, hpke_public_key: bytes, evidence: Evidence
@@ -147,20 +208,19 @@ class AuthorityClient(Transport):
             "hpke_public_key": b64encode(hpke_public_key),
             "evidence": evidence.encode().decode(),
         }
-        answer = self._call("POST", "/v1/release", body)
-        columns = None if answer["columns"] is None else tuple(answer["columns"])
-        return b64decode(answer["sealed_keys"]), columns, DisclosedEntry.from_json(answer["logged"])
+        told = self._told(ReleaseAnswer, "POST", "/v1/release", body)
+        return b64decode(told.sealed_keys), told.columns, told.logged
 
     def post_records(self, spec: str, records: bytes, receipt: bytes) -> int:
         """Bring a run's records and its receipt's envelope; returns the index of ``run.records``."""
         body = {"records": records.decode(), "receipt": receipt.decode()}
-        return int(self._call("POST", f"/v1/runs/{spec}/records", body)["entry"])
+        return self._entry(f"/v1/runs/{spec}/records", body, signed=False)
 
     # --- runs and the log -------------------------------------------------------------------------
 
     def report_end(self, spec: str, state: str, reason: str) -> int:
         body = {"state": state, "reason": reason}
-        return int(self._call("POST", f"/v1/runs/{spec}/end", body, signed=True)["entry"])
+        return self._entry(f"/v1/runs/{spec}/end", body)
 
     def history(self, spec: str, *, witnesses: int = 0) -> RunHistory:
         """All that the authority has about a run; nothing is verified yet.
@@ -169,22 +229,19 @@ class AuthorityClient(Transport):
             witnesses: how many cosignatures the checkpoint must have that ``run.records`` is proven under.
         """
         query = f"?witnesses={witnesses}" if witnesses else ""
-        answer = self._call("GET", f"/v1/runs/{spec}{query}", signed=True)
-        try:
-            records, receipt = answer["records"], answer["receipt"]
-            return RunHistory(
-                entries=tuple(map(DisclosedEntry.from_json, answer["entries"])),
-                records=None if records is None else str(records).encode(),
-                receipt=None if receipt is None else str(receipt).encode(),
-            )
-        except (KeyError, TypeError):
-            raise MalformedDocument("An authority's answer is not of the expected form.") from None
+        told = self._told(HistoryAnswer, "GET", f"/v1/runs/{spec}{query}", signed=True)
+        return RunHistory(
+            entries=told.entries,
+            records=None if told.records is None else told.records.encode(),
+            receipt=None if told.receipt is None else told.receipt.encode(),
+        )
 
     def proof(self, index: int) -> LogProof:
-        return LogProof.from_json(self._call("GET", f"/v1/log/proof/{index}"))
+        return self._told(LogProof, "GET", f"/v1/log/proof/{index}")
 
     def consistency(self, old: int, new: int) -> tuple[bytes, ...]:
-        return tuple(b64decode(item) for item in self._call("GET", f"/v1/log/consistency/{old}/{new}"))
+        told = self._parsed(Consistency, {"hashes": self._call("GET", f"/v1/log/consistency/{old}/{new}")})
+        return tuple(b64decode(item) for item in told.hashes)
 
     def follow_log(self, memory: CheckpointMemory) -> Checkpoint:
         """The log's newest checkpoint, proven to extend the last one that ``memory`` saw."""

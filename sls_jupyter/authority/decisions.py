@@ -2,47 +2,43 @@
 
 The same call is used to ask, to ask again after an approval and, with ``dry_run``, to see what the
 answer would be. Each authority decides alone about its own assets, knowing the whole spec.
+
+Signatures, policies and owners' modules take their time outside the write lock: :func:`settle` decides first,
+then locks, and begins anew if anything that the decision was made from has changed meanwhile.
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from sls_jupyter.authority import catalogue, ledger
+from sls_jupyter.authority import catalogue, inbox
 from sls_jupyter.authority import store as db
-from sls_jupyter.authority.answers import RequestDetail, RequestPage, RequestSummary
+from sls_jupyter.authority.answers import MAX_PARAMETERS_BYTES
 from sls_jupyter.authority.catalogue import Published
+from sls_jupyter.authority.inbox import Answer, approvers_of
 from sls_jupyter.authority.service import Authority
+from sls_jupyter.authority.specs import read_spec
 from sls_jupyter.contract.grants import Approval, Denial, Grant
-from sls_jupyter.contract.spec import AssetInput, StreamSpec, verify_stream_spec
-from sls_jupyter.documents import D, b64encode, digest, require_digest, sign, verify
-from sls_jupyter.errors import AccessDenied, BadInput, DigestMismatch, NotAuthorised, UnknownName
+from sls_jupyter.contract.spec import AssetInput, StreamSpec
+from sls_jupyter.documents import digest, sign, verify
+from sls_jupyter.errors import AccessDenied, BadInput, DigestMismatch, NotAuthorised, TooManyRequests, Unavailable
 from sls_jupyter.identity import Contact, verify_signature
 from sls_jupyter.policy.decide import AssetFacts, Decision, DecisionInput, RequestFacts, decide
-from sls_jupyter.transparency.entries import EntryKind
 
 GRANT_SECONDS = 24 * 3600
 MAX_CODE_BYTES = 1 << 20
+MAX_UNKNOWN_GRANTS = 1000  # specs of requesters whom no policy names, granted within a day
+NO_PARAMETERS = (b"", b'{"frames":{},"values":{}}')  # what a request may leave out
+_ATTEMPTS = 8
 
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What an authority says to a spec."""
-
-    request: str  # id of the request in the inbox: the spec's terms
-    decisions: tuple[tuple[str, Decision], ...]  # (asset id, decision)
-    grants: tuple[bytes, ...]  # DSSE, one for each of its assets, or none at all
-
-    @property
-    def verdict(self) -> str:
-        """deny beats ask beats allow."""
-        found = {decision.verdict for _, decision in self.decisions}
-        return next(verdict for verdict in ("deny", "ask", "allow") if verdict in found)
+T = TypeVar("T")
+R = TypeVar("R")
+Decisions = tuple[tuple[str, Decision], ...]  # (asset id, decision)
 
 
 def verify_spec(authority: Authority, envelope: bytes, caller: str | None) -> StreamSpec:
@@ -51,7 +47,7 @@ def verify_spec(authority: Authority, envelope: bytes, caller: str | None) -> St
     Raises:
         SignatureInvalid, MalformedDocument, NotAuthorised, BadInput.
     """
-    spec = verify_stream_spec(envelope)
+    spec = read_spec(envelope)
     if caller is not None and caller != spec.requester:
         raise NotAuthorised("Only its requester can send a spec.", found=caller, expected=spec.requester)
     now = authority.clock()
@@ -67,72 +63,48 @@ def verify_spec(authority: Authority, envelope: bytes, caller: str | None) -> St
     return spec
 
 
-def submit(
-    authority: Authority,
-    caller: str,
-    spec_envelope: bytes,
-    code: str,
-    contact: bytes | None,
-    parameters: bytes = b"",
-    *,
-    dry_run: bool = False,
-) -> Answer:
-    """Ask for grants on every asset of this authority that the spec names.
-
-    Args:
-        code: the cell's exact text; its digest must be the spec's.
-        contact: the requester's signed contact, so that an approver sees a name.
-        parameters: the bundle whose digest is the spec's, for approvers to read.
-        dry_run: decide and write nothing.
-
-    Raises:
-        BadInput, NotAuthorised, SignatureInvalid, UnknownName. A denial is an answer, not an error.
-    """
-    spec = verify_spec(authority, spec_envelope, caller)
-    if len(code.encode()) > MAX_CODE_BYTES:
-        raise BadInput(
-            "The cell is too long.", found=f"{len(code.encode())} bytes", expected=f"{MAX_CODE_BYTES} at most"
-        )
-    if digest(code.encode()) != spec.code:
-        raise DigestMismatch("The code is not the one the spec names.", found=digest(code.encode()), expected=spec.code)
-    require_digest(parameters, spec.parameters, "the parameters")
-    if contact is not None and verify(contact, Contact, verify_signature, did=None).did != caller:
-        raise NotAuthorised("The contact is somebody else's.", expected=caller)
-    if dry_run:
-        with authority.store.read() as connection:
-            return Answer(spec.terms, _decide_all(connection, authority, spec), ())
-    with authority.store.write() as connection:
-        decisions = _decide_all(connection, authority, spec)
-        answer = Answer(spec.terms, decisions, _grants(connection, authority, spec, decisions))
-        if answer.grants:
-            _keep_spec(connection, spec, spec_envelope)
-        _remember(connection, authority, spec, spec_envelope, (code, parameters, contact), answer)
-        return answer
+# --- what a decision is made from ------------------------------------------------------------------
 
 
-def _decide_all(connection: Connection, authority: Authority, spec: StreamSpec) -> tuple[tuple[str, Decision], ...]:
-    return tuple((item.asset, decide_one(connection, authority, spec, item)) for item in spec.inputs_of(authority.did))
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One asset's decision before it is made: all that it is made from, read at one time."""
+
+    published: Published
+    facts: DecisionInput
+
+    def decide(self) -> Decision:
+        """Blocks for as long as the owner's own module takes; not for a transaction."""
+        return decide(self.published.policy, self.published.module, self.facts)
+
+    @property
+    def counts_runs(self) -> bool:
+        """Whether another run of the asset could change the decision."""
+        return self.published.policy.max_runs is not None or self.published.module is not None
 
 
-def decide_one(
+def case_of(
     connection: Connection,
     authority: Authority,
     spec: StreamSpec,
     item: AssetInput,
     claims: dict[str, Any] | None = None,
-) -> Decision:
-    """One asset's decision on a spec; with ``claims`` (of verified evidence) it is the one at release."""
+    also: Approval | None = None,
+) -> Case:
+    """The case of one asset; with ``claims`` (of verified evidence) it is the one at release.
+
+    Args:
+        also: an approval that is not stored yet.
+
+    Raises:
+        UnknownName. AccessDenied: the asset is not granted any more. BadInput: the spec describes it wrongly.
+    """
     published = catalogue.find(connection, item.asset)
-    if published.state != "active":
-        raise AccessDenied(
-            f"The asset {published.manifest.name} is {published.state}.",
-            hint="Its owner took it back; look for a newer version with %sls assets.",
-        )
+    _require_active(published)
     told = (item.kind, item.owner, item.authority_url)  # keys are asked for, and the end is told, where its owner said
     if told != (published.manifest.kind, published.manifest.owner, published.manifest.authority_url):
         raise BadInput(f"The spec describes {published.manifest.name} wrongly.", hint="Look it up again and run again.")
-    approvers = published.policy.approvers or (published.policy.owner,)
-    verdicts = _verdicts(connection, spec, approvers)
+    verdicts = _verdicts(connection, spec, approvers_of(published), also)
     manifest, facts = published.manifest, RequestFacts.of(spec, item)
     request = DecisionInput(
         phase="grant" if claims is None else "release",
@@ -153,41 +125,208 @@ def decide_one(
         runs=runs_of(connection, published.id),
         claims=claims,
     )
-    return decide(published.policy, published.module, request)
+    return Case(published, request)
+
+
+def _require_active(published: Published) -> None:
+    name = published.manifest.name
+    if published.state == "superseded":
+        raise AccessDenied(
+            f"There is a newer version of {name}, and this request names an older one.",
+            found=published.id,
+            expected="the version that is active",
+            hint="Run the cell again: it then asks for the newer version, under its policy.",
+        )
+    if published.state != "active":
+        raise AccessDenied(
+            f"The asset {name} is {published.state}.",
+            hint="Its owner took it back; look for a newer version with %sls assets, and run the cell again.",
+        )
 
 
 def runs_of(connection: Connection, asset: str) -> int:
     """How many specs an asset's keys were released for."""
-    query = sa.select(sa.func.count()).select_from(db.releases).where(db.releases.c.asset == asset)
-    return int(connection.execute(query).scalar_one())
+    return int(connection.execute(sa.select(db.assets.c.runs).where(db.assets.c.id == asset)).scalar_one())
 
 
-def _verdicts(connection: Connection, spec: StreamSpec, approvers: tuple[str, ...]) -> list[Approval | Denial]:
+def _verdicts(
+    connection: Connection, spec: StreamSpec, approvers: tuple[str, ...], also: Approval | None
+) -> list[Approval | Denial]:
     """The newest verdict of each approver of this asset on these terms."""
-    query = sa.select(db.verdicts).where(db.verdicts.c.request == spec.terms)
-    newest: dict[str, Approval | Denial] = {}
+    query = sa.select(db.verdicts).where(db.verdicts.c.request == spec.terms, db.verdicts.c.approver.in_(approvers))
+    found: list[Approval | Denial] = []
     for row in connection.execute(query).mappings():
         cls: type[Approval | Denial] = Approval if row["approved"] else Denial
-        verdict = verify(row["envelope"], cls, verify_signature, did=row["approver"])
+        found.append(verify(row["envelope"], cls, verify_signature, did=row["approver"]))
+    newest: dict[str, Approval | Denial] = {}
+    for verdict in [*found, *([also] if also is not None and also.approver in approvers else [])]:
         known = newest.get(verdict.approver)
-        if verdict.approver in approvers and (known is None or verdict.issued_at >= known.issued_at):
+        if known is None or verdict.issued_at >= known.issued_at:
             newest[verdict.approver] = verdict
     return list(newest.values())
 
 
-def _grants(
-    connection: Connection, authority: Authority, spec: StreamSpec, decisions: tuple[tuple[str, Decision], ...]
-) -> tuple[bytes, ...]:
-    """Signed grants, all of them or none; a spec that was granted before gets the same ones."""
+# --- deciding outside the lock --------------------------------------------------------------------
+
+
+def settle(
+    authority: Authority,
+    spec: StreamSpec,
+    items: Sequence[AssetInput],
+    prepare: Callable[[Sequence[Case], Decisions], T],
+    write: Callable[[Connection, T], R],
+    *,
+    claims: dict[str, Any] | None = None,
+    also: Approval | None = None,
+) -> R:
+    """Decide about ``items``, then write what follows from it in one transaction.
+
+    Args:
+        prepare: all that is dear, with nothing locked.
+        write: within the write lock, when nothing has changed that the decisions were made from. Both may be
+            called again after a change.
+
+    Raises:
+        Unavailable: it changed again and again. What :func:`case_of`, ``prepare`` and ``write`` raise.
+    """
+    for _ in range(_ATTEMPTS):
+        with authority.store.read() as connection:
+            cases = [case_of(connection, authority, spec, item, claims, also) for item in items]
+            counted = frozenset(case.published.id for case in cases if case.counts_runs)
+            seen = _stamp(connection, spec, items, counted)
+        ready = prepare(cases, tuple((case.published.id, case.decide()) for case in cases))
+        with authority.store.write() as connection:
+            if _stamp(connection, spec, items, counted) == seen:
+                return write(connection, ready)
+    raise Unavailable("Too much happens to these assets at once.", hint="Try again.")
+
+
+def _stamp(connection: Connection, spec: StreamSpec, items: Sequence[AssetInput], counted: frozenset[str]) -> object:
+    """What decisions about a spec depend on and that may change: states, numbers of runs, verdicts."""
+    rows, ids = db.assets, [item.asset for item in items]
+    query = sa.select(rows.c.id, rows.c.state, rows.c.runs).where(rows.c.id.in_(ids))
+    found = connection.execute(query).all()
+    states = {row.id: (row.state, row.runs if row.id in counted else None) for row in found}
+    verdicts = connection.execute(sa.select(db.verdicts.c.id).where(db.verdicts.c.request == spec.terms)).scalars()
+    return states, frozenset(verdicts)
+
+
+# --- asking ---------------------------------------------------------------------------------------
+
+
+def submit(
+    authority: Authority,
+    caller: str,
+    spec_envelope: bytes,
+    code: str,
+    contact: bytes | None,
+    parameters: bytes | None = None,
+    *,
+    dry_run: bool = False,
+) -> Answer:
+    """Ask for grants on every asset of this authority that the spec names.
+
+    Args:
+        code: the cell's exact text; its digest must be the spec's.
+        contact: the requester's signed contact, so that an approver sees a name.
+        parameters: the bundle's bytes; their digest must be the spec's.
+        dry_run: decide and write nothing.
+
+    Raises:
+        BadInput, NotAuthorised, SignatureInvalid, UnknownName. A denial is an answer, not an error.
+        TooManyRequests: of requesters whom no policy names.
+    """
+    inbox.require_not_muted(authority, caller)
+    spec = verify_spec(authority, spec_envelope, caller)
+    bundle = _fitting_parameters(spec, parameters)
+    _require_fitting(spec, code, contact)
+    items = spec.inputs_of(authority.did)
+    if dry_run:
+        with authority.store.read() as connection:
+            cases = [case_of(connection, authority, spec, item) for item in items]
+        return Answer(spec.terms, tuple((case.published.id, case.decide()) for case in cases), ())
+
+    def prepare(cases: Sequence[Case], decisions: Decisions) -> inbox.Asked:
+        answer = Answer(spec.terms, decisions, _grants(authority, spec, decisions))
+        assets = tuple(case.published for case in cases)
+        return inbox.Asked(spec, spec_envelope, code, contact, bundle, assets, answer)
+
+    return settle(authority, spec, items, prepare, lambda connection, asked: _write(connection, authority, asked))
+
+
+def _fitting_parameters(spec: StreamSpec, parameters: bytes | None) -> bytes:
+    if parameters is None:
+        parameters = next((one for one in NO_PARAMETERS if digest(one) == spec.parameters), b"")
+    if len(parameters) > MAX_PARAMETERS_BYTES:
+        raise BadInput(
+            "The parameters are too large.",
+            found=f"{len(parameters)} bytes",
+            expected=f"{MAX_PARAMETERS_BYTES} at most",
+        )
+    if digest(parameters) != spec.parameters:
+        raise DigestMismatch(
+            "The parameters are not the ones that the spec names.", found=digest(parameters), expected=spec.parameters
+        )
+    return parameters
+
+
+def _require_fitting(spec: StreamSpec, code: str, contact: bytes | None) -> None:
+    data = code.encode()
+    if len(data) > MAX_CODE_BYTES:
+        raise BadInput("The cell is too long.", found=f"{len(data)} bytes", expected=f"{MAX_CODE_BYTES} at most")
+    if digest(data) != spec.code:
+        raise DigestMismatch("The code is not the one the spec names.", found=digest(data), expected=spec.code)
+    if contact is not None and verify(contact, Contact, verify_signature, did=None).did != spec.requester:
+        raise NotAuthorised("The contact is somebody else's.", expected=spec.requester)
+
+
+def _write(connection: Connection, authority: Authority, asked: inbox.Asked) -> Answer:
+    answer = asked.answer
+    if answer.grants:
+        answer = Answer(answer.request, answer.decisions, _keep_grants(connection, authority, asked))
+    inbox.remember(connection, authority, asked)
+    return answer
+
+
+def _keep_grants(connection: Connection, authority: Authority, asked: inbox.Asked) -> tuple[bytes, ...]:
+    """Store the grants with their spec; a spec that was granted before keeps the ones it has."""
+    spec, specs, rows = asked.spec, db.specs, db.grants
+    if connection.execute(sa.select(specs.c.id).where(specs.c.id == spec.digest)).first() is None:
+        known = asked.is_known
+        if not known:
+            _require_room(connection, authority)
+        values = {"id": spec.digest, "envelope": asked.envelope, "requester": spec.requester, "known": known}
+        connection.execute(sa.insert(specs).values(**values, at=authority.clock()))
+    kept = []
+    for (asset, _), grant in zip(asked.answer.decisions, asked.answer.grants, strict=True):
+        where = (rows.c.spec == spec.digest) & (rows.c.asset == asset)
+        envelope = connection.execute(sa.select(rows.c.envelope).where(where)).scalar()
+        if envelope is None:
+            envelope = grant
+            connection.execute(sa.insert(rows).values(spec=spec.digest, asset=asset, envelope=grant))
+        kept.append(envelope)
+    return tuple(kept)
+
+
+def _require_room(connection: Connection, authority: Authority) -> None:
+    rows, since = db.specs, authority.clock() - 86_400
+    query = sa.select(sa.func.count()).where(rows.c.known.is_(False), rows.c.at > since)
+    if connection.execute(query).scalar_one() >= MAX_UNKNOWN_GRANTS:
+        raise TooManyRequests(
+            "Too many runs of requesters whom no policy names were granted today.",
+            expected=f"{MAX_UNKNOWN_GRANTS} in a day",
+            hint="Ask the owner to name you: %seal … --requester DID",
+        )
+
+
+def _grants(authority: Authority, spec: StreamSpec, decisions: Decisions) -> tuple[bytes, ...]:
+    """Signed grants, all of them or none."""
     if any(decision.verdict != "allow" for _, decision in decisions):
         return ()
-    envelopes = []
     now = authority.clock()
-    for asset, decision in decisions:
-        where = (db.grants.c.spec == spec.digest) & (db.grants.c.asset == asset)
-        known = connection.execute(sa.select(db.grants.c.envelope).where(where)).scalar()
-        if known is None:
-            grant = Grant(
+    return tuple(
+        sign(
+            Grant(
                 authority=authority.did,
                 spec=spec.digest,
                 asset=asset,
@@ -196,155 +335,8 @@ def _grants(
                 tees=decision.tees,
                 issued_at=now,
                 expires_at=min(now + GRANT_SECONDS, spec.expires_at),
-            )
-            known = sign(grant, authority.identity)
-            connection.execute(sa.insert(db.grants).values(spec=spec.digest, asset=asset, envelope=known))
-        envelopes.append(known)
-    return tuple(envelopes)
-
-
-def _keep_spec(connection: Connection, spec: StreamSpec, envelope: bytes) -> None:
-    """Keep each granted spec: the request itself holds only the newest one on its terms."""
-    if connection.execute(sa.select(db.specs.c.id).where(db.specs.c.id == spec.digest)).first() is None:
-        connection.execute(sa.insert(db.specs).values(id=spec.digest, envelope=envelope))
-
-
-def _remember(
-    connection: Connection,
-    authority: Authority,
-    spec: StreamSpec,
-    envelope: bytes,
-    material: tuple[str, bytes, bytes | None],
-    answer: Answer,
-) -> None:
-    """Keep the request for the inbox and log what changed; asking again changes nothing."""
-    rows, where = db.requests, db.requests.c.id == spec.terms
-    code, parameters, contact = material
-    state = {"allow": "granted", "ask": "open", "deny": "denied"}[answer.verdict]
-    known = connection.execute(sa.select(rows.c.state, rows.c.spec).where(where)).mappings().first()
-    meaning = {"spec": spec.digest, "terms": spec.terms, "requester": spec.requester}
-    events = []
-    if known is None:
-        values: dict[str, Any] = {"id": spec.terms, "requester": spec.requester, "code": code, "parameters": parameters}
-        values |= {"created_at": authority.clock()}
-        connection.execute(sa.insert(rows).values(**values, spec=envelope, contact=contact, state=state))
-        events.append(ledger.Event("request.received", spec.digest, meaning))
-    elif known["spec"] == envelope and known["state"] == state:
-        return
-    connection.execute(sa.update(rows).where(where).values(spec=envelope, state=state))
-    reasons = {reason.code for _, decision in answer.decisions for reason in decision.reasons}
-    known_codes = ",".join(sorted(code for code in reasons if re.fullmatch(r"[a-z0-9._-]{1,40}", code)))[:400]
-    facts: dict[str, str | int | bool] = {
-        "verdict": answer.verdict,
-        "assets": len(answer.decisions),
-        "reasons": known_codes,
-    }
-    events.append(ledger.Event("decision.made", spec.digest, meaning, facts))
-    ledger.append(connection, authority, events)
-
-
-# --- approvers ------------------------------------------------------------------------------------
-
-
-def inbox(authority: Authority, caller: str, *, after: int | None = None, limit: int = 100) -> RequestPage:
-    """Requests the caller may decide on or has made, newest first, without their code."""
-    with authority.store.read() as connection:
-        rows = connection.execute(sa.select(db.requests).order_by(db.requests.c.created_at.desc())).mappings()
-        found = [
-            RequestSummary(**_summary(row, seq))
-            for seq, row in enumerate(rows)
-            if _concerns(connection, authority, caller, row)
-        ]
-    left = [one for one in found if after is None or one.seq > after]
-    page = tuple(left[:limit])
-    return RequestPage(requests=page, next=page[-1].seq if len(left) > limit else None)
-
-
-def one_request(authority: Authority, caller: str, terms: str) -> RequestDetail:
-    """A request with everything needed to judge it."""
-    with authority.store.read() as connection:
-        row = connection.execute(sa.select(db.requests).where(db.requests.c.id == terms)).mappings().first()
-        if row is None or not _concerns(connection, authority, caller, row):
-            raise UnknownName("There is no such request.", found=terms[:80], hint="%sls requests lists them.")
-        return RequestDetail(**_summary(row, 0), code=row["code"], parameters=b64encode(row["parameters"] or b""))
-
-
-def _concerns(connection: Connection, authority: Authority, caller: str, row: Any) -> bool:
-    spec = verify_stream_spec(row["spec"])
-    assets = [catalogue.find(connection, item.asset) for item in spec.inputs_of(authority.did)]
-    return caller == spec.requester or any(caller in _approvers(published) for published in assets)
-
-
-def _summary(row: Any, seq: int) -> dict[str, Any]:
-    contact = row["contact"]
-    told = {"id": row["id"], "seq": seq, "state": row["state"], "created_at": row["created_at"]}
-    return {**told, "spec": row["spec"].decode(), "contact": None if contact is None else contact.decode()}
-
-
-def _approvers(published: Published) -> tuple[str, ...]:
-    return published.policy.approvers or (published.policy.owner,)
-
-
-def record_verdict(authority: Authority, caller: str, envelope: bytes, *, approved: bool) -> int:
-    """Store an approver's signed yes or no; returns the index of its log entry.
-
-    The same verdict again changes nothing. The request stays open while other approvals are missing.
-
-    Raises:
-        SignatureInvalid, NotAuthorised: the caller did not sign it, or may not decide on any of the assets.
-        UnknownName: nothing was asked on these terms.
-        DigestMismatch: the approval is for other code. BadInput: it has expired.
-        AccessDenied: one of the assets was taken back.
-    """
-    if approved:
-        return _record(authority, caller, envelope, Approval)
-    return _record(authority, caller, envelope, Denial)
-
-
-def _record(authority: Authority, caller: str, envelope: bytes, cls: type[D]) -> int:
-    verdict: Any = verify(envelope, cls, verify_signature, did=caller)
-    if verdict.authority != authority.did:
-        raise NotAuthorised("The verdict is for another authority.", found=verdict.authority, expected=authority.did)
-    approved = isinstance(verdict, Approval)
-    kind: EntryKind = "approval.given" if approved else "denial.given"
-    rows, where = db.requests, db.requests.c.id == verdict.terms
-    with authority.store.write() as connection:
-        row = connection.execute(sa.select(rows.c.spec).where(where)).first()
-        if row is None:
-            raise UnknownName(
-                "Nothing was asked on these terms.", found=verdict.terms, hint="%sls requests lists them."
-            )
-        spec = verify_stream_spec(row.spec)
-        _require_fitting(connection, authority, caller, verdict, spec)
-        if connection.execute(sa.select(db.verdicts.c.id).where(db.verdicts.c.id == verdict.digest)).first():
-            return cast(int, ledger.last(connection, spec.terms, kind))
-        values = {"id": verdict.digest, "request": spec.terms, "approver": caller, "approved": approved}
-        connection.execute(sa.insert(db.verdicts).values(**values, envelope=envelope))
-        state = "denied"
-        if approved:
-            answer = Answer(spec.terms, _decide_all(connection, authority, spec), ())
-            state = "open" if answer.verdict == "ask" else "approved"
-        connection.execute(sa.update(rows).where(where).values(state=state))
-        meaning = {"terms": spec.terms, "approver": caller, "requester": spec.requester}
-        return ledger.append(connection, authority, [ledger.Event(kind, spec.terms, meaning)])
-
-
-def _require_fitting(
-    connection: Connection, authority: Authority, caller: str, verdict: Approval | Denial, spec: StreamSpec
-) -> None:
-    """The verdict is by an approver, about this spec's requester and code, and still counts."""
-    assets = [catalogue.find(connection, item.asset) for item in spec.inputs_of(authority.did)]
-    if not any(caller in _approvers(published) for published in assets):
-        raise NotAuthorised("Only an approver named in the policy can decide.", found=caller)
-    if verdict.requester != spec.requester:
-        raise NotAuthorised("The verdict names another requester.", found=verdict.requester, expected=spec.requester)
-    if isinstance(verdict, Denial):
-        return
-    if verdict.code != spec.code_digests:
-        raise DigestMismatch("The approval is for other code.", expected=", ".join(spec.code_digests))
-    if verdict.expires_at <= authority.clock():
-        raise BadInput(
-            "The approval has expired already.",
-            found=f"it ended {authority.clock() - verdict.expires_at} s ago",
-            hint="Approve again; if it persists, set this machine's clock.",
+            ),
+            authority.identity,
         )
+        for asset, decision in decisions
+    )

@@ -21,7 +21,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sls_jupyter.authority.protocol import ANSWER_SIGNATURE, AUTHORITY, NONCE, answer_message
 from sls_jupyter.documents import Signer, b64encode, parse_json
-from sls_jupyter.errors import BadInput, MalformedDocument, NotAuthorised, SlsError, Unavailable, to_problem
+from sls_jupyter.errors import (
+    BadInput,
+    MalformedDocument,
+    NotAuthorised,
+    SlsError,
+    TooManyRequests,
+    Unavailable,
+    to_problem,
+)
 from sls_jupyter.transparency.witness import MAX_REQUEST_BYTES
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
@@ -55,7 +63,8 @@ def problem_response(error: SlsError, status: int | None = None) -> JSONResponse
     """The one shape of every error."""
     problem = to_problem(error)
     problem["status"] = status or problem["status"]
-    return JSONResponse(problem, problem["status"], media_type="application/problem+json")
+    headers = {"Retry-After": str(error.retry_after)} if isinstance(error, TooManyRequests) else None
+    return JSONResponse(problem, problem["status"], headers, media_type="application/problem+json")
 
 
 class _Refusal(Exception):  # an answer

@@ -19,13 +19,35 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response, Streami
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
-from sls_jupyter.authority import catalogue, decisions, ledger, release, runs
-from sls_jupyter.authority.answers import RequestDetail, RequestPage
+from sls_jupyter.authority import catalogue, decisions, inbox, ledger, release, runs
+from sls_jupyter.authority.answers import (
+    MAX_PAGE,
+    About,
+    AssetAnswer,
+    ChallengeAnswer,
+    DecisionAnswer,
+    EntryAnswer,
+    FileAnswer,
+    FilesAnswer,
+    HistoryAnswer,
+    MutedAnswer,
+    MutesAnswer,
+    PublishAnswer,
+    ReleaseAnswer,
+    RequestDetail,
+    RequestPage,
+    RequestState,
+    SubmitAnswer,
+    WithdrawAnswer,
+)
+from sls_jupyter.authority.code_files import open_files
 from sls_jupyter.authority.guard import LOOPBACK_NAMES, MAX_BODY_BYTES, Admit, Guard, problem_response, target_of
 from sls_jupyter.authority.http_log import MAX_WITNESSES, add_log_files, add_witness_calls
+from sls_jupyter.authority.limits import DID_LIMIT, Buckets
 from sls_jupyter.authority.service import Authority
+from sls_jupyter.authority.verdicts import record_verdict
 from sls_jupyter.authority.witnessing import own_witness_key
-from sls_jupyter.documents import Base64, Digest, b64decode, b64encode
+from sls_jupyter.documents import Base64, Did, Digest, b64decode, b64encode
 from sls_jupyter.errors import BadInput, MalformedDocument, NotAuthorised, SlsError, UnknownName
 from sls_jupyter.identity import verify_token
 from sls_jupyter.transparency.note import verifier_key
@@ -51,7 +73,7 @@ class SubmitBody(Body):
     spec: str
     code: str
     contact: str | None = None
-    parameters: Base64 = ""
+    parameters: Base64 | None = None
     dry_run: bool = False
 
 
@@ -75,6 +97,10 @@ class RecordsBody(Body):
 class EndBody(Body):
     state: str
     reason: str
+
+
+class MuteBody(Body):
+    did: Did
 
 
 def _add_error_handlers(app: FastAPI) -> None:
@@ -105,7 +131,7 @@ async def _caller(request: Request) -> str:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise NotAuthorised("This call needs a token.", hint="Sign one for this call with your identity.")
-    return verify_token(
+    did = verify_token(
         token,
         audience=authority.did,
         method=request.method,
@@ -113,6 +139,9 @@ async def _caller(request: Request) -> str:
         body=await request.body(),
         now=authority.clock(),
     )
+    if did != authority.owner:  # no flood keeps an owner from deciding
+        request.app.state.by_did.take(did)
+    return did
 
 
 Person = Annotated[str, Depends(_caller)]
@@ -133,10 +162,12 @@ def create_app(authority: Authority, hosts: Iterable[str] = LOOPBACK_NAMES, *, a
         redoc_url=None,
     )
     app.state.authority = authority
+    app.state.by_did = Buckets(*DID_LIMIT)
     app.add_middleware(Guard, signer=authority.identity, hosts=hosts, admit=admit)  # the outermost
     _add_error_handlers(app)
 
     _add_catalogue(app, authority)
+    _add_parts(app, authority)
     _add_requests(app, authority)
     _add_release(app, authority)
     _add_runs(app, authority)
@@ -148,41 +179,58 @@ def create_app(authority: Authority, hosts: Iterable[str] = LOOPBACK_NAMES, *, a
 
 def _add_catalogue(app: FastAPI, authority: Authority) -> None:
     @app.get("/v1/authority")
-    def about() -> dict[str, Any]:
-        return {
-            "did": authority.did,
-            "origin": authority.origin,
-            "owner": authority.owner,
-            "owner_contact": authority.owner_contact.decode(),
-            "hpke_public_key": b64encode(authority.identity.hpke.public_bytes),
-            "log_key": verifier_key(authority.origin, authority.identity.signing.public_bytes),
-            "witness_key": own_witness_key(authority),
-            "tees": ["simulated-snp"] if authority.anchors.simulated_ark_spki else [],
-            "version": app.version,
-        }
+    def about() -> About:
+        return About(
+            did=authority.did,
+            origin=authority.origin,
+            owner=authority.owner,
+            owner_contact=authority.owner_contact.decode(),
+            hpke_public_key=b64encode(authority.identity.hpke.public_bytes),
+            log_key=verifier_key(authority.origin, authority.identity.signing.public_bytes),
+            witness_key=own_witness_key(authority),
+            tees=("simulated-snp",) if authority.anchors.simulated_ark_spki else (),
+            version=app.version,
+        )
 
     @app.get("/v1/assets")
-    def list_assets() -> list[dict[str, Any]]:
+    def list_assets(
+        name: Annotated[str | None, Query(max_length=100)] = None,
+        after: Annotated[str, Query(max_length=100)] = "",
+        limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = MAX_PAGE,
+    ) -> list[AssetAnswer]:
         with authority.store.read() as connection:
-            return [catalogue.to_json(published) for published in catalogue.newest(connection)]
+            found = catalogue.newest(connection, name=name, after=after, limit=limit)
+        return catalogue.fitting([catalogue.to_answer(published) for published in found])
 
     @app.post("/v1/assets", status_code=201)
-    def publish(body: PublishBody, who: Person) -> dict[str, Any]:
+    def publish(body: PublishBody, who: Person) -> PublishAnswer:
         if who != authority.owner:
             raise NotAuthorised("Only the owner publishes here.", found=who, expected=authority.owner)
         asset, entry = catalogue.publish(
             authority, body.manifest.encode(), body.policy.encode(), body.module, b64decode(body.sealed_keys)
         )
-        return {"id": asset, "entry": entry}
+        return PublishAnswer(id=asset, entry=entry)
 
     @app.get("/v1/assets/{asset}")
-    def one(asset: str) -> dict[str, Any]:
+    def one(asset: str) -> AssetAnswer:
         with authority.store.read() as connection:
-            return catalogue.to_json(catalogue.find(connection, asset))
+            return catalogue.to_answer(catalogue.find(connection, catalogue.resolve(connection, asset)))
 
     @app.delete("/v1/assets/{asset}")
-    def withdraw(asset: str, who: Person, shred: bool = False) -> dict[str, int]:
-        return {"entry": catalogue.withdraw(authority, who, asset, shred=shred)}
+    def withdraw(
+        asset: str, who: Person, shred: bool = False, every: Annotated[bool, Query(alias="all")] = False
+    ) -> WithdrawAnswer:
+        done = catalogue.withdraw(authority, who, asset, shred=shred, all_versions=every)
+        return WithdrawAnswer(entry=done.entry, closed=done.closed, versions=done.versions)
+
+
+def _add_parts(app: FastAPI, authority: Authority) -> None:
+    @app.get("/v1/assets/{asset}/files")
+    def files(asset: str, who: Person) -> FilesAnswer:
+        found = open_files(authority, who, asset)
+        return FilesAnswer(
+            files=tuple(FileAnswer(path=path, content=b64encode(data)) for path, data in sorted(found.items()))
+        )
 
     @app.get("/v1/assets/{asset}/parts/{name}")
     def part(asset: str, name: str, request: Request) -> Response:
@@ -220,46 +268,60 @@ def _read(file: BinaryIO, first: int, last: int) -> Iterator[bytes]:
 
 def _add_requests(app: FastAPI, authority: Authority) -> None:
     @app.post("/v1/requests")
-    def submit(body: SubmitBody, who: Person) -> dict[str, Any]:
+    def submit(body: SubmitBody, who: Person) -> SubmitAnswer:
         contact = None if body.contact is None else body.contact.encode()
-        parameters = b64decode(body.parameters)
-        spec = body.spec.encode()
-        answer = decisions.submit(authority, who, spec, body.code, contact, parameters, dry_run=body.dry_run)
-        return {
-            "request": answer.request,
-            "verdict": answer.verdict,
-            "decisions": [
-                {"asset": asset, "decision": decision.model_dump(mode="json")} for asset, decision in answer.decisions
-            ],
-            "grants": [json.loads(grant) for grant in answer.grants],
-        }
+        parameters = None if body.parameters is None else b64decode(body.parameters)
+        answer = decisions.submit(
+            authority, who, body.spec.encode(), body.code, contact, parameters, dry_run=body.dry_run
+        )
+        return SubmitAnswer(
+            request=answer.request,
+            verdict=answer.verdict,
+            decisions=tuple(DecisionAnswer(asset=asset, decision=one) for asset, one in answer.decisions),
+            grants=tuple(json.loads(grant) for grant in answer.grants),
+        )
 
     @app.get("/v1/requests")
-    def inbox(
-        who: Person, after: Annotated[int | None, Query(ge=0)] = None, limit: Annotated[int, Query(ge=1, le=100)] = 100
+    def page(
+        who: Person,
+        after: Annotated[int | None, Query(ge=0, lt=2**63)] = None,
+        limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = MAX_PAGE,
+        state: RequestState | None = None,
     ) -> RequestPage:
-        return decisions.inbox(authority, who, after=after, limit=limit)
+        return inbox.page(authority, who, after=after, limit=limit, state=state)
 
     @app.get("/v1/requests/{terms}")
-    def one_request(terms: str, who: Person) -> RequestDetail:
-        return decisions.one_request(authority, who, terms)
+    def request(terms: str, who: Person) -> RequestDetail:
+        return inbox.one(authority, who, terms)
 
     @app.post("/v1/approvals", status_code=201)
-    def approve(body: VerdictBody, who: Person) -> dict[str, int]:
-        return {"entry": decisions.record_verdict(authority, who, body.verdict.encode(), approved=True)}
+    def approve(body: VerdictBody, who: Person) -> EntryAnswer:
+        return EntryAnswer(entry=record_verdict(authority, who, body.verdict.encode(), approved=True))
 
     @app.post("/v1/denials", status_code=201)
-    def deny(body: VerdictBody, who: Person) -> dict[str, int]:
-        return {"entry": decisions.record_verdict(authority, who, body.verdict.encode(), approved=False)}
+    def deny(body: VerdictBody, who: Person) -> EntryAnswer:
+        return EntryAnswer(entry=record_verdict(authority, who, body.verdict.encode(), approved=False))
+
+    @app.get("/v1/mutes")
+    def muted(who: Person) -> MutesAnswer:
+        return MutesAnswer(muted=inbox.muted(authority, who))
+
+    @app.post("/v1/mutes", status_code=201)
+    def mute(body: MuteBody, who: Person) -> MutedAnswer:
+        return MutedAnswer(dropped=inbox.mute(authority, who, body.did))
+
+    @app.delete("/v1/mutes/{did}", status_code=204)
+    def unmute(did: str, who: Person) -> None:
+        inbox.unmute(authority, who, did)
 
 
 def _add_release(app: FastAPI, authority: Authority) -> None:
     @app.post("/v1/challenges/{spec}", status_code=201)
-    def challenge(spec: str) -> dict[str, str]:
-        return {"nonce": release.challenge(authority, spec).hex()}
+    def challenge(spec: str) -> ChallengeAnswer:
+        return ChallengeAnswer(nonce=release.challenge(authority, spec).hex())
 
     @app.post("/v1/release")
-    def release_keys(body: ReleaseBody) -> dict[str, Any]:
+    def release_keys(body: ReleaseBody) -> ReleaseAnswer:
         released = release.release(
             authority,
             release.ReleaseRequest(
@@ -270,25 +332,25 @@ def _add_release(app: FastAPI, authority: Authority) -> None:
                 evidence=body.evidence.encode(),
             ),
         )
-        return {
-            "sealed_keys": b64encode(released.sealed_keys),
-            "columns": released.columns,
-            "entry": released.entry,
-            "logged": released.logged.model_dump(mode="json"),
-        }
+        return ReleaseAnswer(
+            sealed_keys=b64encode(released.sealed_keys),
+            columns=released.columns,
+            entry=released.entry,
+            logged=released.logged,
+        )
 
 
 def _add_runs(app: FastAPI, authority: Authority) -> None:
     @app.post("/v1/runs/{spec}/records", status_code=201)
-    def records(spec: str, body: RecordsBody) -> dict[str, int]:
-        return {"entry": runs.post_records(authority, spec, body.records.encode(), body.receipt.encode())}
+    def records(spec: str, body: RecordsBody) -> EntryAnswer:
+        return EntryAnswer(entry=runs.post_records(authority, spec, body.records.encode(), body.receipt.encode()))
 
     @app.post("/v1/runs/{spec}/end", status_code=201)
-    def end(spec: str, body: EndBody, who: Person) -> dict[str, int]:
-        return {"entry": runs.report_end(authority, who, spec, body.state, body.reason)}
+    def end(spec: str, body: EndBody, who: Person) -> EntryAnswer:
+        return EntryAnswer(entry=runs.report_end(authority, who, spec, body.state, body.reason))
 
     @app.get("/v1/runs/{spec}")
-    def history(spec: str, who: Person, witnesses: Annotated[int, Query(ge=0, le=MAX_WITNESSES)] = 0) -> dict[str, Any]:
+    def history(spec: str, who: Person, witnesses: Annotated[int, Query(ge=0, le=MAX_WITNESSES)] = 0) -> HistoryAnswer:
         return runs.history(authority, who, spec, witnesses=witnesses)
 
 

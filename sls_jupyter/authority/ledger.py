@@ -95,7 +95,8 @@ def _row(position: int, event: Event, now: int) -> dict[str, Any]:
     salt, meaning = fresh_salt(), canonical_json(dict(event.meaning))
     value = {"kind": event.kind, "at": now, "facts": dict(event.facts), "commitment": commit_bytes(meaning, salt)}
     entry = Entry.from_json(value).payload()
-    return {"position": position, "entry": entry, "salt": salt, "meaning": meaning, "subject": event.subject}
+    about = {"subject": event.subject, "kind": event.kind}
+    return {"position": position, "entry": entry, "salt": salt, "meaning": meaning, **about}
 
 
 def append_rows(connection: Connection, authority: Authority, rows: Sequence[Mapping[str, Any]]) -> int:
@@ -217,9 +218,17 @@ def consistency(connection: Connection, authority: Authority, old: int, new: int
 def last(connection: Connection, subject: str, *kinds: EntryKind) -> int | None:
     """Index of the newest entry of one of these kinds about a spec or an asset."""
     entries = db.log_entries
-    query = sa.select(entries.c.position, entries.c.entry).where(entries.c.subject == subject)
-    rows = connection.execute(query.order_by(entries.c.position.desc()))
-    return next((row.position for row in rows if Entry.parse(row.entry).kind in kinds), None)
+    where = (entries.c.subject == subject) & entries.c.kind.in_(kinds)
+    found = connection.execute(sa.select(sa.func.max(entries.c.position)).where(where)).scalar()
+    return None if found is None else int(found)
+
+
+def indices(connection: Connection, subject: str, at_most: int, *kinds: EntryKind) -> list[int]:
+    """Where the newest entries about a spec or an asset are, oldest first; with ``kinds``, those only."""
+    entries = db.log_entries
+    query = sa.select(entries.c.position).where(entries.c.subject == subject)
+    query = query.where(entries.c.kind.in_(kinds)) if kinds else query
+    return list(connection.execute(query.order_by(entries.c.position.desc()).limit(at_most)).scalars())[::-1]
 
 
 def about(connection: Connection, subject: str) -> list[tuple[int, bytes | None, bytes | None]]:

@@ -2,17 +2,20 @@
 
 This file is the reason the rest exists. A guest asks for a challenge, answers it with evidence whose
 REPORT_DATA binds the challenge to its own HPKE key, and gets the granted columns' keys sealed to that
-key. Every refusal is logged with the number of the first check that failed, and the caller learns it.
+key. The caller learns the number of the first check that failed. A refusal is logged when its challenge was
+ours, so about a spec that was granted, and so many times for each; of anything else nothing is written.
+
+Evidence, signatures and policy take their time outside the write lock. Within it stands only what can have
+changed since: the challenge, the grant, the first run, and what the decision was made from.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -25,13 +28,14 @@ from sls_jupyter.attestation.verify import verify as verify_evidence
 from sls_jupyter.authority import catalogue, ledger
 from sls_jupyter.authority import store as db
 from sls_jupyter.authority.catalogue import Published
-from sls_jupyter.authority.decisions import decide_one, verify_spec
+from sls_jupyter.authority.decisions import Case, Decisions, settle, verify_spec
 from sls_jupyter.authority.protocol import release_info
 from sls_jupyter.authority.service import Authority
+from sls_jupyter.authority.specs import read_spec
 from sls_jupyter.contract import cce
 from sls_jupyter.contract.grants import Grant
 from sls_jupyter.contract.group import group_for
-from sls_jupyter.contract.spec import AssetInput, StreamSpec, verify_stream_spec
+from sls_jupyter.contract.spec import AssetInput, StreamSpec
 from sls_jupyter.documents import b64encode, canonical_json, digest, verify
 from sls_jupyter.errors import BadInput, EvidenceRejected, KeyRefused, SlsError, Unavailable
 from sls_jupyter.hpke import seal
@@ -42,6 +46,7 @@ from sls_jupyter.transparency.proofs import DisclosedEntry
 
 CHALLENGE_SECONDS = 300
 MAX_OPEN_CHALLENGES = 64  # of one spec
+MAX_REFUSALS = 64  # of one spec that are logged
 EVIDENCE_CHECKS = (2, 3, 4, 5)
 
 
@@ -53,11 +58,12 @@ def challenge(authority: Authority, spec: str) -> bytes:
     """
     nonce, now = secrets.token_bytes(32), authority.clock()
     rows = db.challenges
+    with authority.store.read() as connection:  # for whoever made the spec up, nothing is locked
+        if connection.execute(sa.select(db.grants.c.spec).where(db.grants.c.spec == spec).limit(1)).first() is None:
+            raise BadInput("Nothing was granted to this spec here.", found=spec[:80], hint="Ask for a grant first.")
     with authority.store.write() as connection:
-        if connection.execute(sa.select(db.grants.c.spec).where(db.grants.c.spec == spec)).first() is None:
-            raise BadInput("Nothing was granted to this spec here.", found=spec, hint="Ask for a grant first.")
-        connection.execute(sa.delete(rows).where(rows.c.expires_at <= now))
-        query = sa.select(sa.func.count()).select_from(rows).where(rows.c.spec == spec)
+        connection.execute(sa.delete(rows).where(rows.c.expires_at <= now - CHALLENGE_SECONDS))
+        query = sa.select(sa.func.count()).select_from(rows).where(rows.c.spec == spec, rows.c.expires_at > now)
         if connection.execute(query).scalar_one() >= MAX_OPEN_CHALLENGES:
             raise BadInput("Too many challenges are open for this spec.", hint="Wait five minutes.")
         values = {"nonce": nonce.hex(), "spec": spec, "expires_at": now + CHALLENGE_SECONDS}
@@ -90,16 +96,39 @@ class Released:
         return self.logged.proof.index
 
 
+@dataclass(frozen=True, slots=True)
+class _Challenge:
+    """A challenge that this authority gave."""
+
+    spec: str
+    expires_at: int
+
+
 @contextmanager
-def _failing(check: int) -> Iterator[None]:
-    """Turn our own errors into the refusal of one numbered check."""
+def _failing(check: int, *passing: type[SlsError]) -> Iterator[None]:
+    """Turn our own errors into the refusal of one numbered check, but for those in ``passing``."""
     try:
         yield
-    except KeyRefused:
-        raise
     except SlsError as error:
+        if isinstance(error, (KeyRefused, *passing)):
+            raise
         raise KeyRefused(
             check, error.message, found=error.found, expected=error.expected, hint=error.hint, detail=error.detail
+        ) from None
+
+
+@contextmanager
+def _failing_at_the_log() -> Iterator[None]:
+    """A database that cannot be written is check 8, whatever else is wrong."""
+    try:
+        yield
+    except Unavailable as error:
+        raise KeyRefused(
+            8,
+            "The log entry of this release cannot be written, so no key leaves.",
+            found=error.found,
+            expected="a database that can be written",
+            hint=error.hint,
         ) from None
 
 
@@ -112,41 +141,72 @@ def release(authority: Authority, request: ReleaseRequest) -> Released:
 
     Raises:
         KeyRefused: with the number of the first check that failed. The challenge is used up and the
-            refusal is logged, unless the log itself fails (check 8): then nothing at all was written.
+            refusal is logged, unless the challenge was not ours (then nothing is written) or the log itself
+            fails (check 8: then nothing at all was written).
     """
-    try:
-        with authority.store.write() as connection:
-            try:
-                _consume_challenge(connection, authority, request)
-                with connection.begin_nested():  # what a refused release wrote is undone, the refusal stays
-                    return _release(connection, authority, request)
-            except KeyRefused as error:
-                refusal = error
-            meaning = {"asset": request.asset, "reason": refusal.message}
-            kinds: list[EntryKind] = ["evidence.refused"] if refusal.check in EVIDENCE_CHECKS else []
-            subject, facts = _subject(request), {"check": refusal.check}
-            events = [ledger.Event(kind, subject, meaning, facts) for kind in (*kinds, "key.refused")]
-            ledger.append(connection, authority, events)
-    except Unavailable as error:
-        raise KeyRefused(
-            8,
-            "The log entry of this release cannot be written, so no key leaves.",
-            found=error.found,
-            expected="a database that can be written",
-            hint=error.hint,
-        ) from None
-    raise refusal
+    with _failing_at_the_log():
+        given = _given(authority, request)
+        try:
+            return _release(authority, request, given)
+        except KeyRefused as error:
+            _log_refusal(authority, request, given, error)
+            raise
 
 
-def _release(connection: Connection, authority: Authority, request: ReleaseRequest) -> Released:
-    """Checks 2 to 9; the challenge was check 1."""
+def _given(authority: Authority, request: ReleaseRequest) -> _Challenge:
+    """The challenge that the request answers, if this authority gave it and nobody used it."""
+    rows = db.challenges
+    query = sa.select(rows.c.spec, rows.c.expires_at).where(rows.c.nonce == request.nonce.hex())
+    with authority.store.read() as connection:
+        row = connection.execute(query).first()
+    if row is None:
+        raise _no_challenge("no such challenge")
+    return _Challenge(row.spec, row.expires_at)
+
+
+def _no_challenge(found: str) -> KeyRefused:
+    return KeyRefused(
+        1,
+        "The challenge is unknown, used or too old.",
+        found=found,
+        expected=f"one of this authority for this spec, {CHALLENGE_SECONDS} seconds old at most",
+        hint="Ask for a new challenge and answer it at once.",
+    )
+
+
+def _log_refusal(authority: Authority, request: ReleaseRequest, given: _Challenge, refusal: KeyRefused) -> None:
+    """Use the challenge up, and log the refusal about its spec; of one spec so many."""
+    rows, room = db.specs, db.specs.c.refusals < MAX_REFUSALS
+    with authority.store.write() as connection:
+        if not _consumed(connection, request):
+            return
+        more = sa.update(rows).where(rows.c.id == given.spec, room).values(refusals=rows.c.refusals + 1)
+        if connection.execute(more).rowcount == 0:
+            return
+        meaning = {"asset": request.asset, "reason": refusal.message}
+        kinds: list[EntryKind] = ["evidence.refused"] if refusal.check in EVIDENCE_CHECKS else []
+        facts = {"check": refusal.check}
+        events = [ledger.Event(kind, given.spec, meaning, facts) for kind in (*kinds, "key.refused")]
+        ledger.append(connection, authority, events)
+
+
+def _consumed(connection: Connection, request: ReleaseRequest) -> bool:
+    """Whether the challenge was still there; it is not any more."""
+    rows = db.challenges
+    return connection.execute(sa.delete(rows).where(rows.c.nonce == request.nonce.hex())).rowcount == 1
+
+
+def _release(authority: Authority, request: ReleaseRequest, given: _Challenge) -> Released:
+    # 1. the challenge is for this spec and not older than five minutes
+    _require_fresh(authority, request, given)
+
     # 2. evidence verifies up to a pinned vendor root
     with _failing(2):
         now = datetime.fromtimestamp(authority.clock(), UTC)
         verified = verify_evidence(Evidence.parse(request.evidence), authority.anchors, now=now)
 
     # 6a. the spec is signed by its requester, is current and names this asset
-    with _failing(6):
+    with _failing(6, Unavailable), authority.store.read() as connection:
         spec = verify_spec(authority, request.spec_envelope, None)
         item = _input(spec, request.asset)
         published = catalogue.find(connection, item.asset)
@@ -155,61 +215,52 @@ def _release(connection: Connection, authority: Authority, request: ReleaseReque
     result = _appraise(authority, request, spec, published, verified)
 
     # 6b. it was granted here, the grant still holds, and this spec has not run before
-    _require_grant(connection, authority, spec, item)
-    _require_first_run(connection, spec, item)
+    with authority.store.read() as connection:
+        _require_grant(connection, authority, spec, item)
+        _require_first_run(connection, spec, item)
 
     # 7. the owner's policy, now with the claims in its input, says allow
-    decision = _require_allow(connection, authority, spec, item, result)
+    # 9. only then are the granted columns' keys sealed to the guest; they leave when 8 is done
+    def prepare(_: Sequence[Case], decisions: Decisions) -> tuple[Decision, bytes]:
+        decision = decisions[0][1]
+        _require_allow(decision)
+        return decision, _sealed(authority, request, spec, published, decision)
 
     # 8. the log entry is part of this transaction: no key leaves unless it commits
-    logged = _record_release(connection, authority, request, spec, item, result, decision)
+    def write(connection: Connection, ready: tuple[Decision, bytes]) -> Released:
+        if not _consumed(connection, request):
+            raise _no_challenge("a challenge that was used meanwhile")
+        _require_first_run(connection, spec, item)
+        decision, sealed = ready
+        logged = _record_release(connection, authority, request, spec, item, result, decision)
+        return Released(sealed, decision.columns, logged)
 
-    # 9. only then are the granted columns' keys sealed to the guest
+    with _failing(7, Unavailable):
+        return settle(authority, spec, (item,), prepare, write, claims=result.claims.model_dump(mode="json"))
+
+
+def _require_fresh(authority: Authority, request: ReleaseRequest, given: _Challenge) -> None:
+    """1. A spec that cannot be read has no digest to compare; it is left to check 6."""
+    late = authority.clock() - given.expires_at
+    if late >= 0:
+        raise _no_challenge(f"{late} s too late")
+    try:
+        spec = read_spec(request.spec_envelope).digest
+    except SlsError:
+        return
+    if spec != given.spec:
+        raise _no_challenge("a challenge for another spec")
+
+
+def _sealed(
+    authority: Authority, request: ReleaseRequest, spec: StreamSpec, published: Published, decision: Decision
+) -> bytes:
     key_ids = published.manifest.key_ids_for(decision.columns)
-    keys = catalogue.unwrap_keys(connection, authority, published, key_ids)
+    with authority.store.read() as connection:
+        keys = catalogue.unwrap_keys(connection, authority, published, key_ids)
     plaintext = canonical_json({name: b64encode(key) for name, key in keys.items()})
     with _failing(9):
-        sealed = seal(request.hpke_public_key, release_info(spec.digest, item.asset), plaintext)
-    return Released(sealed, decision.columns, logged)
-
-
-def _spec_digest(request: ReleaseRequest) -> str | None:
-    """The spec's digest; ``None`` if nobody signed it or it cannot be read."""
-    try:
-        return verify_stream_spec(request.spec_envelope).digest
-    except SlsError:
-        return None
-
-
-def _subject(request: ReleaseRequest) -> str:
-    """What a refusal is logged about: the spec if it can be read at all, the asset otherwise."""
-    return _spec_digest(request) or request.asset[:71]
-
-
-def _consume_challenge(connection: Connection, authority: Authority, request: ReleaseRequest) -> None:
-    """1. The challenge is ours, for this spec, unused and not older than five minutes.
-
-    A spec that cannot be read has no digest to compare; it is left to check 6.
-    """
-    rows = db.challenges
-    where = rows.c.nonce == request.nonce.hex()
-    row = connection.execute(sa.select(rows.c.spec, rows.c.expires_at).where(where)).first()
-    connection.execute(sa.delete(rows).where(where))
-    if row is None:
-        found = "no such challenge"
-    elif row.expires_at <= authority.clock():
-        found = f"{authority.clock() - row.expires_at} s too late"
-    elif _spec_digest(request) not in (None, row.spec):
-        found = "a challenge for another spec"
-    else:
-        return
-    raise KeyRefused(
-        1,
-        "The challenge is unknown, used or too old.",
-        found=found,
-        expected=f"one of this authority for this spec, {CHALLENGE_SECONDS} seconds old at most",
-        hint="Ask for a new challenge and answer it at once.",
-    )
+        return seal(request.hpke_public_key, release_info(spec.digest, published.id), plaintext)
 
 
 def _input(spec: StreamSpec, asset: str) -> AssetInput:
@@ -276,12 +327,7 @@ def _require_first_run(connection: Connection, spec: StreamSpec, item: AssetInpu
         )
 
 
-def _require_allow(
-    connection: Connection, authority: Authority, spec: StreamSpec, item: AssetInput, result: AttestationResult
-) -> Decision:
-    claims: dict[str, Any] = result.claims.model_dump(mode="json")
-    with _failing(7):
-        decision = decide_one(connection, authority, spec, item, claims)
+def _require_allow(decision: Decision) -> None:
     if decision.verdict != "allow":
         reasons = [reason.model_dump() for reason in decision.reasons]
         first = decision.reasons[0] if decision.reasons else None
@@ -293,7 +339,6 @@ def _require_allow(
             hint=first.fix if first else "",
             detail={"reasons": reasons},
         )
-    return decision
 
 
 def _record_release(
@@ -309,6 +354,8 @@ def _record_release(
     first = connection.execute(sa.select(rows.c.at).where(rows.c.spec == spec.digest)).first() is None
     values = {"spec": spec.digest, "asset": item.asset, "requester": spec.requester, "at": authority.clock()}
     connection.execute(sa.insert(rows).values(**values))
+    assets = db.assets
+    connection.execute(sa.update(assets).where(assets.c.id == item.asset).values(runs=assets.c.runs + 1))
     facts: dict[str, str | int | bool] = {**tee, "columns": len(decision.columns or ())}
     guest = digest(request.hpke_public_key)
     meaning = {"spec": spec.digest, "asset": item.asset, "requester": spec.requester, "guest": guest}

@@ -7,6 +7,7 @@ requester's word, and is marked as such. Code and outputs are in neither.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,10 +20,12 @@ from sls_jupyter.attestation.evidence import ReferenceValues
 from sls_jupyter.attestation.verify import verify as verify_evidence
 from sls_jupyter.authority import catalogue, ledger
 from sls_jupyter.authority import store as db
+from sls_jupyter.authority.answers import HistoryAnswer
 from sls_jupyter.authority.service import Authority
+from sls_jupyter.authority.specs import read_spec
 from sls_jupyter.contract import cce
 from sls_jupyter.contract.group import group_for
-from sls_jupyter.contract.spec import StreamSpec, verify_stream_spec
+from sls_jupyter.contract.spec import StreamSpec
 from sls_jupyter.documents import digest
 from sls_jupyter.errors import BadInput, DigestMismatch, EvidenceRejected, NotAuthorised, UnknownName
 from sls_jupyter.receipt.receipt import Stated, open_envelope
@@ -33,14 +36,16 @@ from sls_jupyter.transparency.entries import EntryKind
 END_STATES = ("ended", "failed", "killed", "cancelled")
 MAX_RECORDS_BYTES = 1 << 20
 MAX_RECEIPTS = 8  # of one spec, with keys and without
+MAX_OF_SUBJECT = 256  # entries of one spec, one asset or one request in a run's history, the newest
+_LIFE: tuple[EntryKind, ...] = ("asset.published", "policy.changed", "asset.withdrawn", "asset.shredded")
 
 
 def _find_spec(connection: Connection, digest: str) -> StreamSpec:
     """The granted spec with this digest."""
     envelope = connection.execute(sa.select(db.specs.c.envelope).where(db.specs.c.id == digest)).scalar()
     if envelope is None:
-        raise UnknownName("No run of that spec was granted here.", found=digest, hint="%sls runs lists yours.")
-    return verify_stream_spec(envelope)
+        raise UnknownName("No run of that spec was granted here.", found=digest[:80], hint="%sls runs lists yours.")
+    return read_spec(envelope)
 
 
 def post_records(authority: Authority, spec_digest: str, records: bytes, receipt: bytes) -> int:
@@ -60,42 +65,76 @@ def post_records(authority: Authority, spec_digest: str, records: bytes, receipt
     """
     if len(records) > MAX_RECORDS_BYTES:
         raise BadInput("A run's records are too large.", expected=f"{MAX_RECORDS_BYTES} bytes at most")
+    with authority.store.read() as connection:  # 1. a run of ours: one look-up
+        spec = _find_spec(connection, spec_digest)
+        tees = _accepted_tees(connection, authority, spec)
     stated = open_envelope(receipt)
-    found = _chain_record(spec_digest, records)
+    shown, id_ = _shown_releases(authority, spec, stated.statement.predicate), stated.statement.digest
+    with authority.store.read() as connection:  # 2. that takes a receipt yet
+        known = _kept(connection, spec_digest, id_, keys=bool(shown))
+    if known is not None:
+        return known
+    tee = _appraise_group(authority, spec, tees, stated)  # 3. evidence, before anything long is read
+    found = _chain_record(spec_digest, records)  # 4. the records are those that the receipt is about
     if stated.statement.predicate.records != found:
         raise DigestMismatch(
             "The receipt is about other records.", found=stated.statement.predicate.records.head, expected=found.head
         )
-    rows, id_ = db.receipts, stated.statement.digest
-    with authority.store.write() as connection:
-        spec = _find_spec(connection, spec_digest)
-        shown = _shown_releases(authority, spec, stated.statement.predicate)
-        query = sa.select(rows.c.id, rows.c.entry, rows.c.released).where(rows.c.spec == spec_digest)
-        kept = connection.execute(query).all()
-        if id_ in {row.id for row in kept}:
-            return next(int(row.entry) for row in kept if row.id == id_)
-        if sum(bool(row.released) == bool(shown) for row in kept) >= MAX_RECEIPTS:
-            raise BadInput(
-                "This run has too many receipts.",
-                expected=f"{MAX_RECEIPTS} at most",
-                hint="sls audit RUN shows those that are there; somebody launched its group again and again.",
-            )
-        tee = _appraise_group(connection, authority, spec, stated)
-        facts: dict[str, str | int | bool] = {
-            "tee": tee,
-            "record_root": found.head,
-            "records": found.count,
-            "keys": shown,
-        }
-        meaning = {"spec": spec_digest, "requester": spec.requester}
-        _set_state(connection, authority, spec, None)
-        about = {**meaning, "envelope": digest(receipt)}  # the evidence too: one ECDSA signature has two spellings
-        recorded = ledger.Event("run.records", spec_digest, about, {**facts, "receipt": id_})
-        outputs = _output_events(stated.statement.predicate, spec_digest, meaning)
-        entry = ledger.append(connection, authority, [recorded, *outputs])
-        values = {"spec": spec_digest, "id": id_, "envelope": receipt, "records": records, "released": shown}
-        connection.execute(sa.insert(rows).values(**values, entry=entry))
-        return entry
+    with authority.store.write() as connection:  # 5. what can have changed meanwhile, then the entry
+        known = _kept(connection, spec_digest, id_, keys=bool(shown))
+        if known is not None:
+            return known
+        return _record(connection, authority, spec, _Posted(stated, receipt, records, tee, shown))
+
+
+@dataclass(frozen=True, slots=True)
+class _Posted:
+    """A receipt that was verified, on its way into the log."""
+
+    stated: Stated
+    receipt: bytes
+    records: bytes
+    tee: str
+    shown: int  # releases of ours that it shows
+
+
+def _kept(connection: Connection, spec: str, receipt: str, *, keys: bool) -> int | None:
+    """The index of ``run.records`` if this receipt came before.
+
+    Raises:
+        BadInput: it did not, and the run takes no more of its sort (with keys, or without).
+    """
+    rows = db.receipts
+    kept = connection.execute(sa.select(rows.c.id, rows.c.entry, rows.c.released).where(rows.c.spec == spec)).all()
+    for row in kept:
+        if row.id == receipt:
+            return int(row.entry)
+    if sum(bool(row.released) == keys for row in kept) >= MAX_RECEIPTS:
+        raise BadInput(
+            "This run has too many receipts.",
+            expected=f"{MAX_RECEIPTS} at most",
+            hint="sls audit RUN shows those that are there; somebody launched its group again and again.",
+        )
+    return None
+
+
+def _record(connection: Connection, authority: Authority, spec: StreamSpec, posted: _Posted) -> int:
+    statement = posted.stated.statement
+    facts: dict[str, str | int | bool] = {
+        "tee": posted.tee,
+        "record_root": statement.predicate.records.head,
+        "records": statement.predicate.records.count,
+        "keys": posted.shown,
+    }
+    meaning = {"spec": spec.digest, "requester": spec.requester}
+    _set_state(connection, authority, spec, None)
+    about = {**meaning, "envelope": digest(posted.receipt)}  # the evidence too: one ECDSA signature has two spellings
+    recorded = ledger.Event("run.records", spec.digest, about, {**facts, "receipt": statement.digest})
+    outputs = _output_events(statement.predicate, spec.digest, meaning)
+    entry = ledger.append(connection, authority, [recorded, *outputs])
+    values = {"spec": spec.digest, "id": statement.digest, "envelope": posted.receipt, "records": posted.records}
+    connection.execute(sa.insert(db.receipts).values(**values, released=posted.shown, entry=entry))
+    return entry
 
 
 def _shown_releases(authority: Authority, spec: StreamSpec, predicate: Predicate) -> int:
@@ -121,11 +160,15 @@ def _chain_record(spec: str, records: bytes) -> ChainRecord:
     return ChainRecord(head=verify_chain(chained, spec), count=len(chained))
 
 
-def _appraise_group(connection: Connection, authority: Authority, spec: StreamSpec, stated: Stated) -> str:
+def _accepted_tees(connection: Connection, authority: Authority, spec: StreamSpec) -> frozenset[str]:
+    found = (catalogue.find(connection, item.asset).policy.tees for item in spec.inputs_of(authority.did))
+    return frozenset(tee for tees in found for tee in tees)
+
+
+def _appraise_group(authority: Authority, spec: StreamSpec, tees: frozenset[str], stated: Stated) -> str:
     """The kind of TEE that signed the receipt, once its evidence is that of this spec's group."""
     now = datetime.fromtimestamp(authority.clock(), UTC)
     verified = verify_evidence(stated.evidence, authority.anchors, now=now)
-    tees = {tee for item in spec.inputs_of(authority.did) for tee in catalogue.find(connection, item.asset).policy.tees}
     refusal: EvidenceRejected | None = None
     for image in authority.images:
         reference = ReferenceValues(
@@ -180,8 +223,11 @@ def _set_state(connection: Connection, authority: Authority, spec: StreamSpec, s
         connection.execute(sa.insert(rows).values(**row))
 
 
-def history(authority: Authority, caller: str, spec_digest: str, *, witnesses: int = 0) -> dict[str, Any]:
+def history(authority: Authority, caller: str, spec_digest: str, *, witnesses: int = 0) -> HistoryAnswer:
     """Everything this authority logged about a run, with proofs, meanings and salts; for the parties.
+
+    That is what concerns its spec: the verdicts on its terms, and how each of its assets was published and
+    taken back. What others did with the assets is not in it.
 
     Args:
         witnesses: how many cosignatures the checkpoint must have that ``run.records`` is proven under.
@@ -197,16 +243,22 @@ def history(authority: Authority, caller: str, spec_digest: str, *, witnesses: i
         rows = db.receipts
         query = sa.select(rows.c.records, rows.c.envelope).where(rows.c.spec == spec_digest)
         kept = connection.execute(query.order_by(rows.c.released.desc(), rows.c.entry)).first()
-        subjects = (*(item.asset for item in spec.inputs_of(authority.did)), spec.terms, spec_digest)
-        about = sorted(index for subject in subjects for index, _, _ in ledger.about(connection, subject))
+        about = _entries_about(connection, authority, spec)
         recorded = {row.entry for row in connection.execute(sa.select(rows.c.entry).where(rows.c.spec == spec_digest))}
         entries = [
             ledger.disclose(connection, authority, index, witnesses=witnesses if index in recorded else 0)
             for index in about
         ]
-        return {
-            "log": authority.did,
-            "entries": [entry.model_dump(mode="json") for entry in entries],
-            "records": kept.records.decode() if kept else None,
-            "receipt": kept.envelope.decode() if kept else None,
-        }
+        return HistoryAnswer(
+            log=authority.did,
+            entries=tuple(entries),
+            records=kept.records.decode() if kept else None,
+            receipt=kept.envelope.decode() if kept else None,
+        )
+
+
+def _entries_about(connection: Connection, authority: Authority, spec: StreamSpec) -> list[int]:
+    assets = [item.asset for item in spec.inputs_of(authority.did)]
+    found = {at for asset in assets for at in ledger.indices(connection, asset, MAX_OF_SUBJECT, *_LIFE)}
+    found |= {at for one in (spec.terms, spec.digest) for at in ledger.indices(connection, one, MAX_OF_SUBJECT)}
+    return sorted(found)

@@ -1,7 +1,8 @@
 """The authority's database: the whole schema in one place, and transactions.
 
 SQLite by default, any SQLAlchemy URL when served to many. Rows hold signed documents as their bytes;
-columns beside them only repeat what is looked up. A writer takes the write lock when its transaction
+columns beside them only repeat what is looked up, each look-up by an index: what a call costs does not grow
+with what lies there. A database of an earlier version is not carried over. A writer takes the write lock when its transaction
 begins, so what it reads does not change before it commits.
 """
 
@@ -25,14 +26,21 @@ assets = sa.Table(
     "assets",
     metadata,
     sa.Column("id", sa.String(71), primary_key=True),  # digest of the manifest
-    sa.Column("name", sa.String(100), nullable=False, index=True),
-    sa.Column("state", sa.String(10), nullable=False),  # active, withdrawn, shredded
+    sa.Column("name", sa.String(100), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),  # of the name, from 1 upwards
+    sa.Column(
+        "state", sa.String(10), nullable=False
+    ),  # active (one of each name at most), superseded, withdrawn, shredded
+    sa.Column("runs", sa.Integer, nullable=False, server_default="0"),  # specs that its keys were released for
     sa.Column("manifest", sa.LargeBinary, nullable=False),  # DSSE
     sa.Column("policy", sa.LargeBinary, nullable=False),  # DSSE
     sa.Column("module", sa.Text),  # an owner's own Rego module
     sa.Column("created_at", _BIG, nullable=False),
-    sa.CheckConstraint("state in ('active', 'withdrawn', 'shredded')"),
+    sa.CheckConstraint("state in ('active', 'superseded', 'withdrawn', 'shredded')"),
+    sa.UniqueConstraint("name", "version"),
 )
+_ACTIVE = assets.c.state == "active"
+sa.Index("one_active", assets.c.name, unique=True, sqlite_where=_ACTIVE, postgresql_where=_ACTIVE)
 
 keys = sa.Table(
     "keys",
@@ -45,25 +53,58 @@ keys = sa.Table(
 requests = sa.Table(
     "requests",
     metadata,
-    sa.Column("id", sa.String(71), primary_key=True),  # the spec's terms
+    sa.Column("seq", _BIG, primary_key=True, autoincrement=True),  # in the order of arrival
+    sa.Column("id", sa.String(71), nullable=False, unique=True),  # the spec's terms
     sa.Column("spec", sa.LargeBinary, nullable=False),  # DSSE of the newest spec on these terms
-    sa.Column("requester", sa.String(100), nullable=False, index=True),
+    sa.Column("requester", sa.String(100), nullable=False),
     sa.Column("contact", sa.LargeBinary),  # DSSE
     sa.Column("code", sa.Text, nullable=False),  # what approvers review
-    sa.Column("parameters", sa.LargeBinary),  # the bundle's bytes
+    sa.Column("parameters", sa.LargeBinary, nullable=False),  # the bundle, which they review too
     sa.Column("state", sa.String(10), nullable=False),  # open, granted, approved, denied
+    sa.Column("known", sa.Boolean, nullable=False),  # a policy of an asset asked for names the requester
+    sa.Column("logged", sa.Boolean, nullable=False),  # request.received is in the log; False: may be dropped
+    sa.Column("bytes", sa.Integer, nullable=False),  # of spec, contact, code and parameters
     sa.Column("created_at", _BIG, nullable=False),
     sa.CheckConstraint("state in ('open', 'granted', 'approved', 'denied')"),
+    sa.Index("requests_droppable", "logged", "seq", "requester", "created_at", "bytes"),
+    sa.Index("requests_of", "requester", "state", "created_at"),
+)
+
+request_parties = sa.Table(  # whose inbox a request is in: its requester's and the approvers'
+    "request_parties",
+    metadata,
+    sa.Column("did", sa.String(100), primary_key=True),
+    sa.Column("seq", _BIG, primary_key=True, autoincrement=False),
+    sa.Column("state", sa.String(10), nullable=False),  # of the request
+    sa.Index("request_parties_state", "did", "state", "seq"),
+    sa.Index("request_parties_seq", "seq"),
+)
+
+readers = sa.Table(  # who may read the files of a code asset that is not confidential: a request names both
+    "readers",
+    metadata,
+    sa.Column("asset", sa.String(71), primary_key=True),
+    sa.Column("did", sa.String(100), primary_key=True),
+    sa.Column("seq", _BIG, primary_key=True, autoincrement=False),  # of the request
+    sa.Index("readers_seq", "seq"),
+)
+
+mutes = sa.Table(  # from whom no request is taken
+    "mutes",
+    metadata,
+    sa.Column("did", sa.String(100), primary_key=True),
+    sa.Column("at", _BIG, nullable=False),
 )
 
 verdicts = sa.Table(
     "verdicts",
     metadata,
     sa.Column("id", sa.String(71), primary_key=True),  # digest of the approval or denial
-    sa.Column("request", sa.String(71), sa.ForeignKey("requests.id"), nullable=False, index=True),
+    sa.Column("request", sa.String(71), nullable=False, index=True),  # the terms
     sa.Column("approver", sa.String(100), nullable=False),
     sa.Column("approved", sa.Boolean, nullable=False),
     sa.Column("envelope", sa.LargeBinary, nullable=False),  # DSSE
+    sa.Column("entry", _BIG, nullable=False),  # index of its log entry
 )
 
 specs = sa.Table(
@@ -71,6 +112,11 @@ specs = sa.Table(
     metadata,
     sa.Column("id", sa.String(71), primary_key=True),  # digest of a spec that was granted
     sa.Column("envelope", sa.LargeBinary, nullable=False),  # DSSE
+    sa.Column("requester", sa.String(100), nullable=False),
+    sa.Column("known", sa.Boolean, nullable=False),  # as in requests
+    sa.Column("at", _BIG, nullable=False),
+    sa.Column("refusals", sa.Integer, nullable=False, server_default="0"),  # of key release, that were logged
+    sa.Index("specs_granted", "known", "at", "requester"),
 )
 
 grants = sa.Table(
@@ -85,8 +131,8 @@ challenges = sa.Table(
     "challenges",
     metadata,
     sa.Column("nonce", sa.String(64), primary_key=True),
-    sa.Column("spec", sa.String(71), nullable=False),
-    sa.Column("expires_at", _BIG, nullable=False),
+    sa.Column("spec", sa.String(71), nullable=False, index=True),
+    sa.Column("expires_at", _BIG, nullable=False, index=True),
 )
 
 releases = sa.Table(
@@ -125,7 +171,9 @@ log_entries = sa.Table(
     sa.Column("entry", sa.LargeBinary, nullable=False),
     sa.Column("salt", sa.LargeBinary),  # forgotten on request
     sa.Column("meaning", sa.LargeBinary),  # canonical JSON, for the parties only
-    sa.Column("subject", sa.String(71), index=True),  # spec or asset the entry is about
+    sa.Column("subject", sa.String(71)),  # spec or asset the entry is about
+    sa.Column("kind", sa.String(24)),  # of the entry
+    sa.Index("log_subject", "subject", "kind", "position"),
 )
 
 log_tiles = sa.Table(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sls_jupyter.errors import BadInput, UnknownName
-from sls_jupyter.notebook import people, render, reports
+from sls_jupyter.notebook import owning, people, render, reports
 from sls_jupyter.notebook.args import limits_from, look_up
 from sls_jupyter.notebook.cards import Card, Facts, Mono, Table
 from sls_jupyter.notebook.parsers import command_parsers
@@ -245,9 +245,16 @@ def _cosign(context: Context) -> Card:
 
 
 def _withdraw(context: Context) -> Card:
-    entry = context.session.withdraw(context.options.name, shred=context.options.shred)
-    what = "withdrawn, its keys destroyed" if context.options.shred else "withdrawn; no new grant is given"
-    return Card(f"{context.options.name} is {what}", [Facts([("log entry", str(entry))])])
+    return owning.withdrawn_card(context.session.withdraw(context.options.name, shred=context.options.shred))
+
+
+def _mute(context: Context) -> Card:
+    session, options = context.session, context.options
+    if options.who is None:
+        return owning.mutes_card(session.muted(), session.names())
+    if options.undo:
+        return Card("Not muted any more", [Facts([("DID", Mono(session.unmute(options.who)))])])
+    return owning.muted_card(*session.mute(options.who))
 
 
 def _edit(context: Context) -> object:
@@ -289,6 +296,7 @@ COMMANDS: Mapping[str, Callable[[Context], object]] = {
     "contact": lambda context: people.contact(context.session, context.options),
     "cosign": _cosign,
     "withdraw": _withdraw,
+    "mute": _mute,
     "edit": _edit,
     "help": _help,
 }

@@ -154,9 +154,12 @@ def command_parsers() -> dict[str, Parser]:
     contact.add_argument("words", nargs="*", metavar="[add] FILE", help="contact-PERSONA.json by default")
     contact.add_argument("--as", dest="name", default="", metavar="NAME", help="what you call the person in the file")
     command("cosign", "Follow the log of an authority and bring it your cosignature.", "URL")
-    command("withdraw", "Stop granting an asset of yours.", "NAME").add_argument(
-        "--shred", action="store_true", help="destroy its keys too; nobody can ever open it again"
-    )
+    command(
+        "withdraw", "Stop granting an asset of yours: all versions of a name, or the one of a digest.", "NAME"
+    ).add_argument("--shred", action="store_true", help="destroy its keys too; nobody can ever open it again")
+    mute = command("mute", "Take no request of somebody any more; without WHO, the list.")
+    mute.add_argument("who", nargs="?", metavar="WHO", help="a name you know them by, or their DID")
+    mute.add_argument("--undo", action="store_true", help="take their requests again")
     command("edit", "A form for the policy of a table to be sealed.", "FRAME")
     command("help", "This list.")
     return parsers

@@ -57,6 +57,7 @@ def sealed_card(sealed: Sealed) -> Card:
             ("sealed size", size_words(info.bytes)),
             ("took", f"{sealed.seconds:.2f} s"),
             ("owner", info.owner_name),
+            *([("version", _replaced(sealed))] if sealed.version > 1 else []),
             ("log", Chip(f"entry {proof.index}, inclusion proof verified", "good")),
         ]
     )
@@ -83,6 +84,11 @@ def sealed_card(sealed: Sealed) -> Card:
         simulated=takes_simulated(info.policy),
         tone="good",
     )
+
+
+def _replaced(sealed: Sealed) -> str:
+    earlier = "the earlier one is" if sealed.version == 2 else f"the {sealed.version - 1} earlier ones are"
+    return f"{sealed.version}: {earlier} closed, with no new grant and no key on an older one"
 
 
 def _columns(info: AssetInfo) -> list[tuple[Cell, Cell]]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from sls_jupyter.assets.opening import verify_manifest
 from sls_jupyter.authority.client import AuthorityClient
@@ -90,7 +88,7 @@ def _ask(
     try:
         answer = client.submit(request.envelope, request.code, request.contact, request.parameters, dry_run=dry_run)
         inputs = {item.asset: item for item in request.spec.inputs_of(did)}
-        decided = _decisions(answer)
+        decided = [(one.asset, one.decision) for one in answer.decisions]
         if sorted(asset for asset, _ in decided) != sorted(inputs):
             raise MalformedDocument(
                 "An authority decided about something else.",
@@ -98,7 +96,7 @@ def _ask(
                 expected=", ".join(sorted(inputs)),
             )
         decisions = {inputs[asset].alias: decision for asset, decision in decided}
-        grants = _grants(request, did, [canonical_json(one) for one in answer["grants"]])
+        grants = _grants(request, did, [canonical_json(one) for one in answer.grants])
         allowed = not dry_run and all(one.verdict == "allow" for one in decisions.values())
         if sorted(grant.asset for grant in grants.values()) != (sorted(inputs) if allowed else []):
             raise MalformedDocument(
@@ -110,16 +108,6 @@ def _ask(
     except SlsError as error:
         error.detail.setdefault("authority", did)
         raise
-
-
-def _decisions(answer: dict[str, Any]) -> list[tuple[str, Decision]]:
-    try:
-        return [
-            (str(one["asset"]), Decision.model_validate_json(json.dumps(one["decision"])))
-            for one in answer["decisions"]
-        ]
-    except (KeyError, TypeError, ValueError):
-        raise MalformedDocument("An authority's answer is not of the expected form.") from None
 
 
 def _grants(request: StreamRequest, did: str, envelopes: list[bytes]) -> dict[bytes, Grant]:

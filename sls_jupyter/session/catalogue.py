@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
+import itertools
 import re
 import secrets
 import time
@@ -16,16 +16,19 @@ from sls_jupyter.assets.manifest import AssetManifest
 from sls_jupyter.assets.opening import verify_manifest
 from sls_jupyter.assets.sealing import SealedAsset, remove, seal, seal_code
 from sls_jupyter.attestation.export import key_vault_policy, maa_policy, release_conditions
+from sls_jupyter.authority.answers import AssetAnswer
 from sls_jupyter.authority.catalogue import seal_keys
 from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.documents import canonical_json, digest, sign, verify
-from sls_jupyter.errors import BadInput, UnknownName, VerificationError
+from sls_jupyter.errors import BadInput, DigestMismatch, MalformedDocument, UnknownName, VerificationError
 from sls_jupyter.identity import verify_signature
 from sls_jupyter.policy.model import OwnerPolicy
 from sls_jupyter.policy.options import Person, policy_from_options, policy_from_yaml
 from sls_jupyter.session.directory import Directory
 from sls_jupyter.transparency.entries import Entry
 from sls_jupyter.transparency.proofs import LogProof
+
+_DIGEST = "sha256:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +45,10 @@ class AssetInfo:
     names: Mapping[str, str] = field(repr=False)  # DID -> name
 
     @property
-    def owners(self) -> tuple[str, str]:
-        """What its owner can be called before the slash."""
-        return self.owner_name, self.manifest.owner
+    def called(self) -> str:
+        """``owner/name``, so that it can be typed: with the owner's name here, or with their DID."""
+        owner = self.manifest.owner if self.owner_name.startswith("unknown ") else self.owner_name
+        return f"{owner}/{self.name}"
 
     @property
     def bytes(self) -> int:
@@ -61,8 +65,34 @@ class Sealed:
     proof: LogProof
     entry: Entry
 
+    @property
+    def version(self) -> int:
+        """Of its name, as the log says; from 2 upwards it closed the one before."""
+        found = self.entry.facts.get("version", 1)
+        return found if isinstance(found, int) else 1
+
     def __repr__(self) -> str:
         return f"<Sealed {self.info.owner_name}/{self.info.name}: log entry {self.proof.index}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """What withdrawing or shredding did, as the authority says."""
+
+    name: str
+    id: str | None  # the one version that was meant; None: all of the name
+    closed: int  # versions that it changed
+    versions: int  # that were meant
+    entry: int  # index of the newest log entry about it
+    shredded: bool
+
+
+def _is_called(info: AssetInfo, name: str) -> bool:
+    return (
+        info.id.startswith(name)
+        if name.startswith(_DIGEST)
+        else name in (info.name, info.called, f"{info.manifest.owner}/{info.name}")
+    )
 
 
 class Catalogue(Directory):
@@ -135,7 +165,7 @@ class Catalogue(Directory):
         owner_policy, module = self._policy(policy, options)
         client = self.own_authority() if authority is None else self._authority_to_seal_to(authority)
         facts = client.facts
-        previous = next((one.id for one in self._assets_of(client, {}) if one.name == name and one.mine), None)
+        previous = next((one.id for one in self._named(client, name, {}) if one.mine), None)
         folder = storage or (self.home.folder("assets") / f"{name}-{secrets.token_hex(6)}").as_uri()
         sealed = make(
             {
@@ -155,7 +185,8 @@ class Catalogue(Directory):
             remove(sealed.manifest)
             raise
         proof, proven = self._prove(client, entry)
-        return Sealed(self.asset(asset), time.monotonic() - start, proof, proven)
+        info = self._info(client, client.asset(asset), self.names())
+        return Sealed(info, time.monotonic() - start, proof, proven)
 
     def _policy(self, policy: str | Path | None, options: dict[str, Any]) -> tuple[OwnerPolicy, str | None]:
         now = int(time.time())
@@ -200,29 +231,29 @@ class Catalogue(Directory):
             UnknownName: none, with the nearest names. BadInput: several owners have one.
             Unavailable: none, and an authority that may have it does not answer.
         """
-        known = self.assets()
-        fitting = [one for one in known if name in (one.name, one.id, *(f"{owner}/{one.name}" for owner in one.owners))]
-        if not fitting and name.startswith("sha256:"):
-            for client in self.authorities():
-                with contextlib.suppress(UnknownName), self._unless_silent(client):
-                    return self._info(client, client.asset(name), self.names())
+        names = self.names()
+        answers = self._each(self.authorities(), lambda client: self._named(client, name, names))
+        fitting = [info for _, infos in answers for info in infos]
         if not fitting:
-            near = difflib.get_close_matches(name, [one.name for one in known], 3)
-            error = UnknownName(
-                f"There is no asset {name}.",
-                expected=", ".join(near or sorted({one.name for one in known})[:8]) or None,
-                hint=f"Did you mean {near[0]}?"
-                if near
-                else "%sls assets lists what you can see; %sls connect URL adds another owner's authority.",
-            )
-            raise self._unknown(error)
+            raise self._unknown(self._no_asset(name))
         if len(fitting) > 1:
             raise BadInput(
                 f"Several owners have an asset {name}.",
-                found=", ".join(f"{one.owner_name}/{one.name}" for one in fitting),
-                hint=f"Name the owner: -i {fitting[0].owner_name}/{name}",
+                found=", ".join(one.called for one in fitting),
+                hint=f"Name the owner: -i {fitting[0].called}",
             )
         return fitting[0]
+
+    def _no_asset(self, name: str) -> UnknownName:
+        known = sorted({one.name for one in self.assets()})
+        near = difflib.get_close_matches(name, known, 3)
+        return UnknownName(
+            f"There is no asset {name}.",
+            expected=", ".join(near or known[:8]) or None,
+            hint=f"Did you mean {near[0]}?"
+            if near
+            else "%sls assets lists what you can see; %sls connect URL adds another owner's authority.",
+        )
 
     def export_release(self, name: str, authority: str, host_data: Iterable[bytes]) -> dict[str, str]:
         """An asset's policy as release policies of services elsewhere, for these very container policies.
@@ -243,28 +274,88 @@ class Catalogue(Directory):
         vault = key_vault_policy(conditions).decode()
         return {"key_vault": vault, "maa": maa_policy(conditions), "left_out": ",".join(conditions.left_out)}
 
-    def withdraw(self, name: str, *, shred: bool = False) -> int:
-        """Stop granting an asset; with ``shred``, destroy its keys for good. Returns the log's index."""
-        info = self.asset(name)
-        return self._client(info.manifest.authority_url, info.manifest.authority).withdraw(info.id, shred=shred)
+    def withdraw(self, name: str, *, shred: bool = False) -> Withdrawn:
+        """Stop granting an asset of this persona; with ``shred``, destroy its keys for good.
+
+        Args:
+            name: a name means all of its versions; ``sha256:…``, or the beginning of it, means that version alone.
+                An asset of somebody else with the same name is not meant.
+
+        Raises:
+            UnknownName: this persona has none. BadInput: several begin like that, or lie at several authorities.
+        """
+        holders = [(client, info) for client in self.authorities() if (info := self._held(client, name)) is not None]
+        if not holders:
+            raise self._unknown(
+                UnknownName(
+                    f"You have no asset {name}.",
+                    expected=", ".join(sorted(one.name for one in self.assets() if one.mine)[:8]) or None,
+                    hint="%sls assets lists yours first; only an owner withdraws.",
+                )
+            )
+        if len(holders) > 1:
+            found = ", ".join(f"{info.id} at {client.url}" for client, info in holders)
+            raise BadInput(f"You have {name} at several authorities.", found=found, hint="Name the digest you mean.")
+        client, info = holders[0]
+        every = not name.startswith(_DIGEST)
+        told = client.withdraw(info.name if every else info.id, shred=shred, all_versions=every)
+        return Withdrawn(info.name, None if every else info.id, told.closed, told.versions, told.entry, shredded=shred)
+
+    def _held(self, client: AuthorityClient, name: str) -> AssetInfo | None:
+        """This persona's asset of that name or digest at one authority, whatever its state; by its own signature."""
+        found: AssetInfo | BadInput | None = None
+        with self._unless_silent(client):
+            try:
+                info = self._info(client, client.asset(name), {})
+            except (UnknownName, MalformedDocument) as error:
+                if isinstance(error, MalformedDocument):
+                    raise
+            except BadInput as error:  # several begin like that: not this authority's fault
+                found = error
+            else:
+                found = info if info.mine and _is_called(info, name) else None
+        if isinstance(found, BadInput):
+            raise found
+        return found
 
     def _assets_of(self, client: AuthorityClient, names: Mapping[str, str]) -> list[AssetInfo]:
-        return [self._info(client, value, names) for value in client.assets()]
+        """The whole catalogue of one authority, page by page."""
+        found: list[AssetInfo] = []
+        while page := client.assets(after=found[-1].name if found else ""):
+            found += [self._info(client, value, names) for value in page]
+            if any(one.name >= two.name for one, two in itertools.pairwise(found)):
+                raise MalformedDocument("A catalogue is not in its order.", found=client.url)
+        return found
 
-    def _info(self, client: AuthorityClient, value: dict[str, Any], names: Mapping[str, str]) -> AssetInfo:
+    def _named(self, client: AuthorityClient, name: str, names: Mapping[str, str]) -> list[AssetInfo]:
+        """What one authority has of that name, ``owner/name``, or id; one look-up, however much lies there."""
+        try:
+            plain = name.rpartition("/")[2]
+            values = [client.asset(name)] if name.startswith(_DIGEST) else client.assets(name=plain)
+        except UnknownName:
+            return []
+        return [info for value in values if _is_called(info := self._info(client, value, names), name)]
+
+    def _info(self, client: AuthorityClient, value: AssetAnswer, names: Mapping[str, str]) -> AssetInfo:
         """An asset of a catalogue.
 
         Raises:
             SignatureInvalid, DigestMismatch, MalformedDocument: it does not verify.
             VerificationError: its owner gave its keys to another authority than the one that lists it.
         """
-        envelope = canonical_json(value["manifest"])
-        manifest = verify_manifest(envelope, str(value["id"]))
+        envelope = canonical_json(value.manifest)
+        manifest = verify_manifest(envelope, value.id)
         if manifest.authority != client.did:
             raise VerificationError(
                 "An authority lists an asset of another one.", found=manifest.authority, expected=client.did
             )
-        policy = verify(canonical_json(value["policy"]), OwnerPolicy, verify_signature, did=manifest.owner)
+        policy = verify(canonical_json(value.policy), OwnerPolicy, verify_signature, did=manifest.owner)
+        if policy.digest != manifest.policy:
+            raise DigestMismatch(
+                "The policy of an asset is not the one that its manifest names.",
+                found=policy.digest,
+                expected=manifest.policy,
+            )
         owner = names.get(manifest.owner, manifest.owner)
         return AssetInfo(
             manifest.digest, manifest.name, owner, manifest, envelope, policy, manifest.owner == self.did, names

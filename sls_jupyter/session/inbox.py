@@ -93,16 +93,18 @@ class Inbox(Catalogue):
         wanted, failed = id_.removeprefix("sha256:"), list[SlsError]()
 
         def fitting(client: AuthorityClient) -> list[RequestInfo]:
-            found = []
-            for shown in self._shown_by(client, []):
-                if wanted and shown.spec.terms[7:].startswith(wanted):
-                    try:
-                        found.append(self._opened(client, shown.spec.terms))
-                    except SlsError as error:
-                        failed.append(error)
-            return found
+            try:
+                found = self._opened(client, f"sha256:{wanted}")
+                return [found] if found.id[7:].startswith(wanted) else []
+            except (UnknownName, Unavailable) as error:
+                if isinstance(error, Unavailable):
+                    raise
+            except SlsError as error:
+                failed.append(error)
+            return []
 
-        found = [one for _, infos in self._each(self.authorities(), fitting) for one in infos]
+        asked = self.authorities() if wanted else []
+        found = [one for _, infos in self._each(asked, fitting) for one in infos]
         if not found and failed:
             raise failed[0]
         if len({one.id for one in found}) != 1:
@@ -184,10 +186,10 @@ class Inbox(Catalogue):
         )
 
     def _opened(self, client: AuthorityClient, terms: str) -> RequestInfo:
-        """A request as the authority shows it now, with its code, its parameters and the texts of its code assets."""
+        """The request whose terms begin like that, as the authority shows it now, with its code, its parameters and the texts of its code assets."""
         detail: RequestDetail = client.request(terms)
         spec, parameters = signed_spec(detail.spec.encode(), detail.id, client.did), b64decode(detail.parameters)
-        if spec.terms != terms:
+        if not spec.terms.startswith(terms):
             raise DigestMismatch("An authority shows another request.", found=spec.terms, expected=terms)
         require_code(spec, detail.code, parameters)
         listed = self._listed(_Shown(client, detail, spec))

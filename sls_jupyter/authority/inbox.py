@@ -1,0 +1,308 @@
+"""Requests: kept for those who decide on them, in pages; what strangers ask is bounded, expires and can be muted.
+
+A requester is *known* when a policy of an asset that is asked for names them. What the others ask is kept within
+bounds, the newest first, and is in no log before somebody decides on it; what a policy refuses them is not kept.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from sls_jupyter.authority import ledger
+from sls_jupyter.authority import store as db
+from sls_jupyter.authority.answers import MAX_PAGE, RequestDetail, RequestPage, RequestSummary
+from sls_jupyter.authority.catalogue import Published
+from sls_jupyter.authority.service import Authority
+from sls_jupyter.contract.spec import StreamSpec
+from sls_jupyter.documents import b64encode
+from sls_jupyter.errors import BadInput, NotAuthorised, UnknownName
+from sls_jupyter.policy.facts import Decision, Verdict
+
+MAX_UNKNOWN_OF_ONE = 16  # requests of one DID that is not known
+MAX_UNKNOWN = 1024  # of all of them
+MAX_UNKNOWN_BYTES = 256 * 2**20
+UNKNOWN_SECONDS = 30 * 86_400  # after which they are dropped
+MAX_PAGE_BYTES = 4 * 2**20  # of signed documents; a page has one request at least
+_STATES = {"allow": "granted", "ask": "open", "deny": "denied"}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an authority says to a spec."""
+
+    request: str  # id of the request in the inbox: the spec's terms
+    decisions: tuple[tuple[str, Decision], ...]  # (asset id, decision)
+    grants: tuple[bytes, ...]  # DSSE, one for each of its assets, or none at all
+
+    @property
+    def verdict(self) -> Verdict:
+        """deny beats ask beats allow."""
+        found = {decision.verdict for _, decision in self.decisions}
+        order: tuple[Verdict, ...] = ("deny", "ask", "allow")
+        return next(verdict for verdict in order if verdict in found)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A verified request with the answer to it."""
+
+    spec: StreamSpec
+    envelope: bytes  # DSSE
+    code: str
+    contact: bytes | None  # DSSE
+    parameters: bytes
+    assets: tuple[Published, ...]  # of this authority
+    answer: Answer
+
+    @cached_property
+    def is_known(self) -> bool:
+        """Whether a policy of one of the assets names the requester."""
+        policies = [one.policy for one in self.assets]
+        named = {did for one in policies for did in (one.owner, *one.requesters, *one.recipients, *one.approvers)}
+        return self.spec.requester in named
+
+    @property
+    def size(self) -> int:
+        """Bytes that are stored of it."""
+        parts = (self.envelope, self.contact or b"", self.code.encode(), self.parameters)
+        return sum(map(len, parts))
+
+    @property
+    def parties(self) -> frozenset[str]:
+        """In whose inbox it is."""
+        approvers = {did for one in self.assets for did in approvers_of(one)}
+        return frozenset({self.spec.requester, *approvers})
+
+
+def approvers_of(published: Published) -> tuple[str, ...]:
+    """Who decides on requests for an asset."""
+    return published.policy.approvers or (published.policy.owner,)
+
+
+# --- keeping --------------------------------------------------------------------------------------
+
+
+def remember(connection: Connection, authority: Authority, asked: Asked) -> None:
+    """Keep the request for the inbox and log what changed; asking again changes nothing."""
+    rows, state = db.requests, _STATES[asked.answer.verdict]
+    query = sa.select(rows.c.seq, rows.c.state, rows.c.spec, rows.c.logged).where(rows.c.id == asked.spec.terms)
+    kept = connection.execute(query).first()
+    if kept is None and state == "denied" and not asked.is_known:
+        return
+    if kept is not None and (kept.spec, kept.state) == (asked.envelope, state):
+        return
+    logged = kept is not None and bool(kept.logged)
+    logs = logged or asked.is_known or state == "granted"
+    if kept is None:
+        _insert(connection, authority, asked, state, logged=logs)
+    else:
+        connection.execute(sa.update(rows).where(rows.c.seq == kept.seq).values(spec=asked.envelope, logged=logs))
+        set_state(connection, kept.seq, state)
+    if logs:
+        events = [] if logged else [received(asked.spec)]
+        ledger.append(connection, authority, [*events, _decided(asked)])
+    else:
+        _make_room(connection, authority, asked.spec.requester)
+
+
+def _insert(connection: Connection, authority: Authority, asked: Asked, state: str, *, logged: bool) -> None:
+    values = {
+        "id": asked.spec.terms,
+        "spec": asked.envelope,
+        "requester": asked.spec.requester,
+        "contact": asked.contact,
+        "code": asked.code,
+        "parameters": asked.parameters,
+        "known": asked.is_known,
+        "bytes": asked.size,
+        "created_at": authority.clock(),
+    }
+    inserted = connection.execute(sa.insert(db.requests).values(**values, state=state, logged=logged))
+    seq = (inserted.inserted_primary_key or (0,))[0]
+    parties = [{"did": did, "seq": seq, "state": state} for did in sorted(asked.parties)]
+    connection.execute(sa.insert(db.request_parties), parties)
+    readable = [one.id for one in asked.assets if one.manifest.kind == "code" and not one.manifest.confidential]
+    people = sorted(asked.parties | {item.owner for item in asked.spec.inputs})
+    readers = [{"asset": asset, "did": did, "seq": seq} for asset in readable for did in people]
+    if readers:
+        connection.execute(sa.insert(db.readers), readers)
+
+
+def set_state(connection: Connection, seq: int, state: str) -> None:
+    """A request's state, where it is kept and in the inboxes it is in."""
+    for table in (db.requests, db.request_parties):
+        connection.execute(sa.update(table).where(table.c.seq == seq).values(state=state))
+
+
+def _meaning(spec: StreamSpec) -> dict[str, Any]:
+    return {"spec": spec.digest, "terms": spec.terms, "requester": spec.requester}
+
+
+def received(spec: StreamSpec) -> ledger.Event:
+    """That a request came."""
+    return ledger.Event("request.received", spec.digest, _meaning(spec))
+
+
+def _decided(asked: Asked) -> ledger.Event:
+    reasons = {reason.code for _, decision in asked.answer.decisions for reason in decision.reasons}
+    known_codes = ",".join(sorted(code for code in reasons if re.fullmatch(r"[a-z0-9._-]{1,40}", code)))[:400]
+    facts: dict[str, str | int | bool] = {
+        "verdict": asked.answer.verdict,
+        "assets": len(asked.answer.decisions),
+        "reasons": known_codes,
+    }
+    return ledger.Event("decision.made", asked.spec.digest, _meaning(asked.spec), facts)
+
+
+# --- what strangers ask ---------------------------------------------------------------------------
+
+
+def _make_room(connection: Connection, authority: Authority, requester: str) -> None:
+    """Drop what is too old or too much of the requests that nobody decided on; the newest stay."""
+    rows, oldest = db.requests, authority.clock() - UNKNOWN_SECONDS
+    query = sa.select(rows.c.seq, rows.c.requester, rows.c.created_at, rows.c.bytes)
+    droppable = connection.execute(query.where(rows.c.logged == sa.false()).order_by(rows.c.seq.desc())).all()
+    kept = size = of_one = 0
+    gone = []
+    for row in droppable:
+        of_one += row.requester == requester
+        too_many = row.requester == requester and of_one > MAX_UNKNOWN_OF_ONE
+        if row.created_at <= oldest or too_many or kept >= MAX_UNKNOWN or size + row.bytes > MAX_UNKNOWN_BYTES:
+            gone.append(row.seq)
+        else:
+            kept, size = kept + 1, size + row.bytes
+    _drop(connection, gone)
+
+
+def _drop(connection: Connection, seqs: list[int]) -> None:
+    for start in range(0, len(seqs), 500):  # a statement takes so many values
+        some = seqs[start : start + 500]
+        for table in (db.readers, db.request_parties, db.requests):
+            connection.execute(sa.delete(table).where(table.c.seq.in_(some)))
+
+
+def require_not_muted(authority: Authority, did: str) -> None:
+    """Raise :class:`NotAuthorised` for somebody whom the owner muted."""
+    with authority.store.read() as connection:
+        muted_ = connection.execute(sa.select(db.mutes.c.did).where(db.mutes.c.did == did)).first()
+    if muted_ is not None:
+        raise NotAuthorised(
+            "The owner of this authority takes no requests of yours.",
+            found=did,
+            hint="Ask them in person to take you off their list: sls mute --undo WHO",
+        )
+
+
+def mute(authority: Authority, caller: str, did: str) -> int:
+    """Take no request of somebody any more, and drop those of theirs that nobody decided on.
+
+    What was granted to them before holds until it expires, and what is logged stays.
+
+    Returns:
+        How many requests were dropped.
+
+    Raises:
+        NotAuthorised: only the owner mutes. BadInput: themselves.
+    """
+    _require_owner(authority, caller)
+    if did == authority.owner:
+        raise BadInput("An owner cannot mute themselves.", found=did)
+    rows, verdicts = db.requests, db.verdicts
+    undecided = ~sa.exists().where(verdicts.c.request == rows.c.id)
+    query = sa.select(rows.c.seq).where(rows.c.requester == did, rows.c.state == "open", undecided)
+    with authority.store.write() as connection:
+        if connection.execute(sa.select(db.mutes.c.did).where(db.mutes.c.did == did)).first() is None:
+            connection.execute(sa.insert(db.mutes).values(did=did, at=authority.clock()))
+        gone = list(connection.execute(query).scalars())
+        _drop(connection, gone)
+        return len(gone)
+
+
+def unmute(authority: Authority, caller: str, did: str) -> None:
+    """Take requests of somebody again.
+
+    Raises:
+        NotAuthorised. UnknownName: they are not muted.
+    """
+    _require_owner(authority, caller)
+    with authority.store.write() as connection:
+        if connection.execute(sa.delete(db.mutes).where(db.mutes.c.did == did)).rowcount == 0:
+            raise UnknownName("They are not muted.", found=did[:100])
+
+
+def muted(authority: Authority, caller: str) -> tuple[str, ...]:
+    """Whom the owner muted, the newest first; 10,000 at most."""
+    _require_owner(authority, caller)
+    with authority.store.read() as connection:
+        query = sa.select(db.mutes.c.did).order_by(db.mutes.c.at.desc(), db.mutes.c.did).limit(10_000)
+        return tuple(connection.execute(query).scalars())
+
+
+def _require_owner(authority: Authority, caller: str) -> None:
+    if caller != authority.owner:
+        raise NotAuthorised("Only the owner mutes.", found=caller, expected=authority.owner)
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+def page(
+    authority: Authority, caller: str, *, after: int | None = None, limit: int = MAX_PAGE, state: str | None = None
+) -> RequestPage:
+    """Requests that the caller may decide on or has made, newest first, without their code.
+
+    Args:
+        after: ``next`` of the page before.
+        limit: how many at most; fewer when their documents are large.
+        state: only these.
+    """
+    parties, rows = db.request_parties, db.requests
+    query = sa.select(parties.c.seq).where(parties.c.did == caller).order_by(parties.c.seq.desc())
+    query = query if state is None else query.where(parties.c.state == state)
+    query = query if after is None else query.where(parties.c.seq < after)
+    wanted = min(max(1, limit), MAX_PAGE)
+    found: list[RequestSummary] = []
+    size = 0
+    with authority.store.read() as connection:
+        seqs = connection.execute(query.limit(wanted + 1)).scalars().all()
+        for seq in seqs[:wanted]:
+            row = connection.execute(sa.select(*_SUMMARY).where(rows.c.seq == seq)).one()
+            size += len(row.spec) + len(row.contact or b"")
+            if found and size > MAX_PAGE_BYTES:
+                break
+            found.append(RequestSummary(**_summary(row)))
+    more = len(seqs) > len(found)
+    return RequestPage(requests=tuple(found), next=found[-1].seq if more else None)
+
+
+_SUMMARY = [db.requests.c[name] for name in ("id", "seq", "state", "created_at", "spec", "contact")]
+
+
+def _summary(row: Any) -> dict[str, Any]:
+    envelopes = {"spec": row.spec.decode(), "contact": None if row.contact is None else row.contact.decode()}
+    return {"id": row.id, "seq": row.seq, "state": row.state, "created_at": row.created_at, **envelopes}
+
+
+def one(authority: Authority, caller: str, terms: str) -> RequestDetail:
+    """A request with its code and parameters, by its id or the beginning of that.
+
+    Raises:
+        UnknownName: none that the caller may see. BadInput: several begin like that.
+    """
+    rows, parties = db.requests, db.request_parties
+    query = sa.select(*_SUMMARY, rows.c.code, rows.c.parameters).join(parties, parties.c.seq == rows.c.seq)
+    begins = (rows.c.id >= terms) & (rows.c.id <= terms + "g")  # hex digits end before it
+    with authority.store.read() as connection:
+        found = connection.execute(query.where(parties.c.did == caller, begins).limit(2)).all()
+    if len(found) > 1:
+        raise BadInput("Several requests begin like that.", found=terms[:80], hint="Write more of the id.")
+    if not found or not terms.startswith("sha256:"):
+        raise UnknownName("There is no such request.", found=terms[:80], hint="%sls requests lists them.")
+    (row,) = found
+    return RequestDetail(**_summary(row), code=row.code, parameters=b64encode(row.parameters))
