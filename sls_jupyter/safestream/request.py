@@ -73,18 +73,18 @@ def ask_all(request: StreamRequest, clients: Mapping[str, AuthorityClient], *, d
         what an authority raises; its DID is in the error's detail.
     """
     answered = [_ask(request, did, clients[did], dry_run=dry_run) for did, _ in request.spec.authorities()]
-    envelopes = [one for _, grants in answered for one in grants]
+    grants = [one for _, granted in answered for one in granted]
     return Answers(
         {alias: decision for decisions, _ in answered for alias, decision in decisions.items()},
-        tuple(grant for _, grants in answered for grant in grants.values()),
-        tuple(envelopes),
+        tuple(grant for grant, _ in grants),
+        tuple(envelope for _, envelope in grants),
     )
 
 
 def _ask(
     request: StreamRequest, did: str, client: AuthorityClient, *, dry_run: bool
-) -> tuple[dict[str, Decision], dict[bytes, Grant]]:
-    """One authority's decisions by alias, and its grants by their envelopes: each about its own inputs, once."""
+) -> tuple[dict[str, Decision], list[tuple[Grant, bytes]]]:
+    """One authority's decisions by alias, and its grants with their envelopes: each about its own inputs, once."""
     try:
         answer = client.submit(request.envelope, request.code, request.contact, request.parameters, dry_run=dry_run)
         inputs = {item.asset: item for item in request.spec.inputs_of(did)}
@@ -98,7 +98,7 @@ def _ask(
         decisions = {inputs[asset].alias: decision for asset, decision in decided}
         grants = _grants(request, did, [canonical_json(one) for one in answer.grants])
         allowed = not dry_run and all(one.verdict == "allow" for one in decisions.values())
-        if sorted(grant.asset for grant in grants.values()) != (sorted(inputs) if allowed else []):
+        if sorted(grant.asset for grant, _ in grants) != (sorted(inputs) if allowed else []):
             raise MalformedDocument(
                 "An authority's grants do not fit its decisions.",
                 found=f"{len(grants)} grants",
@@ -110,11 +110,11 @@ def _ask(
         raise
 
 
-def _grants(request: StreamRequest, did: str, envelopes: list[bytes]) -> dict[bytes, Grant]:
-    """The grants of one authority, each for an input of it in this very spec, by their envelopes."""
+def _grants(request: StreamRequest, did: str, envelopes: list[bytes]) -> list[tuple[Grant, bytes]]:
+    """The grants of one authority, each for an input of it in this very spec, with their envelopes."""
     inputs = {item.asset: item for item in request.spec.inputs_of(did)}
-    found = {envelope: verify(envelope, Grant, verify_signature, did=did) for envelope in envelopes}
-    for grant in found.values():
+    found = [(verify(envelope, Grant, verify_signature, did=did), envelope) for envelope in envelopes]
+    for grant, _ in found:
         if grant.spec != request.spec.digest or grant.asset not in inputs:
             raise DigestMismatch("An authority granted something else.", found=grant.spec, expected=request.spec.digest)
         _require_within(request, inputs[grant.asset], grant)
