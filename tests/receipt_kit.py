@@ -32,7 +32,6 @@ from sls_jupyter.receipt.verdict import ReceiptVerdict
 from sls_jupyter.receipt.verify import verify_receipt
 from sls_jupyter.safestream.receipts import fetch_receipt
 from sls_jupyter.transparency.chain import Chain, encode_records
-from sls_jupyter.transparency.proofs import DisclosedEntry
 
 LATER = datetime.fromtimestamp(NOW + 3600, UTC)
 
@@ -49,9 +48,8 @@ class Direct:
 
     def history(self, spec: str, *, witnesses: int = 0) -> RunHistory:
         answer = runs.history(self.world.authority, self.world.analyst.did, spec, witnesses=witnesses)
-        entries = tuple(DisclosedEntry.model_validate_json(json.dumps(one)) for one in answer["entries"])
-        found = (None if answer[name] is None else answer[name].encode() for name in ("records", "receipt"))
-        return RunHistory(entries, *found)
+        found = (None if one is None else one.encode() for one in (answer.records, answer.receipt))
+        return RunHistory(answer.entries, *found)
 
     def consistency(self, old: int, new: int) -> tuple[bytes, ...]:
         from sls_jupyter.authority import ledger

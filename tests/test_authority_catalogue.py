@@ -24,6 +24,12 @@ def publish(world: World, *submission) -> tuple[str, int]:
     return catalogue.publish(world.authority, *submission)
 
 
+def states(world: World, name: str) -> dict[str, str]:
+    with world.authority.store.read() as connection:
+        rows = connection.exec_driver_sql("select id, state from assets where name = ?", (name,))
+        return {row.id: row.state for row in rows}
+
+
 def newest(world: World) -> dict[str, str]:
     with world.authority.store.read() as connection:
         return {published.manifest.name: published.id for published in catalogue.newest(connection)}
@@ -128,8 +134,43 @@ def test_newest_version_of_each_name(world):
     world.clock.seconds += 10
     second = world.publish("patients")
     assert newest(world) == {"patients": second.digest, "trial": other.digest}
+    assert states(world, "patients") == {first.digest: "superseded", second.digest: "active"}
     catalogue.withdraw(world.authority, world.owner.did, second.digest, shred=False)
-    assert newest(world) == {"patients": first.digest, "trial": other.digest}
+    assert newest(world) == {"trial": other.digest}  # the older, looser one does not come up again
+    third = world.publish("patients")
+    assert newest(world)["patients"] == third.digest
+    assert world.entry(world.size() - 1).facts["version"] == 3
+
+
+@pytest.mark.parametrize("shred", [False, True])
+def test_a_name_means_all_of_its_versions(world, shred):
+    """Withdrawing a name leaves no version of it open, and shredding it no key; another name is not touched."""
+    versions = [world.publish("patients").digest for _ in range(3)]
+    other = world.publish("trial").digest
+    done = catalogue.withdraw(world.authority, world.owner.did, "patients", shred=shred, all_versions=True)
+    assert (done.closed, done.versions) == (3, 3)
+    assert set(states(world, "patients").values()) == {"shredded" if shred else "withdrawn"}
+    assert {row[0] for row in world.rows("keys")} == ({other} if shred else {*versions, other})
+    assert world.log()[-3:] == ["asset.shredded" if shred else "asset.withdrawn"] * 3
+    assert done.entry == world.size() - 1
+
+
+def test_a_digest_means_one_version(world):
+    """Also when only its beginning is written; two that begin alike are refused."""
+    first, second = world.publish("patients").digest, world.publish("patients").digest
+    catalogue.withdraw(world.authority, world.owner.did, first[:20], shred=True)
+    assert states(world, "patients") == {first: "shredded", second: "active"}
+    for short in ("sha256:", first[:10]):
+        with pytest.raises(BadInput, match="more digits"):
+            catalogue.withdraw(world.authority, world.owner.did, short, shred=True)
+    with world.authority.store.write() as connection:
+        twin = first[:-1] + ("0" if first[-1] != "0" else "1")
+        connection.exec_driver_sql(
+            "insert into assets select ?, 'twin', 1, state, 0, manifest, policy, module, created_at from assets where id = ?",
+            (twin, first),
+        )
+    with pytest.raises(BadInput, match="Several"):
+        catalogue.withdraw(world.authority, world.owner.did, first[:40], shred=True)
 
 
 def test_only_the_owner_withdraws(world):
@@ -146,11 +187,12 @@ def test_withdrawing_twice_is_one_entry(world):
     """The log says once what happened once; shredding is for ever and withdrawing does not undo it."""
     sealed, owner = world.publish(), world.owner.did
     first = catalogue.withdraw(world.authority, owner, sealed.digest, shred=False)
-    assert catalogue.withdraw(world.authority, owner, sealed.digest, shred=False) == first
+    again = catalogue.withdraw(world.authority, owner, sealed.digest, shred=False)
+    assert (first.closed, again.closed, again.entry) == (1, 0, first.entry)
     gone = catalogue.withdraw(world.authority, owner, sealed.digest, shred=True)
-    assert catalogue.withdraw(world.authority, owner, sealed.digest, shred=False) == gone
+    assert catalogue.withdraw(world.authority, owner, sealed.digest, shred=False).entry == gone.entry
     assert world.log() == ["asset.published", "asset.withdrawn", "asset.shredded"]
-    assert [row[2] for row in world.rows("assets")] == ["shredded"]
+    assert set(states(world, "patients").values()) == {"shredded"}
 
 
 def test_shredded_keys_are_gone_from_the_disk(world):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from builders import CODE, NOW, World, person, recipient
 
-from sls_jupyter.authority import catalogue, decisions, release, runs
-from sls_jupyter.authority.decisions import record_verdict
+from sls_jupyter.authority import catalogue, decisions, inbox, release, runs
+from sls_jupyter.authority.verdicts import record_verdict
 from sls_jupyter.contract.grants import Grant
 from sls_jupyter.documents import digest, sign, verify
 from sls_jupyter.errors import AccessDenied, BadInput, DigestMismatch, NotAuthorised, SignatureInvalid, UnknownName
-from sls_jupyter.identity import verify_signature
+from sls_jupyter.identity import Contact, verify_signature
 
 
 @pytest.fixture
@@ -38,8 +38,8 @@ def deny(world: World, spec, approver=None) -> int:
 
 
 def state(world: World) -> str:
-    (request,) = decisions.inbox(world.authority, world.owner.did)
-    return request["state"]
+    (request,) = inbox.page(world.authority, world.owner.did).requests
+    return request.state
 
 
 # --- answers --------------------------------------------------------------------------------------
@@ -190,7 +190,8 @@ def test_changed_terms_need_another_approval(world, changes):
     approve(world, spec)
     other = spec.model_copy(update={**changes, "nonce": "e" * 32})
     code = "other" if "code" in changes else CODE
-    assert world.submit(other, code=code).verdict == "ask"
+    parameters = b"x" if "parameters" in changes else b""
+    assert world.submit(other, code=code, parameters=parameters).verdict == "ask"
 
 
 def test_approval_expires(world):
@@ -234,8 +235,8 @@ def test_two_approvals_where_two_are_required(world):
     spec = asked(world, approvers=tuple(who.did for who in eyes), required_approvals=2)
     approve(world, spec, eyes[0])
     assert world.submit(spec).verdict == "ask"
-    (request,) = decisions.inbox(world.authority, eyes[1].did)
-    assert request["state"] == "open"
+    (request,) = inbox.page(world.authority, eyes[1].did).requests
+    assert request.state == "open"
     approve(world, spec, eyes[1])
     assert world.submit(spec).verdict == "allow"
 
@@ -277,17 +278,21 @@ def test_approval_for_something_else_is_refused(world, changes, error):
 
 def test_inbox_shows_the_parties_only(world):
     """The code of a request is for those who judge it and the one who wrote it."""
-    asked(world)
+    spec = asked(world)
     for who, count in ((world.owner, 1), (world.analyst, 1), (person("stranger"), 0)):
-        assert len(decisions.inbox(world.authority, who.did)) == count
+        assert len(inbox.page(world.authority, who.did).requests) == count
+    assert inbox.one(world.authority, world.owner.did, spec.terms).code == CODE
+    with pytest.raises(UnknownName):
+        inbox.one(world.authority, person("stranger").did, spec.terms)
 
 
 def test_inbox_names_the_requester(world):
     """An approver sees a name beside the DID, from a contact that the requester signed."""
     spec = world.spec(world.input(world.publish(code="reviewed")))
     world.submit(spec, contact=sign(world.analyst.contact(), world.analyst))
-    (request,) = decisions.inbox(world.authority, world.owner.did)
-    assert (request["requester_name"], request["code"]) == ("analyst", CODE)
+    request = inbox.one(world.authority, world.owner.did, spec.terms)
+    assert request.contact is not None
+    assert verify(request.contact.encode(), Contact, verify_signature, did=spec.requester).name == "analyst"
 
 
 def test_log_holds_no_person_and_no_code(world):
@@ -311,7 +316,7 @@ def test_end_of_every_run_on_the_same_terms_is_logged(world):
     for spec in (first, second):
         entry = runs.report_end(world.authority, world.analyst.did, spec.digest, "ended", "")
         assert world.entry(entry).kind == "run.ended"
-        assert runs.history(world.authority, world.analyst.did, spec.digest)["entries"]
+        assert runs.history(world.authority, world.analyst.did, spec.digest).entries
 
 
 def test_end_is_reported_once_and_by_the_requester(world):
@@ -342,6 +347,6 @@ def test_history_is_for_the_parties(world):
     """A run's meanings are told to its requester and its owner, to nobody else."""
     _, spec = world.granted()
     for who in (world.analyst, world.owner):
-        assert runs.history(world.authority, who.did, spec.digest)["entries"]
+        assert runs.history(world.authority, who.did, spec.digest).entries
     with pytest.raises(NotAuthorised):
         runs.history(world.authority, person("stranger").did, spec.digest)

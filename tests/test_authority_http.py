@@ -10,7 +10,7 @@ import pytest
 from builders import CODE, NOW, URL, World, person
 
 from sls_jupyter import errors
-from sls_jupyter.authority import catalogue, decisions
+from sls_jupyter.authority import catalogue
 from sls_jupyter.authority.client import AuthorityClient, check_url
 from sls_jupyter.authority.embedded import AuthorityServer, ensure_running, listen, port_is_taken, socket_of
 from sls_jupyter.authority.http import MAX_BODY_BYTES
@@ -80,7 +80,7 @@ def test_every_error_has_one_shape(world, url, monkeypatch, code, cls):
     fields = {"found": "this", "expected": "that", "hint": "do so", "detail": {"n": 1}}
     raised = cls(4, "It failed.", **fields) if cls is errors.KeyRefused else cls("It failed.", **fields)
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise raised
 
     monkeypatch.setattr(catalogue, "newest", fail)
@@ -143,7 +143,7 @@ def test_endless_body_is_cut(url):
 def test_unexpected_failure_tells_nothing(url, monkeypatch, caplog, capfd):
     """A bug of ours is a 500 in the same shape, and what it choked on is neither sent nor logged."""
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise RuntimeError("the master key is 42")
 
     monkeypatch.setattr(catalogue, "newest", fail)
@@ -177,6 +177,11 @@ SIGNED_CALLS = [
     ("DELETE", "/v1/assets/x"),
     ("POST", "/v1/requests"),
     ("GET", "/v1/requests"),
+    ("GET", "/v1/requests/x"),
+    ("GET", "/v1/assets/x/files"),
+    ("GET", "/v1/mutes"),
+    ("POST", "/v1/mutes"),
+    ("DELETE", "/v1/mutes/x"),
     ("POST", "/v1/approvals"),
     ("POST", "/v1/denials"),
     ("POST", "/v1/runs/x/end"),
@@ -264,17 +269,19 @@ def test_whole_request_through_the_door(tmp_path):
     policy = world.policy(code="reviewed")
     sealed = world.seal(policy)
     assert owner.publish(*world.submission(sealed, policy)) == (sealed.digest, 0)
-    assert [asset["id"] for asset in analyst.assets()] == [sealed.digest]
-    assert analyst.asset(sealed.digest)["manifest"] == json.loads(sealed.envelope)
+    assert [asset.id for asset in analyst.assets()] == [sealed.digest]
+    assert analyst.asset(sealed.digest).manifest == json.loads(sealed.envelope)
     spec = world.spec(world.input(sealed))
     envelope, contact = sign(spec, world.analyst), sign(world.analyst.contact(), world.analyst)
-    assert analyst.submit(envelope, CODE, contact, dry_run=True)["verdict"] == "ask"
-    assert analyst.submit(envelope, CODE, contact)["verdict"] == "ask"
-    (request,) = owner.requests()
-    assert (request["id"], request["requester_name"]) == (spec.terms, "analyst")
+    assert analyst.submit(envelope, CODE, contact, dry_run=True).verdict == "ask"
+    assert analyst.submit(envelope, CODE, contact, b"").verdict == "ask"
+    (summary,) = owner.requests().requests
+    request = owner.request(spec.terms[:20])
+    assert (summary.id, request.id, request.code, request.parameters) == (spec.terms, spec.terms, CODE, "")
+    assert request.spec.encode() == envelope
     assert analyst.proof(owner.approve(world.approval(spec))).log == world.authority.did
     answer = analyst.submit(envelope, CODE, contact)
-    assert (answer["verdict"], len(answer["grants"])) == ("allow", 1)
+    assert (answer.verdict, len(answer.grants)) == ("allow", 1)
     assert analyst.report_end(spec.digest, "ended", "done") == world.size() - 1
     assert len(analyst.history(spec.digest).entries) == world.size()
     for client in (owner, analyst):
@@ -289,8 +296,8 @@ def test_denial_through_the_door(world, url, client):
     spec = world.spec(world.input(world.publish("denied", code="reviewed"), "denied"))
     client.submit(sign(spec, world.analyst), CODE, None)
     owner.deny(world.denial(spec))
-    assert client.submit(sign(spec, world.analyst), CODE, None)["verdict"] == "deny"
-    assert any(row["state"] == "denied" for row in decisions.inbox(world.authority, world.owner.did))
+    assert client.submit(sign(spec, world.analyst), CODE, None).verdict == "deny"
+    assert owner.requests(state="denied").requests[0].id == spec.terms
     owner.close()
 
 
@@ -298,7 +305,7 @@ def test_withdraw_through_the_door(world, url):
     """The owner takes an asset back from far away."""
     owner = AuthorityClient(url, world.owner, now=world.clock)
     asset = world.publish("short-lived").digest
-    entries = [owner.withdraw(asset, shred=shred) for shred in (False, True)]
+    entries = [owner.withdraw(asset, shred=shred).entry for shred in (False, True)]
     assert [world.entry(entry).kind for entry in entries] == ["asset.withdrawn", "asset.shredded"]
     owner.close()
 

@@ -13,7 +13,7 @@ import pytest
 from builders import World, chain, person
 from test_authority_log import append, checkpoint, require_extension
 
-from sls_jupyter.authority import catalogue, decisions
+from sls_jupyter.authority import catalogue, verdicts
 from sls_jupyter.authority.release import release
 from sls_jupyter.authority.store import Store
 from sls_jupyter.errors import KeyRefused, Unavailable
@@ -75,14 +75,14 @@ def test_publish_submit_approve_release(worlds):
     sealed = here.publish(code="reviewed")
     spec = there.spec(there.input(sealed))
     assert there.submit(spec).verdict == "ask"
-    decisions.record_verdict(here.authority, here.owner.did, here.approval(spec), approved=True)
+    verdicts.record_verdict(here.authority, here.owner.did, here.approval(spec), approved=True)
     assert there.submit(spec).verdict == "allow"
     attempt = there.attempt(sealed, spec)
     assert release(here.authority, attempt.request).columns == ("age", "outcome", "sex")
     with pytest.raises(KeyRefused) as caught:
         release(there.authority, attempt.request)
     assert caught.value.check == 1
-    assert here.log()[-3:] == ["run.started", "key.released", "key.refused"]
+    assert here.log()[-3:] == ["evidence.accepted", "run.started", "key.released"]
 
 
 def test_refused_release_is_undone_but_logged(worlds):

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from builders import IMAGE, Attempt, World, chain
+from builders import IMAGE, Attempt, World, chain, person
 from forge import genuine_looking
 from test_attestation_vectors import evidence as machine_evidence
 
 from sls_jupyter.attestation.binding import release_report_data
 from sls_jupyter.attestation.evidence import Evidence
 from sls_jupyter.attestation.simulated import POLICY, SimulatedProcessor
-from sls_jupyter.authority import catalogue, decisions
+from sls_jupyter.authority import catalogue, verdicts
 from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.authority.embedded import AuthorityServer, listen
 from sls_jupyter.authority.protocol import release_info
@@ -28,8 +28,9 @@ from sls_jupyter.authority.release import (
 )
 from sls_jupyter.contract.spec import Limits
 from sls_jupyter.documents import b64decode, digest, parse_json, sign
-from sls_jupyter.errors import BadInput, KeyRefused, UnknownName
+from sls_jupyter.errors import AccessDenied, BadInput, KeyRefused, UnknownName
 from sls_jupyter.hpke import HpkeKey
+from sls_jupyter.policy import decide
 
 DEBUG = 1 << 19  # of the SNP guest policy
 
@@ -272,7 +273,7 @@ def shredded_asset(world: World) -> Attempt:
 
 def denied_after_the_grant(world: World) -> Attempt:
     sealed, spec = world.granted()
-    decisions.record_verdict(world.authority, world.owner.did, world.denial(spec), approved=False)
+    verdicts.record_verdict(world.authority, world.owner.did, world.denial(spec), approved=False)
     return world.attempt(sealed, spec)
 
 
@@ -281,7 +282,7 @@ def approval_that_expired(world: World) -> Attempt:
     spec = world.spec(world.input(sealed))
     world.submit(spec)
     approval = world.approval(spec, expires_at=world.clock() + 60)
-    decisions.record_verdict(world.authority, world.owner.did, approval, approved=True)
+    verdicts.record_verdict(world.authority, world.owner.did, approval, approved=True)
     assert world.submit(spec).verdict == "allow"
     world.clock.seconds += 60
     return world.attempt(sealed, spec)
@@ -353,8 +354,12 @@ CASES = [
 ]
 
 
+TABLES = ("releases", "challenges", "log_entries", "log_tiles", "log_checkpoint")
+NOT_OURS = (unknown_challenge, used_challenge, challenge_of_another_authority)  # nobody in particular may send these
+
+
 def require_refused(world: World, attempt: Attempt, check: int, before: list[tuple]) -> None:
-    """What every refusal leaves: a log entry with its number, no key out, the challenge gone."""
+    """What a refusal leaves whose challenge was ours: a log entry with its number, no key out, the challenge gone."""
     last = world.entry(world.size() - 1)
     if check in EVIDENCE_CHECKS:
         assert world.entry(world.size() - 2).kind == "evidence.refused"
@@ -371,6 +376,9 @@ def test_each_check_alone_refuses(world, check, breaker):
     with pytest.raises(KeyRefused) as caught:
         release(world.authority, attempt.request)
     assert caught.value.check == check
+    if breaker in NOT_OURS:
+        assert (world.size(), world.rows("releases")) == (size, before)
+        return
     assert world.size() == size + (2 if check in EVIDENCE_CHECKS else 1)
     require_refused(world, attempt, check, before)
 
@@ -395,7 +403,8 @@ def test_each_check_refuses_through_the_door(world, check, breaker):
         client.close()
         server.stop()
     assert caught.value.check == check
-    require_refused(world, attempt, check, before)
+    if breaker not in NOT_OURS:
+        require_refused(world, attempt, check, before)
 
 
 # --- check 8: the log -----------------------------------------------------------------------------
@@ -413,13 +422,12 @@ def test_no_key_without_its_log_entry(world):
     """When the log cannot be written, nothing is released and nothing else changes: the run can be tried again."""
     sealed, spec = world.granted()
     attempt = world.attempt(sealed, spec)
-    tables = ("releases", "challenges", "log_entries", "log_tiles", "log_checkpoint")
-    before = {table: world.rows(table) for table in tables}
+    before = {table: world.rows(table) for table in TABLES}
     break_the_log(world)
     with pytest.raises(KeyRefused) as caught:
         release(world.authority, attempt.request)
     assert caught.value.check == 8
-    assert {table: world.rows(table) for table in tables} == before
+    assert {table: world.rows(table) for table in TABLES} == before
     with world.authority.store.write() as connection:
         connection.exec_driver_sql("drop trigger broken")
     assert opened(attempt, release(world.authority, attempt.request))
@@ -470,6 +478,71 @@ def test_malformed_evidence_is_check_2(world, evidence):
     with pytest.raises(KeyRefused) as caught:
         release(world.authority, attempt.request)
     assert caught.value.check == 2
+
+
+def test_what_strangers_send_leaves_nothing(world):
+    """A made-up challenge, however often it comes, adds no entry and no row."""
+    attempt = world.attempt(*world.granted())
+    before = {table: world.rows(table) for table in TABLES}
+    for number in range(20):
+        junk = attempt.changed(nonce=bytes([number]) * 32, spec_envelope=b"x", hpke_public_key=b"", evidence=b"")
+        with pytest.raises(KeyRefused):
+            release(world.authority, junk.request)
+    assert {table: world.rows(table) for table in TABLES} == before
+
+
+def test_refusals_of_one_spec_are_logged_so_many_times(world, monkeypatch):
+    """Whoever knows a granted spec does not fill the log either; the refusals themselves go on."""
+    monkeypatch.setattr("sls_jupyter.authority.release.MAX_REFUSALS", 2)
+    sealed, spec = world.granted()
+    for _ in range(4):
+        with pytest.raises(KeyRefused):
+            release(world.authority, world.attempt(sealed, spec, measurement=bytes(48)).request)
+    assert world.log().count("key.refused") == 2
+    assert release(world.authority, world.attempt(sealed, spec).request).columns
+
+
+def test_a_grant_before_a_stricter_seal_gives_no_key(world):
+    """A request that was granted under the old policy does not run once the name has a newer version."""
+    sealed, spec = world.granted()
+    attempt = world.attempt(sealed, spec)
+    world.publish(requesters=(person("somebody else").did,))
+    with pytest.raises(KeyRefused, match="newer version") as caught:
+        release(world.authority, attempt.request)
+    assert "Run the cell again" in caught.value.hint
+    with pytest.raises(AccessDenied, match="newer version"):
+        world.submit(world.spec(world.input(sealed), nonce=7))
+
+
+def test_evidence_and_policy_are_judged_outside_the_write_lock(world, monkeypatch):
+    """While one release is judged, others write: an owner's slow module holds nobody up."""
+    sealed, spec = world.granted()
+    attempt, held = world.attempt(sealed, spec), []
+    judged = decide.decide
+
+    def slow(*arguments):
+        with world.authority.store.write():  # would wait for 30 s, and fail, if the release held the lock
+            held.append(True)
+        return judged(*arguments)
+
+    monkeypatch.setattr("sls_jupyter.authority.decisions.decide", slow)
+    assert release(world.authority, attempt.request).columns
+    assert held
+
+
+def test_what_changes_while_a_release_is_judged_counts(world, monkeypatch):
+    """An asset that is withdrawn between the decision and the lock gives no key."""
+    sealed, spec = world.granted()
+    attempt, judged = world.attempt(sealed, spec), decide.decide
+
+    def meanwhile(*arguments):
+        catalogue.withdraw(world.authority, world.owner.did, sealed.digest, shred=False)
+        return judged(*arguments)
+
+    monkeypatch.setattr("sls_jupyter.authority.decisions.decide", meanwhile)
+    with pytest.raises(KeyRefused, match="withdrawn"):
+        release(world.authority, attempt.request)
+    assert world.rows("releases") == []
 
 
 def test_challenges_are_for_granted_specs_and_bounded(world):

@@ -57,8 +57,10 @@ def without_keys(run: SignedRun, number: int) -> tuple[bytes, bytes]:
 def test_records_of_another_spec_are_refused(worlds: dict[str, World], run: SignedRun, world: World) -> None:
     """A run's records say whose they are."""
     other = signed_run(worlds, nonce=1, post=False)
-    with pytest.raises(LogInconsistent, match="does not follow"):
+    with pytest.raises(EvidenceRejected):  # the evidence is looked at first: it is of the other spec's group
         post_records(world.authority, other.spec.digest, run.records, run.sign(run.statement()))
+    with pytest.raises(LogInconsistent, match="does not follow"):
+        post_records(world.authority, other.spec.digest, run.records, other.sign(other.statement()))
     with pytest.raises(UnknownName):
         post_records(
             world.authority,
@@ -151,7 +153,7 @@ def test_a_second_group_without_keys_does_not_hide_the_first(
     for records, envelope in posts if first else posts[::-1]:
         post_records(world.authority, run.spec.digest, records, envelope)
     shown = runs.history(world.authority, world.analyst.did, run.spec.digest)
-    assert (shown["receipt"].encode(), shown["records"].encode()) == (receipt, run.records)
+    assert (shown.receipt.encode(), shown.records.encode()) == (receipt, run.records)
     assert count(world, "run.records") == before + 2
     assert run.check(run.receipt()).accepted
 

@@ -17,6 +17,8 @@ DATA, DICTIONARY = "part", "dictionary"
 MAX_MANIFEST_BYTES = 2**20  # of its envelope: a run's receipt has to hold those of all inputs
 MAX_ROWS = 2**53 - 1  # the largest integer that canonical JSON holds
 
+MAX_FILES = 4096  # of a code asset
+
 KeyId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}\Z")]  # 16 random bytes
 PartName = Annotated[str, Field(pattern=r"^(part|dictionary)-[0-9]{5}\.parquet\Z")]
 StorageUrl = Annotated[str, Field(min_length=1, max_length=2000)]
@@ -50,6 +52,14 @@ class ColumnGroup(Model):
     columns: tuple[str, ...]  # top-level names, sorted; empty when the schema is confidential
 
 
+class FileDigest(Model):
+    """One file of sealed code that reviewers may read: what they are shown is compared with it."""
+
+    path: Annotated[str, Field(min_length=1, max_length=4096)]  # plain, relative, POSIX
+    sha256: Digest  # of the file's bytes
+    size: Annotated[int, Field(ge=0, le=MAX_ROWS)]  # bytes
+
+
 class AssetManifest(Document):
     """A sealed asset, as its owner signs it; its digest is the asset's identifier.
 
@@ -57,7 +67,7 @@ class AssetManifest(Document):
     and the sizes. Values, categories and statistics are in the parts only.
     """
 
-    payload_type: ClassVar[str] = "application/vnd.sls.asset-manifest.v1+json"
+    payload_type: ClassVar[str] = "application/vnd.sls.asset-manifest.v2+json"
 
     kind: Literal["table", "code"]
     name: Name
@@ -71,6 +81,7 @@ class AssetManifest(Document):
     footer_key_id: KeyId
     groups: tuple[ColumnGroup, ...]  # sorted by name
     confidential: bool  # a table's schema, or code that reviewers may not read
+    files: Annotated[tuple[FileDigest, ...], Field(min_length=1, max_length=MAX_FILES)] | None  # of code for reviewers
     policy: Digest
     created_at: Timestamp
     previous: Digest | None  # the asset that this one replaces
@@ -89,6 +100,11 @@ class AssetManifest(Document):
             raise ValueError("groups: columns are sorted")
         if len(set(columns)) != len(columns) or len(set(key_ids)) != len(key_ids):
             raise ValueError("groups: no column and no key is in two groups")
+        if (self.files is not None) != (self.kind == "code" and not self.confidential):
+            raise ValueError("files: present exactly for code that reviewers may read")
+        paths = [one.path for one in self.files or ()]
+        if paths != sorted(set(paths)):
+            raise ValueError("files: unique and sorted by path")
         if self.confidential != (self.arrow_schema is None):
             raise ValueError("arrow_schema: absent exactly when the asset is confidential")
         expected = [part_name(DATA, number) for number in range(len(self.data_parts))]

@@ -27,9 +27,11 @@ from sls_jupyter.assets.columns import (
 from sls_jupyter.assets.manifest import (
     DATA,
     DICTIONARY,
+    MAX_FILES,
     MAX_MANIFEST_BYTES,
     AssetManifest,
     ColumnGroup,
+    FileDigest,
     Part,
     part_name,
 )
@@ -38,7 +40,7 @@ from sls_jupyter.assets.part_keys import MASTER_KEY_BYTES
 from sls_jupyter.assets.part_write import check_written, write_part
 from sls_jupyter.assets.sources import Source, open_source
 from sls_jupyter.assets.storage import Folder, storage_error
-from sls_jupyter.documents import Signer, b64encode, sign
+from sls_jupyter.documents import Signer, b64encode, digest, sign
 from sls_jupyter.errors import BadInput, SlsError, UnknownName, UnsealableData
 
 ROWS_PER_PART = 1 << 20
@@ -109,6 +111,7 @@ def seal(
     fields = {
         "kind": "table", "name": name, "owner": owner.did, "authority": authority, "authority_url": authority_url,
         "policy": policy, "created_at": created_at, "previous": previous, "confidential": confidential,
+        "files": None,
     }  # fmt: skip
     job = _Job(Folder(storage), Source(schema, source.batches, source.rows), groups, fields, rows_per_part, progress)
     return job.run(owner)
@@ -141,12 +144,16 @@ def seal_code(
         pure = PurePosixPath(path)
         if not path or pure.is_absolute() or ".." in pure.parts or str(pure) != path or "\0" in path:
             raise BadInput("A file of a code asset needs a plain relative path.", found=repr(path)[:200])
-    if not files:
-        raise BadInput("A code asset needs at least one file.")
+    if not 1 <= len(files) <= MAX_FILES:
+        raise BadInput(
+            "A code asset needs at least one file.", found=f"{len(files)} files", expected=f"1 to {MAX_FILES}"
+        )
+    shown = [FileDigest(path=path, sha256=digest(files[path]), size=len(files[path])) for path in sorted(files)]
     groups = _single_group("code", () if confidential else tuple(sorted(CODE_SCHEMA.names)))
     fields = {
         "kind": "code", "name": name, "owner": owner.did, "authority": authority, "authority_url": authority_url,
         "policy": policy, "created_at": created_at, "previous": previous, "confidential": confidential,
+        "files": None if confidential else tuple(shown),
     }  # fmt: skip
     source = Source(CODE_SCHEMA, _code_batches(files), None)
     return _Job(Folder(storage), source, groups, fields, ROWS_PER_PART, progress).run(owner)

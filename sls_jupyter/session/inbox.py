@@ -202,10 +202,7 @@ class Inbox(Catalogue):
     def _with_text(self, one: InputReview, item: AssetInput, doubts: list[str]) -> InputReview:
         """Open code that reviewers may read; that it cannot be opened is a doubt."""
         owned, client = self._owned.get(item.asset), self._known_authority(item.authority)
-        if item.kind != "code" or owned is None or client is None:
-            return one
-        if one.confidential:
-            doubts.append(f"The code of {item.alias} is confidential: its owner lets nobody read it.")
+        if item.kind != "code" or one.confidential or owned is None or client is None:
             return one
         try:
             return replace(one, text=checked_files(owned.manifest, client.files(item.asset)))

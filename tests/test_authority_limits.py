@@ -1,0 +1,83 @@
+"""How often somebody may ask: what a bucket holds, what comes back, and that nobody pays for others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from builders import World, person
+
+from sls_jupyter.authority.client import AuthorityClient
+from sls_jupyter.authority.embedded import AuthorityServer, listen
+from sls_jupyter.authority.limits import Buckets
+from sls_jupyter.errors import TooManyRequests
+from sls_jupyter.identity import make_token
+
+
+class Clock:
+    seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def test_a_bucket_is_emptied_and_fills_again() -> None:
+    """So many at once, then as many as come back; the refusal says when."""
+    clock = Clock()
+    buckets = Buckets(0.5, 3, clock=clock)
+    for _ in range(3):
+        buckets.take("a")
+    with pytest.raises(TooManyRequests) as caught:
+        buckets.take("a")
+    assert caught.value.retry_after == 2
+    buckets.take("b")  # somebody else
+    clock.seconds += 2
+    buckets.take("a")
+    with pytest.raises(TooManyRequests):
+        buckets.take("a")
+
+
+def test_buckets_are_bounded_in_number() -> None:
+    """Whoever makes keys up does not fill the memory; the one that asks is remembered."""
+    buckets = Buckets(0.001, 2, at_most=10)
+    for number in range(1000):
+        buckets.take(f"key {number}")
+        if number < 2:
+            buckets.take("loud")
+        else:
+            with pytest.raises(TooManyRequests):
+                buckets.take("loud")
+    assert len(buckets) == 10
+
+
+@pytest.fixture
+def served(tmp_path, monkeypatch) -> Iterator[tuple[World, str]]:
+    monkeypatch.setattr("sls_jupyter.authority.http.DID_LIMIT", (0.001, 2))
+    world = World(tmp_path)
+    server = AuthorityServer(world.authority, listen(0))
+    server.start()
+    yield world, server.url
+    server.stop()
+    world.close()
+
+
+def test_a_persons_calls_are_counted_and_the_owners_are_not(served) -> None:
+    """429 with the seconds to wait, as our error; another person and the owner are still answered."""
+    world, url = served
+    loud, quiet, owner = (
+        AuthorityClient(url, who, world.authority.did, now=world.clock)
+        for who in (person("loud"), person("quiet"), world.owner)
+    )
+    for _ in range(2):
+        loud.requests()
+    call = {"audience": world.authority.did, "method": "GET", "path": "/v1/requests", "body": b"", "now": world.clock()}
+    header = "Bearer " + make_token(person("loud").signing, **call)
+    response = httpx.get(url + "/v1/requests", headers={"Authorization": header})
+    assert (response.status_code, response.json()["title"]) == (429, "TooManyRequests")
+    assert int(response.headers["retry-after"]) >= 1
+    quiet.requests()
+    for _ in range(5):
+        owner.requests()
+    for client in (loud, quiet, owner):
+        client.close()
