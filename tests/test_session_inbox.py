@@ -321,3 +321,39 @@ def test_the_sessions_of_the_requester_and_owner_agree(world: World) -> None:
     assert world.analyst.preflight(ask(world, EVIL))["patients"].verdict == "ask"
     with pytest.raises(UnknownName):
         world.hospital.request("0" * 12)
+
+
+# --- the texts of code assets ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def with_code(world: World) -> str:
+    """A request that runs two sealed code assets of the clinic, one of them confidential, on the hospital's table."""
+    clinic, options = world.session("clinic"), {"tee": "simulated-snp", "allow_code": "any"}
+    clinic.seal_code({"model.py": b"def fit(x): return x\n", "a/b.py": b"y = 1\n"}, "model", **options)
+    clinic.seal_code("z = 2\n", "secret", confidential=True, **options)
+    for session in world.sessions.values():
+        session._reachable = (-3600.0, [])
+    return ask(world, code_assets=["model", "secret"]).spec.terms
+
+
+def test_sealed_code_is_opened_for_whoever_decides(world: World, with_code: str) -> None:
+    """Every text that runs is there with the digest that its owner signed; confidential code says that it is."""
+    model, _, secret = world.hospital.request(with_code).inputs
+    assert model.text == {"a/b.py": "y = 1\n", "model.py": "def fit(x): return x\n"}
+    assert list(model.text) == sorted(model.text)
+    assert (model.confidential, secret.confidential, secret.text) == (False, True, None)
+
+
+@pytest.mark.parametrize(
+    "files", [{}, {"model.py": b"def fit(x): return x\n"}, {"model.py": b"evil", "a/b.py": b"y = 1\n"}, {"c": b""}]
+)
+def test_other_texts_than_were_sealed_are_not_shown(
+    world: World, with_code: str, monkeypatch: pytest.MonkeyPatch, files: dict[str, bytes]
+) -> None:
+    """An authority that shows harmless code instead of the sealed one is a doubt, and nothing is shown."""
+    monkeypatch.setattr(AuthorityClient, "files", lambda *_: files)
+    info = world.hospital.request(with_code)
+    assert info.inputs[0].text is None
+    assert [doubt for doubt in info.doubts if "model" in doubt] == list(info.doubts)
+    assert len(info.doubts) == 1
