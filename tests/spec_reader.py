@@ -149,6 +149,22 @@ def open_envelope(envelope, payload_type, signer, example):
     return document, identifier(payload)
 
 
+CONTACT = "application/vnd.sls.contact.v1+json"
+
+
+@refusing()
+def recipients_of(spec):
+    """Each recipient's key by DID, once the recipient's own signature on it was checked."""
+    found = {}
+    for person in spec["recipients"]:
+        contact = canonical({name: person[name] for name in ("did", "hpke_public_key", "name")}).encode()
+        public_key(person["did"]).verify(unbase64(person["signature"]), pae(CONTACT, contact))
+        found[person["did"]] = unbase64(person["hpke_public_key"])
+        require(len(found[person["did"]]) == 1216, "no X-Wing key")
+    require(list(found) == sorted(found) and len(found) == len(spec["recipients"]), "not sorted, or one twice")
+    return found
+
+
 @refusing()
 def caller_of(token, audience, method, path, body, now):
     """The DID of whoever made a token for this call."""

@@ -31,7 +31,7 @@ from sls_jupyter.contract import cce
 from sls_jupyter.contract.grants import Approval, Denial, Grant
 from sls_jupyter.contract.group import group_for
 from sls_jupyter.contract.image import GuestImage
-from sls_jupyter.contract.spec import StreamSpec
+from sls_jupyter.contract.spec import StreamSpec, verify_stream_spec
 from sls_jupyter.documents import Document, canonical_json, lp, sign, verify
 from sls_jupyter.errors import MalformedDocument, NotAuthorised, SlsError
 from sls_jupyter.guest.bundle import open_result, result_info
@@ -118,6 +118,22 @@ def test_terms_by_other_means():
     kept = {name: value for name, value in spec.items() if name not in ("nonce", "issued_at", "expires_at")}
     assert reader.identifier(reader.canonical(kept).encode()) == case["terms"]
     assert StreamSpec.from_json(spec).terms == case["terms"]
+
+
+def test_recipients_by_other_means():
+    """Results go to keys that their recipients signed, seen by another implementation; a changed one is refused by both."""
+    envelope = next(case["envelope"] for case in SIGNING["envelopes"] if case["name"] == "StreamSpec")
+    spec = json.loads(reader.unbase64(json.loads(envelope)["payload"]))
+    (contact,) = (case for case in SIGNING["envelopes"] if case["name"] == "Contact")
+    ours = verify_stream_spec(envelope.encode())
+    assert reader.recipients_of(spec) == {one.did: reader.unbase64(one.hpke_public_key) for one in ours.recipients}
+    assert [one.contact().digest for one in ours.recipients] == [contact["digest"]]
+    for field, value in (("name", "board"), ("hpke_public_key", "AAAA"), ("did", SIGNING["keys"][0]["did"])):
+        changed = {**spec, "recipients": [{**spec["recipients"][0], field: value}]}
+        with pytest.raises(reader.Refused):
+            reader.recipients_of(changed)
+        with pytest.raises(SlsError):
+            StreamSpec.from_json(changed).recipients[0].verify()
 
 
 @pytest.mark.parametrize("case", SIGNING["refused_envelopes"], ids=lambda case: case["why"])
