@@ -11,7 +11,7 @@ import pytest
 import sls_jupyter
 
 PACKAGE = Path(sls_jupyter.__file__).parent
-BASE = frozenset({"errors", "documents", "hpke", "identity"})
+BASE = frozenset({"printing", "errors", "documents", "hpke", "identity"})
 FACTS = frozenset({"assets", "attestation", "policy", "transparency"})
 AUTHORITY = BASE | FACTS | {"contract", "receipt", "authority"}
 GUEST = (AUTHORITY | {"guest"}) - {"policy"}
@@ -19,7 +19,8 @@ SAFESTREAM = AUTHORITY | {"guest", "safestream"}
 EVERYTHING = SAFESTREAM | {"hosts", "session", "notebook", "lab", "cli"}
 
 ALLOWED: dict[str, frozenset[str]] = {
-    "errors": frozenset(),
+    "printing": frozenset(),
+    "errors": frozenset({"printing"}),
     "documents": frozenset({"errors"}),
     "hpke": frozenset({"documents", "errors"}),
     "identity": frozenset({"documents", "errors", "hpke"}),

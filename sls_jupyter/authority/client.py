@@ -149,7 +149,7 @@ class AuthorityClient:
         except MalformedDocument:
             problem = None
         if isinstance(problem, dict) and "type" in problem:
-            return from_problem(problem)
+            return from_problem(problem, f"the authority at {self.url}")
         return Unavailable(
             "Something else than an authority answers there.", found=f"{self.url}: HTTP {response.status_code}"
         )

@@ -15,6 +15,7 @@ from sls_jupyter.notebook import render, reports
 from sls_jupyter.notebook.args import limits_from, look_up
 from sls_jupyter.notebook.cards import Card, Facts, Line, Mono, Table
 from sls_jupyter.notebook.parsers import command_parsers
+from sls_jupyter.notebook.review import request_card
 from sls_jupyter.notebook.sessions import personas
 from sls_jupyter.notebook.words import is_simulated, short_id, state_chip
 from sls_jupyter.policy.decide import Decision
@@ -98,17 +99,20 @@ def _assets(context: Context) -> Card:
 
 def _requests(context: Context) -> object:
     found = context.session.requests()
-    card = render.requests_card(found, context.session.silent())
+    card = render.requests_card(found, context.session.silent(), context.session.doubts())
     waiting = [one for one in found if one.state == "open" and one.mine_to_decide]
     if not (context.forms and waiting):
         return card
-    from sls_jupyter.notebook.widgets import inbox_form
+    from sls_jupyter.notebook.widgets import DecisionForm
 
-    return card, inbox_form(context.session, waiting)
+    people = context.session.names()
+    pages = [(request_card(one, people), DecisionForm(context.session, one)) for one in waiting]
+    return card, *(part for page in pages for part in page)
 
 
 def _show(context: Context) -> Card:
-    return render.request_card(context.session.request(context.options.id))
+    request, options = context.session.request(context.options.id), context.options
+    return request_card(request, context.session.names(), everything=getattr(options, "all", False))
 
 
 def _approve(context: Context) -> Card:

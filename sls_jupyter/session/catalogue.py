@@ -23,6 +23,7 @@ from sls_jupyter.errors import BadInput, UnknownName
 from sls_jupyter.identity import verify_signature
 from sls_jupyter.policy.model import OwnerPolicy
 from sls_jupyter.policy.options import policy_from_options, policy_from_yaml
+from sls_jupyter.printing import one_line
 from sls_jupyter.session.directory import Directory
 from sls_jupyter.transparency.entries import Entry
 from sls_jupyter.transparency.proofs import LogProof
@@ -57,7 +58,7 @@ class Sealed:
     entry: Entry
 
     def __repr__(self) -> str:
-        return f"<Sealed {self.info.owner_name}/{self.info.name}: log entry {self.proof.index}>"
+        return one_line(f"<Sealed {self.info.owner_name}/{self.info.name}: log entry {self.proof.index}>")
 
 
 class Catalogue(Directory):

@@ -16,6 +16,7 @@ from sls_jupyter.authority.service import open_authority
 from sls_jupyter.documents import canonical_json, parse_json
 from sls_jupyter.errors import BadInput, SignatureInvalid, Unavailable, UnknownName
 from sls_jupyter.identity import Contact, Home
+from sls_jupyter.printing import one_line
 from sls_jupyter.transparency.checkpoint import Checkpoint
 from sls_jupyter.transparency.cosignature import witness_key_of
 from sls_jupyter.transparency.entries import Entry
@@ -34,7 +35,7 @@ class Silent:
     persona: str  # of this user, whose it is; "" for somebody else's
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.url})" if self.name else f"The authority at {self.url}"
+        return one_line(f"{self.name} ({self.url})" if self.name else f"The authority at {self.url}")
 
     @property
     def hint(self) -> str:

@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sls_jupyter.contract.grants import Approval, Denial
-from sls_jupyter.contract.spec import StreamSpec
-from sls_jupyter.documents import sign, verify
+from sls_jupyter.contract.spec import AssetInput, StreamSpec
+from sls_jupyter.documents import b64decode, sign, verify
 from sls_jupyter.errors import BadInput, UnknownName
 from sls_jupyter.identity import verify_signature
+from sls_jupyter.session.contacts import Who
 from sls_jupyter.session.directory import Directory
 
 APPROVAL_SECONDS = 90 * 86400  # how long an approval holds unless the policy ends earlier
+
+
+@dataclass(frozen=True, slots=True)
+class InputReview:
+    """One asset of a request, as its owner signed it."""
+
+    alias: str
+    kind: str
+    asset: str  # digest of the manifest
+    name: str | None  # from the verified manifest; None: it could not be looked up
+    owner: Who
+    columns: tuple[str, ...] | None  # that would leave the owner; None: not known
+    kinds: tuple[str, ...]  # of output that this owner lets out of this request
+    text: Mapping[str, str] | None  # files of a non-confidential code asset, digests checked
+    confidential: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +40,14 @@ class RequestInfo:
     id: str
     state: str
     requester: str
-    requester_name: str
+    who: Who
     authority: str
-    code: str
     spec: StreamSpec
-    assets: tuple[str, ...]
+    code: str
+    parameters: bytes
+    inputs: tuple[InputReview, ...]
     mine_to_decide: bool
+    doubts: tuple[str, ...]
 
 
 class Inbox(Directory):
@@ -48,15 +67,25 @@ class Inbox(Directory):
                         id=str(value["id"]),
                         state=str(value["state"]),
                         requester=spec.requester,
-                        requester_name=str(value["requester_name"]) or spec.requester,
+                        who=Who(spec.requester, None, str(value["requester_name"])),
                         authority=str(value["authority"]),
-                        code=str(value["code"]),
                         spec=spec,
-                        assets=tuple(value["assets"]),
+                        code=str(value["code"]),
+                        parameters=b64decode(str(value.get("parameters", ""))),
+                        inputs=tuple(self._review(item, spec) for item in spec.inputs),
                         mine_to_decide=spec.requester != self.did or owner == self.did,
+                        doubts=(),
                     )
                 )
         return found
+
+    def _review(self, item: AssetInput, spec: StreamSpec) -> InputReview:
+        who = Who(item.owner, self.names().get(item.owner))
+        return InputReview(item.alias, item.kind, item.asset, None, who, item.columns, spec.kinds, None, False)
+
+    def doubts(self) -> list[str]:
+        """Sentences about requests that an authority shows and that do not verify."""
+        return []
 
     def request(self, id_: str) -> RequestInfo:
         """The request whose id begins like that.
