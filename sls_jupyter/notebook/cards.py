@@ -30,7 +30,8 @@ _SIGNS: dict[Tone, str] = {"": "", "good": "✓ ", "bad": "✗ ", "wait": "… "
 STYLE = """<style>
 .sls-card{font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:13px;line-height:1.5;max-width:860px;
 color:var(--jp-ui-font-color1,inherit);border:1px solid var(--jp-border-color2,rgba(128,128,128,.35));
-border-left:4px solid var(--sls-tone,#8893a2);border-radius:4px;padding:10px 16px 12px;margin:4px 0}
+border-left:4px solid var(--sls-tone,#8893a2);border-radius:4px;padding:10px 16px 12px;margin:4px 0;
+overflow-x:auto}
 .sls-card *{box-sizing:border-box}
 .sls-good{--sls-tone:var(--jp-success-color1,#388e3c)}.sls-bad{--sls-tone:var(--jp-error-color1,#d32f2f)}
 .sls-wait{--sls-tone:var(--jp-info-color1,#1976d2)}.sls-note{--sls-tone:var(--jp-warn-color1,#d98200)}
@@ -61,7 +62,7 @@ overflow-x:auto;line-height:1.45;background:var(--jp-cell-editor-background,rgba
 .sls-code .sls-row>*{text-indent:0}
 .sls-no{opacity:.6;user-select:none;white-space:pre}.sls-odd{background:rgba(217,130,0,.16)}
 .sls-mark{border:1px dashed var(--jp-warn-color1,#d98200);border-radius:3px;font-weight:600}
-.sls-warn{border:1px solid var(--jp-error-color1,#d32f2f);border-left-width:4px;padding:2px 8px;font-weight:600}
+.sls-card .sls-warn{border:1px solid var(--sls-tone);border-left-width:4px;padding:2px 8px;font-weight:600}
 .sls-card dd,.sls-card td,.sls-card p,.sls-card li{unicode-bidi:isolate}
 .sls-card details{margin:4px 0}.sls-card td details{margin:0}.sls-card summary{cursor:pointer;opacity:.85}
 </style>"""
@@ -164,15 +165,16 @@ class Line(Block):
 
 @dataclass(frozen=True, slots=True)
 class Warn(Block):
-    """A sentence that nobody may overlook."""
+    """A sentence that nobody may overlook; ``note`` for what is no fault."""
 
     words: str
+    tone: Tone = "bad"
 
     def text(self) -> list[str]:
         return wrap(self.words, text_width(), "! ", "  ")
 
     def html(self) -> str:
-        return f'<p class="warn sls-warn">✗ {escape(self.words)}</p>'
+        return f'<p class="warn sls-warn sls-{self.tone}">{_SIGNS[self.tone]}{escape(self.words)}</p>'
 
 
 @dataclass(frozen=True, slots=True)

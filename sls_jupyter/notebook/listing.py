@@ -20,13 +20,14 @@ from itertools import groupby
 from operator import itemgetter
 from typing import ClassVar
 
-from sls_jupyter.notebook.cards import Block, text_width, wrap
+from sls_jupyter.notebook.cards import Block, Warn, text_width
 from sls_jupyter.printing import Carrier, by_number, is_unseen
 
 ROW_WIDTH = 88  # columns of code in a row
 PART_ROWS = 400  # rows that are shown unfolded
 MAX_SPACES = 24  # in a row, within a line; more are counted
 MAX_COLOURED = 100_000  # characters; more code than this is not coloured
+MAX_WORD = 40  # characters of a word that a notice quotes
 MAX_NOTICES = 20  # of one kind; the rest is counted
 _REORDERING = frozenset({"R", "AL", "AN", "RLE", "RLO", "RLI", "LRE", "LRO", "LRI", "FSI", "PDF", "PDI"})
 _LINE = re.compile(r"([^\r\n]*)(\r\n|\r|\n)|([^\r\n]+)\Z")
@@ -192,15 +193,19 @@ def _numbered(rows: Iterable[Row]) -> Iterator[tuple[int, Row]]:
 
 
 def _listed(words: Sequence[tuple[int, str]], *, numbers: bool) -> str:
-    parts = []
-    for line, word in list(dict.fromkeys(words))[:MAX_NOTICES]:
-        shown = "".join(unit.text for unit in _units(word, 0))
-        outside = [_shown(one, is_unseen(one)) for one in dict.fromkeys(word) if not one.isascii()]
+    parts, lines = [], dict[str, list[int]]()
+    for line, word in dict.fromkeys(words):
+        lines.setdefault(word, []).append(line)
+    for word, where in list(lines.items())[:MAX_NOTICES]:
+        shown = "".join(unit.text for unit in _units(word[:MAX_WORD], 0)) + "…" * (len(word) > MAX_WORD)
+        outside = [_shown(one, is_unseen(one)) for one in dict.fromkeys(word[:MAX_WORD]) if not one.isascii()]
         letters = ", ".join(text if mark else f"{text} U+{ord(text):04X}" for text, mark in outside)
         folded = unicodedata.normalize("NFKC", word)
         same = f", to Python the same as {folded}" if numbers and folded != word and folded.isascii() else ""
-        parts.append(f"“{shown}” on line {line}" + (f" ({letters}{same})" if numbers else ""))
-    left = len(dict.fromkeys(words)) - len(parts)
+        more = f" and {len(where) - MAX_NOTICES} more" if len(where) > MAX_NOTICES else ""
+        place = f"line {', '.join(map(str, where[:MAX_NOTICES]))}{more}"
+        parts.append(f"“{shown}” on {place}" + (f" ({letters}{same})" if numbers else ""))
+    left = len(lines) - len(parts)
     return ", ".join(parts) + (f" and {left} more" if left > 0 else "")
 
 
@@ -218,14 +223,14 @@ class Listing(Block):
         rows, odd = rows_of(self.code, max(20, min(ROW_WIDTH, text_width() - 12))), self._odd()
         size = len(str(max((row.number for row in rows), default=0)))
         lines = [f"{_gutter(row, odd, size)}{''.join(unit.text for unit in row.units)}".rstrip() for row in rows]
-        said = [line for words in notices(self.code, rows) for line in wrap(words, text_width(), "! ", "  ")]
+        said = [line for words in notices(self.code, rows) for line in Warn(words, "note").text()]
         return ["", *said, *(lines or ["(empty)"]), ""]
 
     def html(self) -> str:
         rows, odd = rows_of(self.code), self._odd()
         size = len(str(max((row.number for row in rows), default=0)))
         colours = _Colours(self.code)
-        said = "".join(f'<p class="sls-warn">{escape_html(words)}</p>' for words in notices(self.code, rows))
+        said = "".join(Warn(words, "note").html() for words in notices(self.code, rows))
         parts = [rows[start : start + PART_ROWS] for start in range(0, len(rows), PART_ROWS)]
         if len(parts) < 2:
             return f"{said}{_pre(rows, odd, size, colours)}"

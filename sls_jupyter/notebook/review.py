@@ -163,7 +163,7 @@ def _strange_names(inputs: Sequence[InputReview], values: Mapping[str, Any]) -> 
         words = f"{item.alias} = {_label(item)}"
         for one in others:
             words += f", although {_label(one)} is in this request too, as {one.alias}"
-        yield f"{words}. In the code, {item.alias} means that asset."
+        yield f"{words}." if item.kind == "code" else f"{words}. In the code, {item.alias} means that asset."
     aliases = {item.alias for item in inputs}
     for name in values:
         if name in aliases:
@@ -217,7 +217,8 @@ def _parameter_blocks(request: RequestInfo, values: Mapping[str, Any], everythin
     if lines:
         blocks.append(Listing("\n".join(lines)))
     blocks += [
-        Warn(f"{_name(name)}: {MAX_VALUE:,} of {size:,} characters are shown. {_all(request)}") for name, size in cuts
+        Warn(f"{_name(name)}: {MAX_VALUE:,} of {size:,} characters are shown. {_all(request)}", "note")
+        for name, size in cuts
     ]
     for name, value in values.items():
         if name not in plain:
@@ -244,7 +245,9 @@ def _frame(request: RequestInfo, name: str, frame: pd.DataFrame, everything: boo
     ]
     words = f"{_name(name)} = a table, {count_words(len(frame), 'row')} × {count_words(len(frame.columns), 'column')}"
     cut = len(frame) > len(part) or len(frame.columns) > len(part.columns)
-    notes = [Warn(f"{_name(name)}: {len(part)} rows and {len(part.columns)} columns are shown. {_all(request)}")]
+    notes = [
+        Warn(f"{_name(name)}: {len(part)} rows and {len(part.columns)} columns are shown. {_all(request)}", "note")
+    ]
     return [Line(words), Table(heads, cells, "It has no row."), *(notes if cut else [])]
 
 
@@ -267,7 +270,12 @@ def _code(request: RequestInfo) -> list[Block]:
 
 def _asset_text(item: InputReview) -> list[Block]:
     if item.confidential:
-        return [Warn(f"Confidential: not shown; its owner, {item.owner}, vouches for it. It can do all that code can.")]
+        return [
+            Warn(
+                f"Confidential: not shown; its owner, {item.owner}, vouches for it. It can do all that code can.",
+                "note",
+            )
+        ]
     if not item.text:
         return [Warn("Not shown: its text could not be had. Approve nothing that you cannot read.")]
     files = [(path, item.text[path]) for path in sorted(item.text)]
