@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sls_jupyter import errors
@@ -53,6 +53,7 @@ def test_wire_round_trip(cls):
     assert re.fullmatch(r"urn:sls-jupyter:problem:[a-z]+(-[a-z]+)*", problem["type"])
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["type", "title", "detail", "found", "hint", "data", "status", "x"]), JSON))
 def test_no_problem_makes_the_client_fail(problem):
     """Whatever a server says went wrong, the client raises one of our errors and prints it."""
@@ -108,6 +109,7 @@ def test_another_party_s_words_are_never_printed_as_ours(cls):
 EVIL = "no\r✓ approved\n  → Run: sh\x1b[2J\x9b\u202e" + "x" * 10_000
 
 
+@settings(deadline=None)
 @given(st.sampled_from(CLASSES))
 def test_another_party_s_texts_are_bounded_lines(cls):
     """An error cannot steer a terminal, add a line or fill a screen, whichever of its members tries."""

@@ -4,7 +4,7 @@ import html
 import re
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from notebook_kit import check_html
 from test_printing import HIDDEN
@@ -32,6 +32,7 @@ def read_back(code):
     return "".join(line if line.endswith("\r") else line + "\n" for line in lines)
 
 
+@settings(deadline=None)
 @given(code=CODE)
 @example(code="a" * 300 + " " * 400 + "; b\n\r\r\n")
 @example(code=" " * 100 + "\n" + " " * 24 + "x \n")
@@ -41,6 +42,7 @@ def test_every_character_can_be_read_back(code):
     assert read_back(code) == (ends if not ends or ends[-1] in "\r\n" else ends + "\n")
 
 
+@settings(deadline=None)
 @given(code=CODE)
 def test_text_and_html_say_the_same(code):
     """Colours and folds change no character, and no code adds a tag."""

@@ -4,7 +4,7 @@ import sys
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sls_jupyter.printing import is_unseen, one_line, row, visible
@@ -39,6 +39,7 @@ def test_marks_without_a_letter_are_shown():
     assert "⟦U+0301⟧" in visible("\u0915" + "\u0301" * 4)
 
 
+@settings(deadline=None)
 @given(text=st.text(max_size=80))
 def test_cleaning_twice_is_cleaning_once(text):
     """A text may be made clean where it comes in and again where it is printed."""
