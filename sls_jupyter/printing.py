@@ -23,6 +23,10 @@ _IGNORABLE = (
     *(range(0xFFF0, 0xFFF9), range(0x1BCA0, 0x1BCA4), range(0x1D173, 0x1D17B), range(0xE0000, 0xE1000)),
 )
 _EMPTY = re.compile(r"\b(?:BLANK|FILLER|NULL|JOINER|SELECTOR|OBJECT REPLACEMENT)\b")  # in a character's name
+# a colour, which stays; or a control (C0 but tab and line ends, C1), a separator, a mark of direction
+_STEERING = re.compile(
+    "(\x1b\\[[0-9;]{0,40}m)|[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
 _SPACES = re.compile(f" {{{MAX_SPACES + 1},}}")
 
 
@@ -96,6 +100,14 @@ def one_line(text: str, most: int | None = None) -> str:
 def row(text: str) -> str:
     """The same for a line that was laid out already: its spaces stay."""
     return visible(text).replace("\n", by_number("\n")).replace("\t", by_number("\t"))
+
+
+def released(text: str) -> str:
+    """Text that a cell printed, as it is but for what steers a terminal or turns text around.
+
+    Lines, tabs, carriage returns and colours stay, and so does what merely is not seen: it is the reader's own output.
+    """
+    return _STEERING.sub(lambda found: found[1] or by_number(found[0]), text)
 
 
 printable = one_line

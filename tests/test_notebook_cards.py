@@ -118,7 +118,7 @@ def test_decisions(session):
     ask = decision("ask").model_copy(update={"reasons": (Reason(code="y", text=f"by {did}", fix="wait"),)})
     text, _ = require_clean(reports.preflight_card({"a": ask, "b": decision()}, {did: "hospital"}, with_code=False))
     assert "this run would be denied" in text
-    assert f"First, b: {EVIL}" in text
+    assert f"First, the authority of b says: {EVIL}" in text
     assert "by hospital" in text
     text, _ = require_clean(reports.can_run_card([("o/a", "local", decision("allow"))], {"a0": ask}, {}))
     assert "✓ allowed" in text

@@ -96,7 +96,7 @@ def test_doubts_come_first(session, change, words):
     card = request_card(replace(reviewed(session, ["patients"]), **change))
     doubts = str(card).partition("  state ")[0]
     assert words in " ".join(doubts.split())
-    assert "Do not approve" in doubts
+    assert "Clear up these doubts" in doubts
     assert card.tone == "bad"
 
 

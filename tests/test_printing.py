@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sls_jupyter.printing import is_unseen, one_line, row, visible
+from sls_jupyter.printing import is_unseen, one_line, released, row, visible
 
 HIDDEN = [
     *("\u3164", "\u115f", "\u1160", "\uffa0", "\u034f", "\ufe00", "\ufe0f", "\U000e0100", "\U000e01ef", "\U000e0041"),
@@ -15,6 +15,14 @@ HIDDEN = [
     *("\u3000", "\u2028", "\u2029", "\x85", "\x9b", "\x1b", "\r", "\x07", "\ue000", "\u0378", "\ufeff", "\u00ad"),
     *("\u17b4", "\u2065", "\U0001d159", "\ufffc", "\U00016fe4", "\ud800"),
 ]
+
+
+def test_printed_text_keeps_colours_and_loses_what_steers():
+    """A cell's output may be coloured and hold any letter; it moves no cursor and turns nothing around."""
+    assert released("a\x1b[1;31mred\x1b[0m\te\u0301\r\n👩\u200d🔬") == "a\x1b[1;31mred\x1b[0m\te\u0301\r\n👩\u200d🔬"
+    for one in ("\x1b]52;c;eA==\x07", "\x1b[2J", "\x9b2J", "\u202e", "\u2066", "\x08", "\u2028"):
+        assert f"⟦U+{ord(one[0]):04X}⟧" in released(one)
+        assert one[0] not in released(one)
 
 
 @pytest.mark.parametrize("one", HIDDEN, ids=lambda one: f"{ord(one):04X}")

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sls_jupyter.errors import BadInput, UnknownName
+from sls_jupyter.errors import BadInput, SlsError, UnknownName
 from sls_jupyter.notebook import render, reports
 from sls_jupyter.notebook.args import limits_from, look_up
 from sls_jupyter.notebook.cards import Card, Facts, Line, Mono, Table
@@ -23,6 +23,7 @@ from sls_jupyter.safestream.request import StreamRequest
 from sls_jupyter.session import AssetInfo, Session
 
 MAX_TOGETHER = 64  # inputs of one stream
+MAX_PAGES = 10  # requests that the inbox opens at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +104,21 @@ def _requests(context: Context) -> object:
     waiting = [one for one in found if one.state == "open" and one.mine_to_decide]
     if not (context.forms and waiting):
         return card
-    from sls_jupyter.notebook.widgets import DecisionForm
-
+    left = len(waiting) - MAX_PAGES
+    more = [Card(f"{left} more wait", [Line("%sls show ID opens one.")], tone="wait")] if left > 0 else []
     people = context.session.names()
-    pages = [(request_card(one, people), DecisionForm(context.session, one)) for one in waiting]
-    return card, *(part for page in pages for part in page)
+    return card, *(part for one in waiting[:MAX_PAGES] for part in _to_decide(context.session, one.id, people)), *more
+
+
+def _to_decide(session: Session, id_: str, people: Mapping[str, str]) -> tuple[object, ...]:
+    """One request's page, looked up anew and whole, with its buttons; what is in the way of that is said instead."""
+    from sls_jupyter.notebook.widgets import DecisionForm, error_lines
+
+    try:
+        request = session.request(id_)
+    except SlsError as error:
+        return (Card(f"Request {short_id(id_)} cannot be opened", error_lines(error), tone="bad"),)
+    return request_card(request, people), DecisionForm(session, request)
 
 
 def _show(context: Context) -> Card:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sls_jupyter.notebook.status import StatusBlock, cut_line, step_line, summary_line, withheld_line
-from sls_jupyter.printing import one_line, row, visible
+from sls_jupyter.printing import one_line, released, row
 from sls_jupyter.safestream.run import Run
 
 UPDATE_SECONDS = 0.25  # the block changes at most four times a second
@@ -89,14 +89,15 @@ class Screen:
 
     def _stream(self, event: dict[str, Any]) -> None:
         file = sys.stderr if event["name"] == "stderr" else sys.stdout
-        file.write(event["text"])
+        file.write(released(str(event["text"])))
         file.flush()
 
     def _display(self, event: dict[str, Any]) -> None:
         from IPython.display import publish_display_data
 
         kinds = one_line(", ".join(event["data"]))
-        publish_display_data({"text/plain": f"<{kinds} of run {self._run.id}>", **event["data"]})
+        data = {"text/plain": f"<{kinds} of run {self._run.id}>", **event["data"]}
+        publish_display_data({**data, "text/plain": released(str(data["text/plain"]))})
 
     def _table(self, event: dict[str, Any]) -> None:
         import pyarrow as pa
@@ -115,7 +116,7 @@ class Screen:
         """The group's own traceback, where every owner lets it out; the error itself is raised at the end."""
         lines = event["error"].get("traceback") or []
         if lines:
-            sys.stderr.write("In the group:\n" + "\n".join(visible(str(line)) for line in lines) + "\n")
+            sys.stderr.write("In the group:\n" + "\n".join(released(str(line)) for line in lines) + "\n")
 
     def _hold(self, event: dict[str, Any]) -> None:
         self._withheld = event["what"]

@@ -59,7 +59,7 @@ def request_card(
     shown = [*request.doubts, *doubts, *_doubts(request)]
     blocks: list[Block] = [
         *(Warn(words) for words in shown),
-        *([Warn("Do not approve this before these doubts are cleared.")] if shown else []),
+        *([Warn("Clear up these doubts before you approve anything.")] if shown else []),
         Facts(_facts(request)),
         *_assets(request, values),
         *_leaving(request, people),
