@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sls_jupyter.errors import BadInput, SlsError, Unavailable
+from sls_jupyter.printing import row
 
 if TYPE_CHECKING:
     from sls_jupyter.attestation.evidence import TrustAnchors
@@ -55,12 +56,22 @@ def _show_every_character() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
+def _say(*lines: str) -> None:
+    """Print lines. Nothing in one, such as a stranger's name, steers the terminal or begins another."""
+    print(*map(row, lines), sep="\n", flush=True)
+
+
+def _tell(*lines: str) -> None:
+    """The same on standard error."""
+    print(*map(row, lines), sep="\n", file=sys.stderr, flush=True)
+
+
 def _main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(_joined(arguments))
     try:
         return _run(options)
     except SlsError as error:
-        print("\n".join(error.lines()), file=sys.stderr)
+        _tell(*error.lines())
         return 1
     except KeyboardInterrupt:
         return 130
@@ -99,9 +110,15 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("whoami", help="name, DID and folder of this persona")
     commands.add_parser("assets", help="every sealed asset that you can see")
     commands.add_parser("requests", help="requests that wait for you, and your own")
-    for name, about in (("show", "one request with its code"), ("approve", "approve a request"), ("deny", "deny one")):
+    for name, about in (
+        ("show", "one request with all that will run"),
+        ("approve", "approve a request"),
+        ("deny", "deny one"),
+    ):
         command = commands.add_parser(name, help=about)
         command.add_argument("id", metavar="ID")
+        if name == "show":
+            command.add_argument("--all", action="store_true", help="long parameters too, whole")
         if name != "show":
             needed = name == "deny"
             command.add_argument("--reason", default="", required=needed, help="why; it is signed and can be read")
@@ -254,7 +271,7 @@ def attest(options: argparse.Namespace) -> int:
             anchors=anchors,
         )
     except BadInput as error:
-        print("\n".join(error.lines()), file=sys.stderr)
+        _tell(*error.lines())
         return 2
     print(files.verdict_json(verdict) if options.json else files.verdict_card(verdict))
     return 0 if verdict.accepted else 1
@@ -269,7 +286,7 @@ def verify(options: argparse.Namespace) -> int:
         data = read_receipt(options.file)
         verdict = receipts.judge(data, options)
     except BadInput as error:
-        print("\n".join(error.lines()), file=sys.stderr)
+        _tell(*error.lines())
         return 2
     advice = receipts.advice(data, verdict)
     if options.json:
@@ -293,7 +310,7 @@ def _export(options: argparse.Namespace) -> int:
         close_all()
     print(exported["key_vault"], exported["maa"], sep="\n")
     if exported["left_out"]:
-        print(f"Not exported, because no Azure service attests it: {exported['left_out']}", file=sys.stderr)
+        _tell(f"Not exported, because no Azure service attests it: {exported['left_out']}")
     return 0
 
 
@@ -311,7 +328,7 @@ def _session_command(options: argparse.Namespace) -> int:
         require_persona(options.persona)
     try:
         shown = COMMANDS[command](Context(session_for(options.persona), options))
-        print(shown)
+        _say(*str(shown).split("\n"))  # a card's own lines; what is no card is not trusted to be clean
     finally:
         close_all()
     return 1 if isinstance(shown, Card) and shown.incomplete else 0
@@ -353,9 +370,9 @@ def serve(options: argparse.Namespace) -> int:
 
 
 def _announce(authority: Authority, url: str, simulated: Sequence[str]) -> None:
-    print(f"{authority.identity.name}\n  DID  {authority.did}\n  URL  {url}", flush=True)
+    _say(authority.identity.name, f"  DID  {authority.did}", f"  URL  {url}")
     words = "believes SIMULATED evidence: for demonstrations only" if simulated else "believes no SIMULATED evidence"
-    print(f"  It {words}. Analysts run: %sls connect {url}\n  Interrupt (Ctrl-C) ends it.", flush=True)
+    _say(f"  It {words}. Analysts run: %sls connect {url}", "  Interrupt (Ctrl-C) ends it.")
 
 
 def _is_loopback(host: str) -> bool:

@@ -180,7 +180,7 @@ def test_a_request_is_denied_from_the_command_line(home, capsys):
     run = analyst.run(analyst.prepare("risk = 1\n", ["patients"]))
     run._thread.join()
     (request,) = owner.requests()
-    assert "    risk = 1" in sls(capsys, "show", request.id)[1]
+    assert "1  │ risk = 1" in sls(capsys, "show", request.id)[1]
     assert "Denied request" in sls(capsys, "deny", request.id, "--reason", "no")[1]
     analyst.close()
     owner.close()

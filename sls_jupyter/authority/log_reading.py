@@ -143,7 +143,7 @@ def _refusal(url: str, status: int, body: bytes) -> SlsError:
     with contextlib.suppress(MalformedDocument):
         problem = parse_json(body)
         if isinstance(problem, dict) and str(problem.get("type", "")).startswith("urn:sls-jupyter:"):
-            return from_problem(problem)
+            return from_problem(problem, f"whoever answers at {url}")
     if status == 404:
         return UnknownName("A file of the log is not there.", found=url, hint=_WHERE)
     return Unavailable("Something else than a log answers there.", found=f"{url}: HTTP {status}", hint=_WHERE)

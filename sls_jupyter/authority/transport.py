@@ -226,5 +226,5 @@ class Transport:
         except MalformedDocument:
             problem = None
         if isinstance(problem, dict) and "type" in problem:
-            return from_problem(problem)
+            return from_problem(problem, f"the authority at {self.url}")
         return Unavailable("An authority answers without a reason.", found=f"{self.url}: HTTP {answer.status}")

@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sls_jupyter.errors import BadInput, UnknownName
+from sls_jupyter.errors import BadInput, SlsError, UnknownName
 from sls_jupyter.notebook import owning, people, render, reports
 from sls_jupyter.notebook.args import limits_from, look_up
-from sls_jupyter.notebook.cards import Card, Facts, Mono, Table
+from sls_jupyter.notebook.cards import Card, Facts, Line, Mono, Table
 from sls_jupyter.notebook.parsers import command_parsers
+from sls_jupyter.notebook.review import request_card
 from sls_jupyter.notebook.sessions import personas
 from sls_jupyter.notebook.words import is_simulated, short_id, state_chip
 from sls_jupyter.policy.decide import Decision
@@ -22,6 +23,7 @@ from sls_jupyter.safestream.request import StreamRequest
 from sls_jupyter.session import AssetInfo, Session
 
 MAX_TOGETHER = 64  # inputs of one stream
+MAX_PAGES = 10  # requests that the inbox opens at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +100,30 @@ def _assets(context: Context) -> Card:
 
 def _requests(context: Context) -> object:
     found = context.session.requests()
-    card = render.requests_card(found, context.session.silent())
+    card = render.requests_card(found, context.session.silent(), context.session.doubts())
     waiting = [one for one in found if one.state == "open" and one.mine_to_decide]
     if not (context.forms and waiting):
         return card
-    from sls_jupyter.notebook.widgets import inbox_form
+    left = len(waiting) - MAX_PAGES
+    more = [Card(f"{left} more wait", [Line("%sls show ID opens one.")], tone="wait")] if left > 0 else []
+    people = context.session.names()
+    return card, *(part for one in waiting[:MAX_PAGES] for part in _to_decide(context.session, one.id, people)), *more
 
-    return card, inbox_form(context.session, waiting)
+
+def _to_decide(session: Session, id_: str, people: Mapping[str, str]) -> tuple[object, ...]:
+    """One request's page, looked up anew and whole, with its buttons; what is in the way of that is said instead."""
+    from sls_jupyter.notebook.widgets import DecisionForm, error_lines
+
+    try:
+        request = session.request(id_)
+    except SlsError as error:
+        return (Card(f"Request {short_id(id_)} cannot be opened", error_lines(error), tone="bad"),)
+    return request_card(request, people), DecisionForm(session, request)
 
 
 def _show(context: Context) -> Card:
-    return render.request_card(context.session.request(context.options.id))
+    request, options = context.session.request(context.options.id), context.options
+    return request_card(request, context.session.names(), everything=getattr(options, "all", False))
 
 
 def _approve(context: Context) -> Card:

@@ -118,7 +118,9 @@ def command_parsers() -> dict[str, Parser]:
     command("as", "Become another persona of yours, with its own keys and authority.", "NAME")
     command("assets", "Every sealed asset that you can see.")
     command("requests", "Requests that wait for you, and your own.")
-    command("show", "One request with its code.", "ID")
+    command("show", "One request with all that will run.", "ID").add_argument(
+        "--all", action="store_true", help="long parameters too, whole"
+    )
     command("approve", "Approve a request on its terms.", "ID").add_argument(
         "--reason", default="", type=short_text, metavar="TEXT", help="why; it goes into the signed approval"
     )

@@ -186,6 +186,6 @@ def _body(response: httpx.Response) -> bytes:
     if response.is_success:
         return response.content
     try:
-        raise from_problem(dict(parse_json(response.content)))
+        raise from_problem(dict(parse_json(response.content)), "the container group")
     except (MalformedDocument, TypeError, ValueError):
         raise Unavailable("Something else than a guest answers.", found=f"HTTP {response.status_code}") from None

@@ -55,12 +55,14 @@ class Answers:
             for reason in decision.reasons
             if reason.level == "deny"
         ]
-        raise AccessDenied(
+        error = AccessDenied(
             f"The owner's policy does not allow this use of {', '.join(denied)}.",
             found=" ".join(f"{alias}: {reason.text}" for alias, reason in reasons),
             hint=" ".join(dict.fromkeys(reason.fix for _, reason in reasons)),
             detail={"reasons": [{"alias": alias, **reason.model_dump()} for alias, reason in reasons]},
         )
+        error.said_by = "the owner's authority"  # reasons and fixes are its words
+        raise error
 
 
 def ask_all(request: StreamRequest, clients: Mapping[str, AuthorityClient], *, dry_run: bool = False) -> Answers:

@@ -24,6 +24,7 @@ from sls_jupyter.errors import BadInput, DigestMismatch, MalformedDocument, Unkn
 from sls_jupyter.identity import verify_signature
 from sls_jupyter.policy.model import OwnerPolicy
 from sls_jupyter.policy.options import Person, policy_from_options, policy_from_yaml
+from sls_jupyter.printing import one_line
 from sls_jupyter.session.directory import Directory
 from sls_jupyter.transparency.entries import Entry
 from sls_jupyter.transparency.proofs import LogProof
@@ -72,7 +73,7 @@ class Sealed:
         return found if isinstance(found, int) else 1
 
     def __repr__(self) -> str:
-        return f"<Sealed {self.info.owner_name}/{self.info.name}: log entry {self.proof.index}>"
+        return one_line(f"<Sealed {self.info.owner_name}/{self.info.name}: log entry {self.proof.index}>")
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,9 @@ from pydantic import Field
 
 from sls_jupyter.contract.spec import Recipient
 from sls_jupyter.documents import Did, Model, canonical_json, parse_json, sign
-from sls_jupyter.errors import BadInput, MalformedDocument, SlsError, UnknownName, printable
+from sls_jupyter.errors import BadInput, MalformedDocument, SlsError, UnknownName
 from sls_jupyter.identity import Home, public_key_from_did, save_file, write_whole
+from sls_jupyter.printing import one_line
 
 MAX_NAME = 40  # characters of a petname
 MAX_SAID = 60  # characters that are shown of what somebody calls themselves
@@ -73,7 +74,8 @@ class Who:
     def __str__(self) -> str:
         if self.petname is not None:
             return self.petname
-        quoted = printable(self.said[:MAX_SAID]).replace('"', "'")[:MAX_SAID]
+        shown = one_line(self.said[: MAX_SAID + 1]).replace('"', "'")
+        quoted = shown if len(shown) <= MAX_SAID else shown[: MAX_SAID - 1] + "…"
         words = [f"unknown · {short_did(self.did)}", *([f'"{quoted}"'] if quoted else [])]
         return " ".join([*words, *([f"({self.warning})"] if self.warning else [])])
 
@@ -185,7 +187,7 @@ class People:
         fitting = [did for did, name in names.items() if fold(name) == fold(word)]
         if len(fitting) > 1:
             raise BadInput(
-                f"Two people are called {printable(word[:MAX_NAME])} here.",
+                f"Two people are called {one_line(word, MAX_NAME)} here.",
                 found=", ".join(fitting),
                 hint="Give the DID, or another name to one of them: %sls name DID NAME.",
             )

@@ -37,6 +37,7 @@ from sls_jupyter.errors import (
 )
 from sls_jupyter.identity import Home, public_key_from_did
 from sls_jupyter.network import within
+from sls_jupyter.printing import one_line
 from sls_jupyter.session.contacts import People, Who
 from sls_jupyter.transparency.checkpoint import Checkpoint
 from sls_jupyter.transparency.cosignature import witness_key_of
@@ -61,7 +62,7 @@ class Silent:
     reason: str = ""  # what is wrong with its answer; "" when there is none
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.url})" if self.name else f"The authority at {self.url}"
+        return one_line(f"{self.name} ({self.url})" if self.name else f"The authority at {self.url}")
 
     @property
     def trouble(self) -> str:

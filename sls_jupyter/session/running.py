@@ -165,7 +165,7 @@ class Running(Preparing):
         state = {
             "state": WAITS if isinstance(run.error, ApprovalPending) else run.state,
             "tee": run.summary.get("tee", ""),
-            "reason": run.error.message if run.error else "",
+            "reason": run.error.sentence if run.error else "",
         }
         folder = self._run_folder(run.spec_digest)
         (folder / "end.json").write_text(json.dumps(state))
