@@ -106,11 +106,10 @@ def _requests(context: Context) -> object:
         return card
     left = len(waiting) - MAX_PAGES
     more = [Card(f"{left} more wait", [Line("%sls show ID opens one.")], tone="wait")] if left > 0 else []
-    people = context.session.names()
-    return card, *(part for one in waiting[:MAX_PAGES] for part in _to_decide(context.session, one.id, people)), *more
+    return card, *(part for one in waiting[:MAX_PAGES] for part in _to_decide(context.session, one.id)), *more
 
 
-def _to_decide(session: Session, id_: str, people: Mapping[str, str]) -> tuple[object, ...]:
+def _to_decide(session: Session, id_: str) -> tuple[object, ...]:
     """One request's page, looked up anew and whole, with its buttons; what is in the way of that is said instead."""
     from sls_jupyter.notebook.widgets import DecisionForm, error_lines
 
@@ -118,12 +117,12 @@ def _to_decide(session: Session, id_: str, people: Mapping[str, str]) -> tuple[o
         request = session.request(id_)
     except SlsError as error:
         return (Card(f"Request {short_id(id_)} cannot be opened", error_lines(error), tone="bad"),)
-    return request_card(request, people), DecisionForm(session, request)
+    return request_card(request, session.names_in(request.spec)), DecisionForm(session, request)
 
 
 def _show(context: Context) -> Card:
     request, options = context.session.request(context.options.id), context.options
-    return request_card(request, context.session.names(), everything=getattr(options, "all", False))
+    return request_card(request, context.session.names_in(request.spec), everything=getattr(options, "all", False))
 
 
 def _approve(context: Context) -> Card:
