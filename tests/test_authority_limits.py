@@ -81,3 +81,16 @@ def test_a_persons_calls_are_counted_and_the_owners_are_not(served) -> None:
         owner.requests()
     for client in (loud, quiet, owner):
         client.close()
+
+
+def test_calls_of_an_address_are_counted(tmp_path, monkeypatch) -> None:
+    """Also those that nobody signed; the answer says when to try again."""
+    monkeypatch.setattr("sls_jupyter.authority.limits.ADDRESS_LIMIT", (0.001, 3))
+    world = World(tmp_path)
+    server = AuthorityServer(world.authority, listen(0))
+    server.start()
+    answers = [httpx.get(server.url + "/v1/authority") for _ in range(4)]
+    assert [one.status_code for one in answers] == [200, 200, 200, 429]
+    assert answers[-1].json()["title"] == "TooManyRequests"
+    server.stop()
+    world.close()

@@ -43,7 +43,7 @@ from sls_jupyter.authority.answers import (
 from sls_jupyter.authority.code_files import open_files
 from sls_jupyter.authority.guard import LOOPBACK_NAMES, MAX_BODY_BYTES, Admit, Guard, problem_response, target_of
 from sls_jupyter.authority.http_log import MAX_WITNESSES, add_log_files, add_witness_calls
-from sls_jupyter.authority.limits import DID_LIMIT, Buckets
+from sls_jupyter.authority.limits import DID_LIMIT, Buckets, by_address
 from sls_jupyter.authority.service import Authority
 from sls_jupyter.authority.verdicts import record_verdict
 from sls_jupyter.authority.witnessing import own_witness_key
@@ -152,7 +152,7 @@ def create_app(authority: Authority, hosts: Iterable[str] = LOOPBACK_NAMES, *, a
 
     Args:
         hosts: names that it is reached by, see :class:`Guard`; the loopback's by default.
-        admit: limits by address, see :class:`Guard`.
+        admit: limits by address, see :class:`Guard`; :func:`limits.by_address` by default.
     """
     app = FastAPI(
         title="sls authority",
@@ -163,7 +163,7 @@ def create_app(authority: Authority, hosts: Iterable[str] = LOOPBACK_NAMES, *, a
     )
     app.state.authority = authority
     app.state.by_did = Buckets(*DID_LIMIT)
-    app.add_middleware(Guard, signer=authority.identity, hosts=hosts, admit=admit)  # the outermost
+    app.add_middleware(Guard, signer=authority.identity, hosts=hosts, admit=admit or by_address())  # the outermost
     _add_error_handlers(app)
 
     _add_catalogue(app, authority)

@@ -29,6 +29,8 @@ MAX_UNKNOWN = 1024  # of all of them
 MAX_UNKNOWN_BYTES = 256 * 2**20
 UNKNOWN_SECONDS = 30 * 86_400  # after which they are dropped
 MAX_PAGE_BYTES = 4 * 2**20  # of signed documents; a page has one request at least
+MAX_ALIKE = 100  # ids that begin alike and are looked at
+_DIGEST = "sha256:"
 _STATES = {"allow": "granted", "ask": "open", "deny": "denied"}
 
 
@@ -295,14 +297,27 @@ def one(authority: Authority, caller: str, terms: str) -> RequestDetail:
     Raises:
         UnknownName: none that the caller may see. BadInput: several begin like that.
     """
-    rows, parties = db.requests, db.request_parties
-    query = sa.select(*_SUMMARY, rows.c.code, rows.c.parameters).join(parties, parties.c.seq == rows.c.seq)
-    begins = (rows.c.id >= terms) & (rows.c.id <= terms + "g")  # hex digits end before it
     with authority.store.read() as connection:
-        found = connection.execute(query.where(parties.c.did == caller, begins).limit(2)).all()
-    if len(found) > 1:
-        raise BadInput("Several requests begin like that.", found=terms[:80], hint="Write more of the id.")
-    if not found or not terms.startswith("sha256:"):
-        raise UnknownName("There is no such request.", found=terms[:80], hint="%sls requests lists them.")
-    (row,) = found
+        found = _seqs(connection, caller, terms)
+        if len(found) > 1:
+            raise BadInput("Several requests begin like that.", found=terms[:80], hint="Write more of the id.")
+        if not found:
+            raise UnknownName("There is no such request.", found=terms[:80], hint="%sls requests lists them.")
+        rows = db.requests
+        query = sa.select(*_SUMMARY, rows.c.code, rows.c.parameters).where(rows.c.seq == found[0])
+        row = connection.execute(query).one()
     return RequestDetail(**_summary(row), code=row.code, parameters=b64encode(row.parameters))
+
+
+def _seqs(connection: Connection, caller: str, terms: str) -> list[int]:
+    """Requests in the caller's inbox whose id begins like that; two are enough to know that it is ambiguous."""
+    rows, parties = db.requests, db.request_parties
+    if not terms.startswith(_DIGEST):
+        return []
+    begins = (rows.c.id >= terms) & (rows.c.id <= terms + "g")  # hex digits end before it
+    # first those of the id, which are few, then whose they are: the other way round an inbox is read through
+    candidates = connection.execute(sa.select(rows.c.seq).where(begins).limit(MAX_ALIKE + 1)).scalars().all()
+    if len(candidates) > MAX_ALIKE:
+        raise BadInput("Many requests begin like that.", found=terms[:80], hint="Write more of the id.")
+    mine = (parties.c.did == caller) & parties.c.seq.in_(candidates)
+    return list(connection.execute(sa.select(parties.c.seq).where(mine).limit(2)).scalars())
