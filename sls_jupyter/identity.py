@@ -162,6 +162,18 @@ class Contact(Document):
         return self.did
 
 
+class Appointment(Document):
+    """An owner's word that an authority is theirs; without it an authority could name anybody as its owner."""
+
+    payload_type: ClassVar[str] = "application/vnd.sls.appointment.v1+json"
+
+    owner: Did
+    authority: Did
+
+    def signer(self) -> str:
+        return self.owner
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """A person (or service) that signs and that results can be sealed to."""

@@ -28,7 +28,7 @@ from sls_jupyter.contract.image import GuestImage
 from sls_jupyter.contract.spec import AssetInput, Limits, Recipient, StreamSpec
 from sls_jupyter.documents import digest, sign
 from sls_jupyter.hpke import HpkeKey
-from sls_jupyter.identity import Identity, SigningKey
+from sls_jupyter.identity import Appointment, Identity, SigningKey
 from sls_jupyter.policy.model import OwnerPolicy
 from sls_jupyter.transparency.entries import Entry
 from sls_jupyter.transparency.proofs import LogProof, verify_log_proof
@@ -100,6 +100,7 @@ class World:
         self.authority = Authority(
             owner=self.owner.did,
             owner_contact=sign(self.owner.contact(), self.owner),
+            appointment=sign(Appointment(owner=self.owner.did, authority=person(self.authority_name).did), self.owner),
             identity=person(self.authority_name),
             store=Store(self.database or self.folder / "authority.db"),
             keyring=Keyring.load(self.folder),

@@ -9,7 +9,7 @@ from sls_jupyter.contract.grants import Approval, Denial, Grant, Obligations
 from sls_jupyter.contract.image import GuestImage
 from sls_jupyter.contract.spec import AssetInput, Limits, Recipient, StreamSpec
 from sls_jupyter.documents import b64encode
-from sls_jupyter.identity import Contact, did_from_public_key
+from sls_jupyter.identity import Appointment, Contact, did_from_public_key
 
 ANALYST, OWNER, BANK, FIRST, SECOND = (did_from_public_key(bytes([number]) * 32) for number in (1, 2, 3, 4, 5))
 HPKE_KEY = b64encode(bytes(range(256)) * 4 + bytes(192))  # 1216 bytes; the shape of a key, nobody's
@@ -58,6 +58,7 @@ GRANT = Grant(
     tees=("sev-snp",), issued_at=1_790_000_300, expires_at=1_790_086_400,
 )  # fmt: skip
 CONTACT = Contact(did=ANALYST, name="analyst", hpke_public_key=HPKE_KEY)
+APPOINTMENT = Appointment(owner=OWNER, authority=FIRST)
 
 
 # --- another value for every field ----------------------------------------------------------------

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from builders import World, person, recipient
-from contract_kit import APPROVAL, CONTACT, DENIAL, GRANT, SPEC, changed_specs
+from contract_kit import APPOINTMENT, APPROVAL, CONTACT, DENIAL, GRANT, SPEC, changed_specs
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -18,7 +18,7 @@ from sls_jupyter.contract.grants import Approval, Denial, Grant, Obligations, co
 from sls_jupyter.contract.spec import KINDS, Recipient, StreamSpec, fresh_nonce, verify_stream_spec
 from sls_jupyter.documents import canonical_json, digest, sign, verify
 from sls_jupyter.errors import MalformedDocument, SignatureInvalid, SlsError
-from sls_jupyter.identity import Contact, verify_signature
+from sls_jupyter.identity import Appointment, Contact, verify_signature
 from sls_jupyter.policy.model import OwnerPolicy
 
 GOLDEN = Path(__file__).parent / "vectors" / "documents"
@@ -28,6 +28,7 @@ CLASSES = {
     "denial": (Denial, DENIAL),
     "grant": (Grant, GRANT),
     "contact": (Contact, CONTACT),
+    "appointment": (Appointment, APPOINTMENT),
 }
 
 

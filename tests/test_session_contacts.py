@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from e2e import World, patients
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sls_jupyter.authority.embedded import AuthorityServer, listen
+from sls_jupyter.authority.service import open_authority
 from sls_jupyter.documents import b64encode, sign
 from sls_jupyter.errors import BadInput, MalformedDocument, SignatureInvalid, SlsError, UnknownName, VerificationError
 from sls_jupyter.identity import Contact, Home, Identity
@@ -243,6 +246,25 @@ def test_two_hospitals_are_told_apart(world: World, other: Session) -> None:
     assert other.asset(f"{world.hospital.did}/patients").id == info.id
     assert other.names()[did] == "north's authority"
     assert other.connect(url) == "north"
+
+
+def test_an_authority_is_somebody_s_only_by_their_word(world: World, other: Session) -> None:
+    """An authority of mallory's that shows the hospital's contact, which is public, is not the hospital's."""
+    mallory = world.session("mallory")
+    victim = world.hospital
+    about = open_authority(victim.home, anchors=victim.anchors)
+    claims = {"owner": victim.did, "owner_contact": about.owner_contact, "appointment": about.appointment}
+    authority = replace(open_authority(mallory.home, anchors=mallory.anchors), **claims)
+    server = AuthorityServer(authority, listen(0))
+    server.start()
+    try:
+        with pytest.raises(VerificationError, match="named another one"):
+            other.connect(server.url, name="north")
+        assert not (other.home.path / "contacts.json").exists()
+    finally:
+        server.stop()
+        about.store.close()
+        authority.store.close()
 
 
 def test_connecting_to_a_did_takes_no_other(world: World, other: Session) -> None:

@@ -37,14 +37,14 @@ from sls_jupyter.errors import MalformedDocument, NotAuthorised, SlsError
 from sls_jupyter.guest.bundle import open_result, result_info
 from sls_jupyter.guest.door import Door
 from sls_jupyter.hpke import HpkeKey
-from sls_jupyter.identity import Contact, SigningKey, public_key_from_did, verify_signature, verify_token
+from sls_jupyter.identity import Appointment, Contact, SigningKey, public_key_from_did, verify_signature, verify_token
 from sls_jupyter.policy.model import OwnerPolicy
 from sls_jupyter.transparency.proofs import LogProof, verify_log_proof
 
 ROOT = Path(__file__).resolve().parent.parent
 SPECS, VECTORS = ROOT / "docs" / "specs", Path(__file__).parent / "vectors"
 CLASSES: dict[str, type[Document]] = {
-    cls.__name__: cls for cls in (Contact, AssetManifest, OwnerPolicy, StreamSpec, Approval, Denial, Grant)
+    cls.__name__: cls for cls in (Contact, Appointment, AssetManifest, OwnerPolicy, StreamSpec, Approval, Denial, Grant)
 }
 
 

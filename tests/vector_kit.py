@@ -31,7 +31,7 @@ from sls_jupyter.contract.spec import Recipient, StreamSpec
 from sls_jupyter.documents import Document, Envelope, b64decode, b64encode, canonical_json, digest, lp, sign, verify
 from sls_jupyter.guest.bundle import result_info
 from sls_jupyter.hpke import HpkeKey, seal
-from sls_jupyter.identity import Contact, Identity, SigningKey, verify_signature
+from sls_jupyter.identity import Appointment, Contact, Identity, SigningKey, verify_signature
 from sls_jupyter.policy.model import OwnerPolicy
 
 VECTORS = Path(__file__).parent / "vectors"
@@ -149,6 +149,7 @@ def _write_signing(keys: Keys, policy: OwnerPolicy, manifest: bytes, spec: Strea
     old = {one["name"]: payload_of(one["envelope"]) for one in told["envelopes"]}
     documents: dict[str, tuple[Document, Identity]] = {
         "Contact": (Contact.from_json(old["Contact"]), keys.analyst),
+        "Appointment": (Appointment(owner=keys.hospital.did, authority=keys.authority.did), keys.hospital),
         "OwnerPolicy": (policy, keys.hospital),
         "AssetManifest": (
             AssetManifest.parse(Envelope.parse(manifest, AssetManifest.payload_type).payload),
@@ -159,6 +160,8 @@ def _write_signing(keys: Keys, policy: OwnerPolicy, manifest: bytes, spec: Strea
         "Denial": (Denial.from_json(old["Denial"] | {"terms": spec.terms}), keys.hospital),
         "Grant": (grant, keys.authority),
     }
+    missing = documents.keys() - old.keys()
+    told["envelopes"] += [{"name": name, "signer": documents[name][1].did} for name in sorted(missing)]
     for one in told["envelopes"]:
         document, signer = documents[one["name"]]
         one |= {"digest": document.digest, "envelope": sign(document, signer).decode()}

@@ -22,7 +22,8 @@ def connect(session: Session, options: argparse.Namespace) -> Card:
     """``connect URL``."""
     url = options.url.partition("#")[0]
     session.connect(options.url, name=options.name, did=options.did)
-    return connected_card(session.owner_at(url), session.did_at(url), url, options.did or "#" in options.url)
+    owner, compared = session.owner_at(url), options.did or "#" in options.url
+    return connected_card(owner, session.did_at(url), url, compared=compared, mine=session.is_mine(owner.did))
 
 
 def name(session: Session, options: argparse.Namespace) -> Card:
@@ -52,23 +53,30 @@ def contact(session: Session, options: argparse.Namespace) -> Card:
 # --- their cards ----------------------------------------------------------------------------------
 
 
-def connected_card(owner: Who, authority: str, url: str, compared: object) -> Card:
+def connected_card(owner: Who, authority: str, url: str, *, compared: object, mine: bool) -> Card:
     """What connecting proved, and what nobody proved.
 
     Args:
         authority: its DID.
         compared: the user had the DID from elsewhere and gave it.
+        mine: it is the authority of a persona of this user.
     """
     facts = Facts([("authority", Mono(authority)), ("URL", Mono(url)), ("owner", str(owner)), ("", Mono(owner.did))])
-    proven = f"Proven: the authority at this URL has the key of this DID, and {owner} signed the contact that it shows."
-    if compared:
-        rest = "It is the DID that you gave. The owner's name is their own word, or yours."
+    lines = ["Proven: whoever answers at this URL has the key of this DID, and the owner signed that it is theirs."]
+    if mine:
+        lines.append(f"{owner} is a persona of yours.")
+    elif compared:
+        lines.append("It is the DID that you gave. What the owner is called is only a name.")
     else:
-        rest = "Not proven: that they are whom you mean, the name is their own word. Compare the DID by another channel, for instance by telephone."
-    back = f"From now on only this authority is taken at this URL. You call its owner {owner}; %sls name {owner.did} NAME changes that."
+        lines.append(
+            "Not proven: that this is whom you mean. What they call themselves is their own word."
+            " Compare the DID with its owner by another channel, for instance by telephone."
+        )
+    if not mine:
+        lines.append(f"You call its owner {owner}; %sls name '{owner}' NAME changes that.")
     return Card(
         f"Connected to {owner}",
-        [facts, Line(proven), Line(rest), Line(back), Line("%sls assets lists what it has.")],
+        [facts, *map(Line, lines), Line("%sls assets lists what it has.")],
         tone="good",
     )
 

@@ -147,6 +147,10 @@ class People:
                 self._own[folder] = Recipient.of(sign(identity.contact(), identity))
         return self._own
 
+    def is_mine(self, did: str) -> bool:
+        """Whether it is a persona of this user."""
+        return any(one.did == did for one in self._personas().values())
+
     def find(self, word: str) -> str:
         """The DID that a petname, a DID or the file of a contact means; self-chosen names mean nobody.
 
@@ -246,7 +250,7 @@ class People:
             how: the call that gives another name, for the hint.
         """
         known = self._petnames().get(contact.did)
-        if any(one.did == contact.did for one in self._personas().values()):
+        if self.is_mine(contact.did):
             return self.who(contact.did)
         chosen = self._given_name(contact.did, name) if name else known or self._taken_over(contact, how)
         self._keep_known(contact.did, chosen, contact.envelope().decode())
@@ -273,7 +277,7 @@ class People:
                 found=name[:80],
                 expected=f"letters, digits, single spaces and . _ ' -, {MAX_NAME} at most; not 'me', 'you', 'owner', …",
             )
-        if any(one.did == did for one in self._personas().values()):
+        if self.is_mine(did):
             raise BadInput("A persona of yours goes by its folder's name.", found=str(self.who(did)))
         twin = next((one for one, known in self._petnames().items() if one != did and fold(known) == fold(name)), None)
         if twin is not None:
