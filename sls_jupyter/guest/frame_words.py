@@ -71,7 +71,7 @@ def is_time_zone(name: str) -> bool:
 def is_dtype(text: str) -> bool:
     """Whether pandas has a dtype of this name that a column of Arrow can become."""
     if (found := _DATETIME.match(text)) is not None:
-        return found["zone"] is None or is_time_zone(found["zone"])
+        return found["zone"] is None or is_time_zone(found["zone"].removeprefix("UTC") or "UTC")
     if (found := _PERIOD.match(text)) is not None:
         return _FREQUENCY.match(found["every"]) is not None
     if (found := _INTERVAL.match(text)) is not None:
@@ -98,11 +98,13 @@ def _fits(dtype: str, kind: pa.DataType) -> bool:
 
 
 def extension_words(name: str, claimed: bytes, storage: pa.DataType) -> bytes | None:
-    """The words of pandas' extension types, made anew; ``None`` for every other, which leaves as its storage.
+    """The words of pandas' extension types and of UUIDs, made anew; ``None`` for others, which leave as their storage.
 
     Raises:
         NotUnderstood: the words are not those of a period or an interval.
     """
+    if name == "arrow.uuid" and storage == pa.binary(16):
+        return b""
     if name not in ("pandas.period", "pandas.interval"):
         return None
     about = _parsed(claimed)

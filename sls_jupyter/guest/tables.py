@@ -10,6 +10,7 @@ messages leaves with it: no metadata, no custom metadata of messages, no boundar
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -109,8 +110,9 @@ def _no_codes(kind: pa.DictionaryType) -> pa.DictionaryArray:
 
 def _extension(field: pa.Field) -> tuple[str, bytes]:
     """Name and words of a field's extension type, whether this process has registered it or not."""
-    if isinstance(field.type, pa.ExtensionType):
-        return field.type.extension_name, field.type.__arrow_ext_serialize__()
+    if isinstance(field.type, pa.BaseExtensionType):
+        words = field.type.__arrow_ext_serialize__() if isinstance(field.type, pa.ExtensionType) else b""
+        return field.type.extension_name, words
     metadata = field.metadata or {}
     return metadata.get(_EXTENSION_NAME, b"").decode(errors="replace"), metadata.get(_EXTENSION_WORDS, b"")
 
@@ -142,8 +144,13 @@ def anew(table: pa.Table, shape: str, *, whole: bool) -> pa.Table:
     except SlsError as error:
         raise Unsafe("A table does not read as its schema says.", found=error.message) from None
     if not fields:
-        return table.select([]).replace_schema_metadata(metadata)
+        return pa.Table.from_batches([_only_rows(table.num_rows, metadata)])
     return pa.Table.from_batches([pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields, metadata))])
+
+
+def _only_rows(count: int, metadata: Any) -> pa.RecordBatch:
+    rows = pa.record_batch([pa.nulls(count)], names=["rows"]).select([])
+    return rows.replace_schema_metadata(metadata)
 
 
 def cells(table: pa.Table) -> int:
@@ -152,17 +159,24 @@ def cells(table: pa.Table) -> int:
     return int(max(table.num_rows, inside))
 
 
-def written(table: pa.Table) -> bytes:
-    """The one Arrow IPC stream of a table: schema, dictionaries, one batch."""
-    sink = pa.BufferOutputStream()
+def _write(sink: Any, table: pa.Table) -> None:
+    """Schema, dictionaries, one batch; a table without columns has rows all the same."""
     with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
+        if table.num_columns:
+            writer.write_table(table)
+        else:
+            writer.write_batch(_only_rows(table.num_rows, table.schema.metadata))
+
+
+def written(table: pa.Table) -> bytes:
+    """The one Arrow IPC stream of a table."""
+    sink = pa.BufferOutputStream()
+    _write(sink, table)
     return bytes(sink.getvalue().to_pybytes())
 
 
 def written_bytes(table: pa.Table) -> int:
     """The table's size as it leaves, schema included, and one byte a value at least."""
     sink = pa.MockOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
+    _write(sink, table)
     return int(max(sink.size(), cells(table)))
