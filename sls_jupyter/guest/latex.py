@@ -59,7 +59,7 @@ _ENVIRONMENTS = _words(
     align* alignat alignat* gather gather* multline multline* equation equation* eqnarray eqnarray* tabular center math
     displaymath document itemize enumerate"""
 )
-_COMMAND = re.compile(r"(\\+)([A-Za-z]+)")
+_COMMAND = re.compile(r"(?<!\\)(\\++)([A-Za-z]+)")
 _CARETS = re.compile(r"\^(?=\^)")
 _ENVIRONMENT = re.compile(r"\\(begin|end)(?!\s{0,10}\{\s{0,10}([A-Za-z]{1,20}\*?)\s{0,10}\})")
 _ENVIRONMENT_NAME = re.compile(r"\\(begin|end)\s{0,10}\{\s{0,10}([A-Za-z]{1,20}\*?)\s{0,10}\}")

@@ -105,7 +105,8 @@ def _one_array(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _no_codes(kind: pa.DictionaryType) -> pa.DictionaryArray:
-    return pa.DictionaryArray.from_arrays(pa.array([], kind.index_type), pa.array([], kind.value_type), kind.ordered)
+    codes, values = pa.array([], kind.index_type), pa.array([], kind.value_type)
+    return pa.DictionaryArray.from_arrays(codes, values, ordered=kind.ordered)
 
 
 def _extension(field: pa.Field) -> tuple[str, bytes]:
