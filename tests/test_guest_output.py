@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import queue
 import socket
 import threading
 from collections import Counter
@@ -40,6 +41,7 @@ def reading(rules: Obligations | None = None) -> OutputRun:
     run._contract, run._gate = _Contract(), Gate(rules or Obligations())  # type: ignore[assignment]
     run._budget, run._told, run._lock, run._ended = Budget(40_000), Once(), threading.Lock(), threading.Event()
     run._tables, run._missing, run._end, run._idle_cells = {}, {}, {}, 10
+    run._messages, run._judged_at, run._content, run._live = queue.SimpleQueue(), 0.0, [], False
     run._subscribe = lambda: True  # type: ignore[method-assign]
     return run
 

@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from sls_jupyter.documents import b64decode, b64encode, canonical_json, digest, lp, parse_json
 from sls_jupyter.errors import MalformedDocument
+from sls_jupyter.guest.tables import written
 from sls_jupyter.hpke import HpkeKey, seal
 
 MAX_INDEX_BYTES = 1 << 30
@@ -44,13 +45,6 @@ class Result:
     salt: bytes = field(default_factory=lambda: secrets.token_bytes(SALT_BYTES), repr=False)
 
 
-def _to_ipc(table: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return bytes(sink.getvalue().to_pybytes())
-
-
 def pack(result: Result) -> bytes:
     """The result's bytes, before sealing."""
     index = {
@@ -59,7 +53,7 @@ def pack(result: Result) -> bytes:
         "tables": [about for about, _ in result.tables],
         "verdict": result.verdict,
     }
-    return lp(canonical_json(index), *(_to_ipc(table) for _, table in result.tables))
+    return lp(canonical_json(index), *(written(table) for _, table in result.tables))
 
 
 def subjects_of(packed: bytes, sealed: Mapping[str, bytes] = MappingProxyType({})) -> dict[str, str]:

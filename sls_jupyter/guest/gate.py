@@ -1,59 +1,47 @@
 """The output gate: what the program shows or returns leaves only as far as every owner allows.
 
 The program is not trusted with what leaves, so this runs in another container and judges what it gets:
-kinds, rows, bytes, sizes of groups, detail of errors. Only Arrow and a list of safe MIME types leave;
-pickle never does; HTML and SVG are sanitised; JavaScript and widget views are dropped. Everything that
-is held back is counted under the rule that held it, and the verdict lists every rule.
+kinds, rows, bytes, sizes of groups, detail of errors. Nothing leaves as the program wrote it: a table is
+written anew from its values (:mod:`.tables`), a picture from its pixels or shapes, a text without what runs,
+fetches, steers or hides (:mod:`.cleaner`, :mod:`.plain_text`), an error under a name that was known before
+(:mod:`.well_known`). Pickle, JavaScript and widget views never leave. Everything that is held back is counted
+under the rule that held it, and the verdict lists every rule.
 
-What is *not* decided here: whether the numbers in an allowed table give a person away. A hostile cell
-can also lie about the sizes of its groups; review of the code stands against that.
+Judging takes time, and an end must not wait for it: the methods ``judge_…`` decide and change nothing, and
+:meth:`Gate.take` counts what was judged. Only ``take`` needs the caller's lock.
+
+What is *not* decided here: whether the numbers in an allowed table give a person away, and what a picture
+shows. A hostile cell can also lie about the sizes of its groups; review of the code stands against that.
 """
 
 from __future__ import annotations
 
-import builtins
-import re
-import struct
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
-import nh3
 import pyarrow as pa
 
 from sls_jupyter.contract.grants import Obligations
-from sls_jupyter.contract.spec import Kind
 from sls_jupyter.documents import canonical_json
 from sls_jupyter.errors import SlsError
-from sls_jupyter.guest.tables import has_only_known_types, has_sequences, stripped, with_enough, written_bytes
+from sls_jupyter.guest import tables
+from sls_jupyter.guest.cleaner import cleaned
+from sls_jupyter.guest.plain_text import released_text, released_value
+from sls_jupyter.guest.well_known import MAX_BASES, known_exception
 
 TABLE_MIME = "application/vnd.apache.arrow.stream"
 GROUP_SIZE_COLUMN = "__sls_group_size__"
 COUNT_COLUMNS = ("n", "count", "size", "group_size")  # what a table may call its own group sizes
-FIGURE_MIMES = ("image/png", "image/jpeg", "image/svg+xml")
-TEXT_MIMES = ("text/html", "text/markdown", "text/latex", "application/json", "text/plain")
-
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_PNG_CHUNKS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"pHYs", b"gAMA", b"sRGB"}  # none that holds text
-_SVG_TAGS = {
-    *("svg", "g", "path", "rect", "circle", "ellipse", "line", "polyline", "polygon", "text", "tspan", "title", "desc"),
-    *("defs", "clipPath", "linearGradient", "radialGradient", "stop", "marker", "use"),
-}
-_SVG_ATTRIBUTES = {
-    *("d", "x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "r", "rx", "ry", "width", "height", "viewBox", "points"),
-    *("transform", "fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity", "stroke-dasharray", "opacity"),
-    *("stroke-linecap", "stroke-linejoin", "font-size", "font-family", "text-anchor", "clip-path", "id", "offset"),
-    *("gradientUnits", "gradientTransform", "stop-color", "stop-opacity", "preserveAspectRatio", "version", "xmlns"),
-}
-_HTML_ATTRIBUTES = {tag: names - {"cite", "href", "src"} for tag, names in nh3.ALLOWED_ATTRIBUTES.items()}
-_FRAGMENT = re.compile(r"url\(#[A-Za-z0-9_.:-]+\)")
+FIGURE_MIMES = ("image/png", "image/svg+xml", "image/jpeg", "image/webp", "image/gif")  # one leaves, the first that can
+MARKUP_MIMES = ("text/html", "text/markdown", "text/latex")
+TEXT_MIMES = (*MARKUP_MIMES, "application/json", "text/plain")
 MAX_JSON_DEPTH = 20
 MAX_CLAIMED_ROWS = 10**12
-_ANSI_OTHER_THAN_COLOUR = re.compile(r"\x1b(?!\[[0-9;]*m)[^A-Za-z]*[A-Za-z]?")
+MAX_ERROR_CHARACTERS = {"name": 200, "value": 2_000}
 
-
-T = TypeVar("T")
+Clean = Callable[[str, str], tuple[str, str] | None]  # MIME type and text to what may leave of them
 
 
 class BytesLimit(SlsError):
@@ -71,103 +59,165 @@ class Table:
     note: str  # why, in words; "" when nothing was cut
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One output, decided and not yet counted."""
+
+    kind: str  # what it counts as when it leaves
+    value: Any = None  # None: it does not leave
+    size: int = 0  # bytes
+    withheld: Mapping[str, int] = field(default_factory=dict)  # by rule
+
+
+_UNSAFE = Judged("", withheld={"unsafe": 1})
+
+
 @dataclass(slots=True)
 class Gate:
-    """Judges one run's outputs under the obligations of all grants together."""
+    """Judges one run's outputs under the obligations of all grants together.
+
+    Args:
+        clean: what pictures and markup go through; a run gives it a process of its own.
+    """
 
     obligations: Obligations
+    clean: Clean = cleaned
     released_bytes: int = 0
     withheld: Counter[str] = field(default_factory=Counter)
     released: Counter[str] = field(default_factory=Counter)
 
-    # --- one output at a time ---------------------------------------------------------------------
+    def take(self, judged: Judged) -> Any:
+        """Count an output, and say what of it leaves; ``None`` for nothing.
+
+        Raises:
+            BytesLimit: it is more than may leave in all.
+        """
+        self.withheld.update(judged.withheld)
+        if judged.value is None:
+            return None
+        if judged.kind == "type of an error":  # only the first, because a series of names could spell a text
+            return judged.value if self.withheld["error detail"] == 1 else None
+        self.released_bytes += judged.size
+        self._require_allowed(self.released_bytes)
+        self.released[judged.kind] += 1
+        return judged.value
+
+    def _require_allowed(self, size: int) -> None:
+        allowed = self.obligations.max_bytes
+        if allowed is not None and size > allowed:
+            raise BytesLimit("The run gives out more bytes than it may.", expected=f"{allowed} bytes at most")
+
+    # --- one output at a time, judged and counted -------------------------------------------------
 
     def text(self, text: str) -> str | None:
         """stdout or stderr."""
-        if not self._kind("text"):
-            return None
-        return self._count("text", _clean(text), len(text.encode()))
+        found: str | None = self.take(self.judge_text(text))
+        return found
 
     def display(self, data: Mapping[str, Any]) -> dict[str, Any] | None:
         """A display's MIME bundle, cut to what may leave; ``None`` when nothing may.
 
         A bundle with an Arrow table is judged as that table by :meth:`table`, not here.
         """
-        figures = {mime: data[mime] for mime in FIGURE_MIMES if isinstance(data.get(mime), str)}
-        if figures:
-            return self._figure(figures)
-        if not any(mime in data for mime in TEXT_MIMES):
-            self.withheld["unsafe"] += 1
-            return None
-        if not self._kind("text"):
-            return None
-        texts = {
-            mime: _clean_mime(mime, data[mime]) for mime in TEXT_MIMES if mime in data and _is_text(mime, data[mime])
-        }
-        if not texts:
-            self.withheld["unsafe"] += 1
-            return None
-        return self._count("text", texts, len(canonical_json(texts)))
+        found: dict[str, Any] | None = self.take(self.judge_display(data))
+        return found
 
-    def _figure(self, figures: dict[str, str]) -> dict[str, Any] | None:
-        if not self._kind("figure"):
-            return None
-        clean: dict[str, str] = {}
-        if "image/png" in figures:
-            png = _clean_png(figures["image/png"])
-            clean |= {} if png is None else {"image/png": png}
-        elif "image/svg+xml" in figures:
-            clean["image/svg+xml"] = _clean_svg(figures["image/svg+xml"])
-        if not clean:
-            self.withheld["unsafe"] += 1
-            return None
-        return self._count("figure", clean, sum(map(len, clean.values())))
+    def error(self, name: str, value: str, traceback: list[str], bases: Sequence[str] = ()) -> dict[str, Any] | None:
+        """An exception: where every owner allows it in full, else the known name nearest to its type.
 
-    def error(self, name: str, value: str, traceback: list[str]) -> dict[str, Any] | None:
-        """An exception: its type always leaves, the rest where every owner allows it.
-
-        A type that is not Python's own could be named after a secret, so it leaves as ``Exception``; and only
-        the first, because a series of names could spell one.
+        Args:
+            bases: names of its type's bases, nearest first.
         """
-        if self.obligations.full_errors:
-            detail = {
-                "name": _clean(name)[:200],
-                "value": _clean(value)[:2000],
-                "traceback": [_clean(line) for line in traceback],
-            }
-            return self._count("error", detail, len(canonical_json(detail)))
-        self.withheld["error detail"] += 1
-        if self.withheld["error detail"] > 1:
-            return None
-        known = isinstance(getattr(builtins, name, None), type)
-        return {"name": name if known else "Exception", "value": "", "traceback": []}
+        found: dict[str, Any] | None = self.take(self.judge_error(name, value, traceback, bases))
+        return found
 
     def table(self, name: str, shape: str, table: pa.Table, *, rows: int | None = None) -> Table | None:
-        """A named or displayed table, with small groups and surplus rows removed.
+        """A named or displayed table, with small groups and surplus rows removed, written anew.
 
         Args:
             rows: how many rows the program's table had, when it sent only some of them.
         """
-        if not self._kind("table"):
+        found: Table | None = self.take(self.judge_table(name, shape, table, rows=rows))
+        return found
+
+    # --- judging ----------------------------------------------------------------------------------
+
+    def judge_text(self, text: str) -> Judged:
+        """As :meth:`text`, without counting."""
+        if "text" not in self.obligations.kinds:
+            return _held("text")
+        plain = released_text(text)
+        return Judged("text", plain, len(plain.encode()))
+
+    def judge_display(self, data: Mapping[str, Any]) -> Judged:
+        """As :meth:`display`, without counting."""
+        figures = {mime: data[mime] for mime in FIGURE_MIMES if isinstance(data.get(mime), str)}
+        if figures:
+            return self._figure(figures) if "figure" in self.obligations.kinds else _held("figure")
+        if not any(mime in data for mime in TEXT_MIMES):
+            return _UNSAFE
+        if "text" not in self.obligations.kinds:
+            return _held("text")
+        texts = {mime: self._text_of(mime, data[mime]) for mime in TEXT_MIMES if mime in data}
+        left = {mime: text for mime, text in texts.items() if text is not None}
+        return Judged("text", left, len(canonical_json(left))) if left else _UNSAFE
+
+    def _figure(self, figures: Mapping[str, str]) -> Judged:
+        for mime, text in figures.items():
+            found = self.clean(mime, text)
+            if found is not None:
+                return Judged("figure", {found[0]: found[1]}, len(found[1].encode()))
+        return _UNSAFE
+
+    def _text_of(self, mime: str, value: Any) -> Any:
+        """What leaves of one form of a display; ``None`` for nothing."""
+        if mime == "application/json":
+            return released_value(value) if _is_json(value) else None
+        if not isinstance(value, str):
             return None
-        if not has_only_known_types(table.schema):
-            self.withheld["unsafe"] += 1
-            return None
-        before, notes = self._rows_before(table.num_rows, rows), []
-        sized = self._drop_small_groups(table)
+        if mime == "text/plain":
+            return released_text(value)
+        found = self.clean(mime, value)
+        return None if found is None else found[1]
+
+    def judge_error(self, name: str, value: str, traceback: Sequence[str], bases: Sequence[str] = ()) -> Judged:
+        """As :meth:`error`, without counting."""
+        if not self.obligations.full_errors:
+            known = {"name": known_exception(name, bases[:MAX_BASES]), "value": "", "traceback": []}
+            return Judged("type of an error", known, withheld={"error detail": 1})
+        cut = {"name": name, "value": value}
+        detail: dict[str, Any] = {key: released_text(text)[: MAX_ERROR_CHARACTERS[key]] for key, text in cut.items()}
+        detail["traceback"] = [released_text(line) for line in traceback]
+        return Judged("error", detail, len(canonical_json(detail)))
+
+    def judge_table(self, name: str, shape: str, table: pa.Table, *, rows: int | None = None) -> Judged:
+        """As :meth:`table`, without counting.
+
+        Raises:
+            BytesLimit: it has more values than bytes may leave; said before memory is made for them.
+        """
+        if "table" not in self.obligations.kinds:
+            return _held("table")
+        if not tables.has_only_known_types(table.schema):
+            return _UNSAFE
+        sized, withheld, notes = self._drop_small_groups(table), Counter[str](), []
         if sized is None:
-            self.withheld["min_group"] += 1
-            return None
+            return _held("min_group")
         if sized.num_rows < table.num_rows:
-            self.withheld["small groups"] += table.num_rows - sized.num_rows
+            withheld["small groups"] = table.num_rows - sized.num_rows
             notes.append(f"groups under {self.obligations.min_group} are withheld")
         limit = self.obligations.max_rows
         if limit is not None and sized.num_rows > limit:
-            self.withheld["rows"] += sized.num_rows - limit
+            withheld["rows"] = sized.num_rows - limit
             notes.append(f"the owner's limit is {limit} rows")
             sized = sized.slice(0, limit)
-        sized = stripped(sized, values=self.obligations.min_group is not None or limit is not None)
-        return self._count("table", Table(name, shape, sized, before, "; ".join(notes)), written_bytes(sized))
+        self._require_allowed(tables.cells(sized))
+        try:
+            new = tables.anew(sized, shape, whole=sized.num_rows == table.num_rows)
+        except tables.Unsafe:
+            return _UNSAFE
+        left = Table(name, shape, new, self._rows_before(table.num_rows, rows), "; ".join(notes))
+        return Judged("table", left, tables.written_bytes(new), withheld)
 
     def _rows_before(self, sent: int, claimed: int | None) -> int:
         """How many rows the whole table had. The program's word, so only where it may say as much in the table itself."""
@@ -176,14 +226,6 @@ class Gate:
             return sent
         return claimed
 
-    # --- rules ------------------------------------------------------------------------------------
-
-    def _kind(self, kind: Kind) -> bool:
-        if kind in self.obligations.kinds:
-            return True
-        self.withheld[kind] += 1
-        return False
-
     def _drop_small_groups(self, table: pa.Table) -> pa.Table | None:
         """The table without rows about small groups and without our own column; ``None`` when sizes are unknown."""
         hidden = GROUP_SIZE_COLUMN in table.column_names
@@ -191,18 +233,10 @@ class Gate:
         minimum = self.obligations.min_group
         if minimum is not None:
             sizes = next((name for name in names if pa.types.is_integer(table.schema.field(name).type)), None)
-            if sizes is None or has_sequences(table.schema):  # a list in one row can hold a row of each person
+            if sizes is None or tables.has_sequences(table.schema):  # a list in one row can hold a row of each person
                 return None
-            table = with_enough(table, sizes, minimum)
+            table = tables.with_enough(table, sizes, minimum)
         return table.drop_columns([GROUP_SIZE_COLUMN]) if hidden else table
-
-    def _count(self, kind: str, value: T, size: int) -> T:
-        allowed = self.obligations.max_bytes
-        self.released_bytes += size
-        if allowed is not None and self.released_bytes > allowed:
-            raise BytesLimit("The run gives out more bytes than it may.", expected=f"{allowed} bytes at most")
-        self.released[kind] += 1
-        return value
 
     def verdict(self) -> dict[str, Any]:
         """Every rule with what it let through and what it held back."""
@@ -214,18 +248,12 @@ class Gate:
         }
 
 
-# --- cleaning -------------------------------------------------------------------------------------
+def _held(rule: str) -> Judged:
+    return Judged("", withheld={rule: 1})
 
 
-def _clean(text: str) -> str:
-    """Text without terminal control sequences other than colours."""
-    return _ANSI_OTHER_THAN_COLOUR.sub("", text)
-
-
-def _is_text(mime: str, value: Any) -> bool:
-    """JSON that has one canonical form, and text that is text."""
-    if mime != "application/json":
-        return isinstance(value, str)
+def _is_json(value: Any) -> bool:
+    """JSON that has one canonical form."""
     try:
         return _depth(value) <= MAX_JSON_DEPTH and bool(canonical_json(value))
     except (SlsError, RecursionError):
@@ -235,54 +263,3 @@ def _is_text(mime: str, value: Any) -> bool:
 def _depth(value: Any) -> int:
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return 1 + max(map(_depth, inner), default=0)
-
-
-def _clean_mime(mime: str, value: Any) -> Any:
-    """A text without what runs, and without what fetches: an address can carry data to whoever serves it."""
-    if mime == "text/html":
-        return nh3.clean(_clean(value), attributes=_HTML_ATTRIBUTES, url_schemes=set(), link_rel=None)
-    if mime in ("text/markdown", "text/latex"):
-        text = _clean(value).replace("![", "!\\[")
-        return nh3.clean(text, attributes=_HTML_ATTRIBUTES, url_schemes=set(), link_rel=None) if "<" in text else text
-    return value if mime == "application/json" else _clean(value)
-
-
-def _no_addresses(_: str, name: str, value: str) -> str | None:
-    """An SVG attribute, unless it names something outside the picture."""
-    plain = value.lower().replace("/*", "\\")
-    fetches = any(word in plain for word in ("url", "src", "image", "\\"))
-    return value if not fetches or _FRAGMENT.fullmatch(value) else None
-
-
-def _clean_svg(text: str) -> str:
-    attributes = {"*": _SVG_ATTRIBUTES}
-    return nh3.clean(
-        text,
-        tags=_SVG_TAGS,
-        attributes=attributes,
-        attribute_filter=_no_addresses,
-        url_schemes=set(),
-        link_rel=None,
-    )
-
-
-def _clean_png(text: str) -> str | None:
-    """A PNG without the chunks that hold text or anything but the picture; ``None`` if it is none."""
-    import base64
-    import binascii
-
-    try:
-        data = base64.b64decode(text, validate=False)
-    except (binascii.Error, ValueError):
-        return None
-    if not data.startswith(_PNG_SIGNATURE):
-        return None
-    kept, position = [_PNG_SIGNATURE], len(_PNG_SIGNATURE)
-    while position + 12 <= len(data):
-        length, kind = struct.unpack(">I4s", data[position : position + 8])
-        if kind in _PNG_CHUNKS:
-            kept.append(data[position : position + 12 + length])
-        position += 12 + length
-        if kind == b"IEND":
-            return base64.b64encode(b"".join(kept)).decode()
-    return None

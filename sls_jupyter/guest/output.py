@@ -1,10 +1,13 @@
 """The output container: listens to the program, lets the gate judge, and serves the out-door.
 
-Content leaves in two ways: as events over attested TLS while the run goes on, if the requester is a
-recipient, and at the end as one sealed result for each recipient. It never goes back to the program.
+Content leaves through one door: as one sealed result for each recipient, and before that, as events over
+attested TLS while the run goes on, to a requester who is a recipient. A requester who is none is told how the
+run ended and that results were sealed, and no more: no name, number or type that the program chose. Nothing
+goes back to the program.
 
 Whatever the program does, the run ends: the supervisor has to speak every few seconds, the wall clock
-runs here too, and all that the program sends is counted, whether it may leave or not.
+runs here too, and all that the program sends is counted, whether it may leave or not. An end waits for no
+judgement: what is being cleaned when the program ends badly does not leave.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from __future__ import annotations
 import argparse
 import base64
 import os
+import queue
 import resource
 import signal
 import socket
@@ -31,12 +35,15 @@ from sls_jupyter.errors import MalformedDocument
 from sls_jupyter.guest import wire
 from sls_jupyter.guest.audit import LAST_WORD_SECONDS, AuditClient
 from sls_jupyter.guest.bundle import Result, pack, seal_result, subjects_of
+from sls_jupyter.guest.cleaner import Cleaner
 from sls_jupyter.guest.contract import Contract, accept_contract
 from sls_jupyter.guest.door import Door
-from sls_jupyter.guest.gate import TABLE_MIME, BytesLimit, Gate, Table
+from sls_jupyter.guest.gate import TABLE_MIME, BytesLimit, Gate, Judged, Table
 from sls_jupyter.guest.hostile import Budget, CountedFile, Once, TooMuch, exit_code, limit_name, type_name
+from sls_jupyter.guest.tables import written
+from sls_jupyter.guest.well_known import MAX_BASES
 
-DRAIN_SECONDS = 5.0  # how long the last displays may take after the program said it is done
+DRAIN_SECONDS = 5.0  # how long the next display may take after the program said it is done; more than for one text
 SILENCE_SECONDS = 10.0  # a supervisor that is silent for so long was stopped by its program
 GRACE_SECONDS = 15.0  # after the wall clock's limit, for the supervisor to say so itself
 LOST_SECONDS = 1.0  # an iopub channel that is cut for so long, while the program lives, carried too much
@@ -50,13 +57,6 @@ def limit_memory(limits: Limits) -> None:
     """Bound this process, so that a hostile table is an error here and not the end of the machine."""
     most = max(LEAST_MEMORY_BYTES, 4 * RAW_FACTOR * limits.output_bytes)
     resource.setrlimit(resource.RLIMIT_DATA, (most, most))
-
-
-def _ipc(table: pa.Table) -> str:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return b64encode(sink.getvalue().to_pybytes())
 
 
 class OutputRun:
@@ -81,7 +81,10 @@ class OutputRun:
         self._missing: dict[str, str | None] = {}
         self._end: dict[str, Any] = {}
         self._ended = threading.Event()  # the program is done or gone
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # of what was let go and of the end; never held while something is judged
+        self._cleaner = Cleaner()
+        self._messages: queue.SimpleQueue[list[bytes]] = queue.SimpleQueue()  # read, counted, not yet judged
+        self._judged_at = 0.0  # time.monotonic() of the last of them
         self._idle_cells = 0
         self._results: dict[str, bytes] = {}
         self._subjects: dict[str, str] = {}
@@ -89,7 +92,7 @@ class OutputRun:
 
     def _accept(self, body: dict[str, Any], caller: str) -> None:
         contract = accept_contract(body, self._measured, caller, now=int(time.time()))
-        self._gate = Gate(contract.obligations)
+        self._gate = Gate(contract.obligations, self._cleaner)
         self._budget = Budget(RAW_FACTOR * contract.spec.limits.output_bytes)
         self._live = contract.spec.requester in {person.did for person in contract.spec.recipients}
         self._contract = contract
@@ -112,6 +115,7 @@ class OutputRun:
             self._set_end(status="limit", limit="time", allowed=limits.wall_seconds)
         with self._lock:
             verdict = self._gate.verdict()  # nothing is let go from here on
+        self._cleaner.close()
         # before the results are sealed: a stop may come in between
         self._audit.gate(str(self._end["status"]), limit=self._end.get("limit"), verdict=verdict)
         try:
@@ -170,10 +174,11 @@ class OutputRun:
         with pa.ipc.open_stream(CountedFile(file, self._budget)) as reader:
             table = reader.read_all()
         table.validate(full=True)
+        judged = self._gate.judge_table(name, shape, table)
         with self._lock:
-            judged = None if self._ended.is_set() else self._gate.table(name, shape, table)
-            if judged is not None:
-                self._tables[name] = judged
+            taken = None if self._ended.is_set() else self._gate.take(judged)
+            if taken is not None:
+                self._tables[name] = taken
 
     def _follow_supervisor(self, connection: socket.socket, file: Any) -> None:
         """The supervisor says again and again that it is there, and last that the program has ended or must."""
@@ -225,76 +230,86 @@ class OutputRun:
             self._set_end_by_output()
 
     def _follow_iopub(self, client: BlockingKernelClient) -> None:
-        channel, session = client.iopub_channel.socket, client.session
-        while True:
-            try:
+        """Read and count; judging may take longer, and a full socket would lose messages."""
+        threading.Thread(target=self._judge_messages, args=(client.session,), daemon=True).start()
+        channel = client.iopub_channel.socket
+        try:
+            while True:
                 parts = channel.recv_multipart()
                 self._budget.take(sum(map(len, parts)))
+                self._messages.put(parts)
+        except TooMuch:
+            self._set_end_by_output()
+
+    def _judge_messages(self, session: Any) -> None:
+        while not self._ended.is_set():
+            parts = self._messages.get()
+            try:
                 self._take_message(session.deserialize(session.feed_identities(parts)[1]))
-            except (BytesLimit, TooMuch):
+            except BytesLimit:
                 self._set_end_by_output()
-                return
             except Exception:  # noqa: BLE001  # hostile bytes raise anything, and the next message may be honest
                 with self._lock:
-                    self._gate.withheld["malformed"] += 1
+                    self._gate.withheld["malformed"] += not self._ended.is_set()
+            self._judged_at = time.monotonic()
 
     def _take_message(self, message: dict[str, Any]) -> None:
         kind, content = message["msg_type"], message["content"]
         if kind == "status" and content.get("execution_state") == "idle":
             if message.get("parent_header", {}).get("msg_type") == "execute_request":
                 self._idle_cells += 1
-            return
-        with self._lock:
-            if self._ended.is_set():
-                return
-            if kind == "stream":
-                self._release(
-                    "stream",
-                    name="stderr" if content["name"] == "stderr" else "stdout",
-                    text=self._gate.text(str(content["text"])),
-                )
-            elif kind in ("display_data", "execute_result"):
-                self._display(content["data"], content.get("metadata") or {})
-            elif kind == "error":
-                traceback = [str(line) for line in content.get("traceback", [])]
-                error = self._gate.error(str(content["ename"]), str(content["evalue"]), traceback)
-                self._end["error"] = error
-                self._release("error", error=error)
+        elif kind == "stream":
+            judged = self._gate.judge_text(str(content["text"]))
+            name = "stderr" if content["name"] == "stderr" else "stdout"
+            self._release("stream", judged, lambda text: {"name": name, "text": text})
+        elif kind in ("display_data", "execute_result"):
+            self._display(content["data"], content.get("metadata") or {})
+        elif kind == "error":
+            self._error(content)
 
     def _display(self, data: dict[str, Any], metadata: dict[str, Any]) -> None:
         if TABLE_MIME not in data:
-            self._release("display", data=self._gate.display(data))
+            self._release("display", self._gate.judge_display(data), lambda left: {"data": left})
             return
         about = metadata.get(TABLE_MIME) or {}
         table = pa.ipc.open_stream(base64.b64decode(data[TABLE_MIME])).read_all()
         table.validate(full=True)
         shape = about.get("shape") if about.get("shape") in SHAPES else "arrow"
-        judged = self._gate.table("", str(shape), table, rows=int(about.get("rows", table.num_rows)))
-        fields = {}
-        if judged is not None:
-            fields = {
-                "shape": judged.shape,
-                "rows": judged.table.num_rows,
-                "of": judged.rows_before,
-                "note": judged.note,
-            }
-        self._release("table", table=None if judged is None else _ipc(judged.table), **fields)
+        judged = self._gate.judge_table("", str(shape), table, rows=int(about.get("rows", table.num_rows)))
+        self._release("table", judged, _shown_table)
 
-    def _release(self, kind: str, **fields: Any) -> None:
-        """Pass on what the gate let through; say once for each kind what it held back."""
-        if any(value is None for value in fields.values()):
-            if news := self._told.news(self._gate.withheld):
-                self.door.events.add("withheld", what=news)
-            return
-        event = {"type": kind, **fields}
-        self._content.append(event)
-        if self._live:
-            self.door.events.add(kind, **fields)
+    def _error(self, content: dict[str, Any]) -> None:
+        traceback = [str(line) for line in content.get("traceback", [])]
+        bases = [str(name) for name in content.get("bases", [])[:MAX_BASES]]
+        judged = self._gate.judge_error(str(content["ename"]), str(content["evalue"]), traceback, bases)
+        error = self._release("error", judged, lambda error: {"error": error})
+        with self._lock:
+            if error is not None and not self._ended.is_set():
+                self._end["error"] = error
+
+    def _release(self, kind: str, judged: Judged, fields: Callable[[Any], dict[str, Any]]) -> Any:
+        """Pass on what was judged; say once for each kind what was held back. Returns what left, or ``None``."""
+        with self._lock:
+            if self._ended.is_set():
+                return None
+            left = self._gate.take(judged)
+            if left is None:
+                news = self._told.news(self._gate.withheld)
+                if news and self._live:
+                    self.door.events.add("withheld", what=news)
+                return None
+            event = fields(left)
+            self._content.append({"type": kind, **event})
+            if self._live:
+                self.door.events.add(kind, **event)
+            return left
 
     def _drain(self, cells: int) -> None:
-        deadline = time.monotonic() + DRAIN_SECONDS
-        while self._idle_cells < cells and time.monotonic() < deadline:
-            time.sleep(0.005)  # iopub is another socket; its messages may still be on their way
+        """Iopub is another socket, and judging takes time; wait as long as something comes of it."""
+        self._judged_at = time.monotonic()
+        while self._idle_cells < cells and time.monotonic() < self._judged_at + DRAIN_SECONDS:
+            if self._ended.wait(0.005):
+                return
 
     # --- the end ----------------------------------------------------------------------------------
 
@@ -325,9 +340,29 @@ class OutputRun:
         self._audit.record("gate", **counts)
         self._audit.record("result", digest=digest(packed), recipients=len(spec.recipients), bytes=len(packed))
         held_back = [name for name in spec.outputs if status == "ok" and name not in released]
+        if not self._live:  # what the program chose is for recipients
+            told = {name: self._end[name] for name in ("status", "limit", "allowed") if name in self._end}
+            self.door.events.add("end", **told, sealed=True)
+            return
         self.door.events.add(
-            "end", **self._end, outputs=outputs, missing=self._missing, held_back=held_back, verdict=verdict
+            "end",
+            **self._end,
+            sealed=True,
+            outputs=outputs,
+            missing=self._missing,
+            held_back=held_back,
+            verdict=verdict,
         )
+
+
+def _ipc(table: pa.Table) -> str:
+    return b64encode(written(table))
+
+
+def _shown_table(judged: Table) -> dict[str, Any]:
+    """A displayed table as an event."""
+    about = {"shape": judged.shape, "rows": judged.table.num_rows, "of": judged.rows_before, "note": judged.note}
+    return {"table": _ipc(judged.table), **about}
 
 
 def main() -> int:

@@ -17,13 +17,14 @@ import pyarrow as pa
 from sls_jupyter.assets.frames import frame_batches, frame_schema
 from sls_jupyter.assets.opening import to_pandas
 from sls_jupyter.documents import b64decode, b64encode, canonical_json
-from sls_jupyter.errors import BadInput, SlsError, UnsealableData
+from sls_jupyter.errors import BadInput, MalformedDocument, SlsError, UnsealableData
 from sls_jupyter.guest.groups import SIZE_COLUMN, sizes_of, without_sizes
 from sls_jupyter.guest.wire import ByteFile
 
 MAX_PARAMETERS_BYTES = 16 * 2**20
 _ROWS_PER_BATCH = 1 << 16
 _SCALARS = (bool, int, float, str)
+_NOT_A_FRAME = (pa.ArrowException, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
 class Unreturnable(Exception):  # internal; becomes a message of the output container
@@ -96,15 +97,27 @@ def to_stream(value: Any) -> Outgoing:
 
 
 def restore(table: pa.Table, shape: str) -> Any:
-    """What the cell had, from the table that left; on the notebook's side."""
+    """What the cell had, from the table that left; on the notebook's side.
+
+    Raises:
+        MalformedDocument: the table does not come back as that; a program may have lied about what it is.
+    """
     if shape == "arrow":
         return table
-    frame = to_pandas(table)
-    if shape == "series":
-        return frame.iloc[:, 0]
-    if shape == "scalar":
-        value = frame["value"].iloc[0]
-        return value.item() if hasattr(value, "item") else value
+    try:
+        frame = to_pandas(table)
+        if shape == "series":
+            return frame.iloc[:, 0]
+        if shape == "scalar":
+            value = frame["value"].iloc[0]
+            return value.item() if hasattr(value, "item") else value
+    except _NOT_A_FRAME as error:
+        raise MalformedDocument(
+            "A result does not come back as the value that the cell had.",
+            found=type(error).__name__,
+            expected=f"a {shape}",
+            hint="Return it as an Arrow table, for instance with pa.table(frame).",
+        ) from None
     return frame
 
 

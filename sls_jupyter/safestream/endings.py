@@ -56,6 +56,11 @@ def judge_end(end: Mapping[str, Any], steps: Steps) -> None:
 
 
 def _program_error(end: Mapping[str, Any]) -> ProgramFailed:
+    if "verdict" not in end:
+        return ProgramFailed(
+            "The cell raised an error.",
+            hint="You are no recipient of this run's results, so its error is not told to you; a recipient has it.",
+        )
     error = end.get("error") or {"name": "an error", "value": ""}
     detail, name = error.get("value") or "", str(error["name"])
     return ProgramFailed(  # the message is kept on disk with the run; what the cell says is not in it

@@ -282,15 +282,11 @@ class _Execution:
 
     def _collect(self, run: Run, out: AttestedDoor) -> None:
         """Fetch each recipient's sealed result; open our own."""
-        if "verdict" not in self.end:
+        if not self.end.get("sealed"):
             return
         run.steps.done("running")
         run.steps.begin("checked")
-        withheld = {name: count for name, count in self.end["verdict"]["withheld"].items() if count}
-        held = ", ".join(f"{count} {name}" for name, count in withheld.items())
-        run.steps.note("checked", evidence=f"rules: {self.end['verdict']['rules']}")
-        run.steps.done("checked", f"withheld: {held}" if held else "nothing withheld")
-        run.summary["withheld"] = withheld
+        self._tell_verdict(run)
         run.steps.begin("sealed")
         sealed = {person.did: out.result_for(person.did) for person in self.spec.recipients}
         for recipient, data in sealed.items():
@@ -305,6 +301,18 @@ class _Execution:
             self._take_result(run, read_result(packed))
         run.steps.done("returned", ", ".join(run.outputs) or "nothing by name")
 
+    def _tell_verdict(self, run: Run) -> None:
+        """What the gate held back; a requester who is no recipient is not told."""
+        verdict = self.end.get("verdict")
+        if verdict is None:
+            run.steps.done("checked", "only recipients are told what was withheld")
+            return
+        withheld = {name: count for name, count in verdict["withheld"].items() if count}
+        held = ", ".join(f"{count} {name}" for name, count in withheld.items())
+        run.steps.note("checked", evidence=f"rules: {verdict['rules']}")
+        run.steps.done("checked", f"withheld: {held}" if held else "nothing withheld")
+        run.summary["withheld"] = withheld
+
     def _take_result(self, run: Run, result: Result) -> None:
         for about, table in result.tables:
             run.outputs[about["name"]] = restore(table, about["shape"])
@@ -312,7 +320,7 @@ class _Execution:
 
     def _await_audit(self, run: Run, running: RunningGroup) -> None:
         """The sidecar ends when every authority has its records; a group that has no end of its own is stopped."""
-        if "verdict" not in self.end:
+        if not self.end.get("sealed"):
             running.stop()
         deadline = time.monotonic() + AUDIT_SECONDS
         while running.states()["audit"].running and time.monotonic() < deadline:
