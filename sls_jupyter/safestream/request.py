@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from sls_jupyter.authority.client import AuthorityClient
@@ -13,7 +14,10 @@ from sls_jupyter.contract.spec import StreamSpec
 from sls_jupyter.documents import canonical_json, verify
 from sls_jupyter.errors import AccessDenied, DigestMismatch, MalformedDocument, SlsError
 from sls_jupyter.identity import verify_signature
+from sls_jupyter.network import side_by_side
 from sls_jupyter.policy.decide import Decision
+
+ASK_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ class Answers:
 
 
 def ask_all(request: StreamRequest, clients: Mapping[str, AuthorityClient], *, dry_run: bool = False) -> Answers:
-    """Submit to every authority of the spec.
+    """Submit to every authority of the spec, side by side.
 
     Args:
         clients: authority's DID -> client.
@@ -76,12 +80,16 @@ def ask_all(request: StreamRequest, clients: Mapping[str, AuthorityClient], *, d
     aliases = {item.asset: item.alias for item in request.spec.inputs}
     decisions: dict[str, Decision] = {}
     envelopes: list[bytes] = []
-    for did, _ in request.spec.authorities():
+
+    def ask(did: str) -> dict[str, Any]:
         try:
-            answer = clients[did].submit(request.envelope, request.code, request.contact, dry_run=dry_run)
+            return clients[did].submit(request.envelope, request.code, request.contact, dry_run=dry_run)
         except SlsError as error:
             error.detail.setdefault("authority", did)
             raise
+
+    asked = [partial(ask, did) for did, _ in request.spec.authorities()]
+    for answer in side_by_side(asked, ASK_SECONDS):
         for one in _decisions(answer):
             decisions[aliases[one[0]]] = one[1]
         envelopes += [canonical_json(grant) for grant in answer["grants"]]
