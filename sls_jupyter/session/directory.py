@@ -179,11 +179,16 @@ class Directory:
             client = self._clients.setdefault(key, client)
         return client
 
-    def _asked_for(self, url: str) -> AuthorityClient:
-        """A client of whatever authority is at a URL that this user typed."""
+    @contextlib.contextmanager
+    def _asked_for(self, url: str) -> Iterator[AuthorityClient]:
+        """A client of the authority at a URL that this user typed: the one known there, or whichever proves itself."""
         url = check_url(url)
         place = self._places().get(url)
-        return AuthorityClient(url, self.identity) if place is None else self._client(url, place.did)
+        if place is not None:
+            yield self._client(url, place.did)
+            return
+        with contextlib.closing(AuthorityClient(url, self.identity)) as stranger:
+            yield stranger
 
     def own_authority(self) -> AuthorityClient:
         """This persona's embedded authority, started if nobody serves it yet, or not any more."""
@@ -278,7 +283,8 @@ class Directory:
 
     def did_at(self, url: str) -> str:
         """The DID that the authority at this URL proves, or the one that is known there."""
-        return self._asked_for(url).did
+        with self._asked_for(url) as client:
+            return client.did
 
     def witness_key(self) -> str:
         """What a log's owner needs to take this persona's cosignatures."""
@@ -292,7 +298,8 @@ class Directory:
             SignatureInvalid: its owner has not said that they trust this witness.
         """
         try:
-            return self._asked_for(url).cosign(self.memory)
+            with self._asked_for(url) as client:
+                return client.cosign(self.memory)
         except SignatureInvalid as error:
             error.hint = error.hint or f"Ask its owner to run: sls log trust {self.witness_key()}"
             raise
