@@ -420,7 +420,7 @@ def _tls(options: argparse.Namespace) -> dict[str, Any]:
     return {"ssl_certfile": str(options.tls_cert), "ssl_keyfile": str(options.tls_key)} if given else {}
 
 
-async def _nothing(*_: Any) -> None:
+async def _nothing(scope: Any, receive: Any, send: Any) -> None:
     """An application for the sake of a configuration."""
 
 
