@@ -36,7 +36,19 @@ from sls_jupyter.errors import Unavailable
 SECONDS = 30.0  # of a whole call, from the first byte sent to the last one read
 _CHUNK_BYTES = 64 * 1024
 _KEPT_CONNECTIONS = 8
-_METADATA = frozenset({ipaddress.ip_address("168.63.129.16")})
+_NOT_PUBLIC = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "168.63.129.16/32",
+            "192.0.0.0/24",  # of these and the next, Python's releases know different parts
+            "192.88.99.0/24",
+            "2001::/23",
+            "3fff::/20",
+        ),
+    )
+)
+_UNICAST = ipaddress.ip_network("2000::/3")  # all of IPv6 that was given out
 _IPv4 = ipaddress.IPv4Address
 T = TypeVar("T")
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -87,8 +99,10 @@ def is_public(address: str) -> bool:
             found = found.ipv4_mapped
         elif found.sixtofour is not None or found.teredo is not None or "%" in address:
             return False  # tunnels: where they end cannot be seen from here
+        elif found not in _UNICAST:
+            return False
     wrong = found.is_multicast or found.is_reserved or found.is_unspecified or found.is_loopback or found.is_link_local
-    return found.is_global and not found.is_private and not wrong and found not in _METADATA
+    return found.is_global and not found.is_private and not wrong and not any(found in one for one in _NOT_PUBLIC)
 
 
 def _resolve(host: str, port: int) -> list[str]:
