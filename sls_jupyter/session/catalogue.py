@@ -221,7 +221,7 @@ class Catalogue(Directory):
     def assets(self) -> list[AssetInfo]:
         """Every asset this persona can see, its own first."""
         names = self.names()
-        answers = self._each(self.authorities(), lambda client: self._assets_of(client, names))
+        answers = self._each(self.authorities(), lambda client: self._assets_of(client, names), topic="assets")
         found = [info for _, infos in answers for info in infos]
         return sorted(found, key=lambda info: (not info.mine, info.owner_name, info.name))
 

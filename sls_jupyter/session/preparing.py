@@ -147,6 +147,11 @@ class Preparing(Catalogue):
     def _run_clients(self, request: StreamRequest) -> dict[str, AuthorityClient]:
         return {did: self._client(url, did) for did, url in request.spec.authorities()}
 
+    def _chosen_urls(self, spec: StreamSpec) -> frozenset[str]:
+        """The URLs of a spec's authorities at which this persona knows them: a group of its may reach these too."""
+        places = self._places()
+        return frozenset(url for did, url in spec.authorities() if url in places and places[url].did == did)
+
 
 def parse_input(text: str) -> tuple[str, str | None, list[str] | None]:
     """``ASSET[=alias][:col,col]`` as asset, alias, columns.
