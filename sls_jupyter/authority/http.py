@@ -16,7 +16,6 @@ from typing import Annotated, Any, BinaryIO
 from fastapi import Depends, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from sls_jupyter.authority import catalogue, decisions, inbox, ledger, release, runs
@@ -44,63 +43,25 @@ from sls_jupyter.authority.code_files import open_files
 from sls_jupyter.authority.guard import LOOPBACK_NAMES, MAX_BODY_BYTES, Admit, Guard, problem_response, target_of
 from sls_jupyter.authority.http_log import MAX_WITNESSES, add_log_files, add_witness_calls
 from sls_jupyter.authority.limits import DID_LIMIT, Buckets, by_address
+from sls_jupyter.authority.questions import (
+    EndBody,
+    MuteBody,
+    PublishBody,
+    RecordsBody,
+    ReleaseBody,
+    SubmitBody,
+    VerdictBody,
+)
 from sls_jupyter.authority.service import Authority
 from sls_jupyter.authority.verdicts import record_verdict
 from sls_jupyter.authority.witnessing import own_witness_key
-from sls_jupyter.documents import Base64, Did, Digest, b64decode, b64encode
+from sls_jupyter.documents import b64decode, b64encode
 from sls_jupyter.errors import BadInput, MalformedDocument, NotAuthorised, SlsError, UnknownName
 from sls_jupyter.identity import verify_token
 from sls_jupyter.transparency.note import verifier_key
 
 _CHUNK_BYTES = 1 << 20
 __all__ = ["MAX_BODY_BYTES", "create_app"]
-
-
-class Body(BaseModel):
-    """A request's JSON: envelopes are text, binary values base64."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, regex_engine="python-re")
-
-
-class PublishBody(Body):
-    manifest: str
-    policy: str
-    module: str | None = None
-    sealed_keys: Base64
-
-
-class SubmitBody(Body):
-    spec: str
-    code: str
-    contact: str | None = None
-    parameters: Base64 | None = None
-    dry_run: bool = False
-
-
-class VerdictBody(Body):
-    verdict: str
-
-
-class ReleaseBody(Body):
-    spec: str
-    asset: Digest
-    nonce: Annotated[str, Field(pattern=r"^[0-9a-f]{64}\Z")]
-    hpke_public_key: Base64
-    evidence: str
-
-
-class RecordsBody(Body):
-    records: str
-    receipt: str
-
-
-class EndBody(Body):
-    state: str
-    reason: str
-
-
-class MuteBody(Body):
-    did: Did
 
 
 def _add_error_handlers(app: FastAPI) -> None:

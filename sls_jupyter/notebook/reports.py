@@ -218,7 +218,9 @@ def missing_words(audit: Audit) -> list[str]:
         found.append("The records of the audit sidecar are missing.")
     forgotten = sum(line.meaning is None for line in audit.lines)
     if forgotten:
-        found.append(f"What {count_words(forgotten, 'log entry', 'log entries')} meant was forgotten with the salt.")
+        found.append(
+            f"What {count_words(forgotten, 'log entry', 'log entries')} meant was forgotten with the salt: that it is about this run is the log's word."
+        )
     return found
 
 

@@ -93,6 +93,14 @@ def _require_extensions(client: AuthorityClient, history: RunHistory, newest: Ch
         verify_consistency(old.tree_size, old.root_hash, newest.tree_size, newest.root_hash, path)
 
 
+def is_about(meaning: Mapping[str, Any], spec: StreamSpec, log: str) -> bool:
+    """Whether what an entry meant is about this run: its spec or terms, or one of its assets at that log."""
+    assets = {item.asset for item in spec.inputs_of(log)}
+    known = {"spec": {spec.digest}, "terms": {spec.terms}, "requester": {spec.requester}, "asset": assets}
+    named = {name for name in ("spec", "terms", "asset") if name in meaning}
+    return bool(named) and all(meaning[name] in fitting for name, fitting in known.items() if name in meaning)
+
+
 def _is_unrecorded(lines: Sequence[AuditLine]) -> bool:
     """Keys were released, and no group that had as many of them has told how its run ended."""
     released = sum(line.entry.kind == "key.released" for line in lines)
@@ -166,7 +174,7 @@ class Auditing(Running):
             except Unavailable as error:
                 unreached.append((self._silent_in(spec, did, url, names), error.found or error.message))
                 continue
-            lines = tuple(self._audit_line(name, did, one) for one in history.entries)
+            lines = tuple(self._audit_line(name, did, one, spec) for one in history.entries)
             told.append(_Told(name, lines, history.records, newest.tree_size))
         return told, unreached
 
@@ -186,8 +194,16 @@ class Auditing(Running):
         owners = [names[item.owner] for item in spec.inputs if item.authority == did and item.owner in names]
         return known if known.name or not owners else replace(known, name=owners[0])
 
-    def _audit_line(self, name: str, did: str, disclosed: DisclosedEntry) -> AuditLine:
-        return AuditLine(name, disclosed.proof.index, verify_disclosed(disclosed, expected_log=did), disclosed.meaning)
+    def _audit_line(self, name: str, did: str, disclosed: DisclosedEntry, spec: StreamSpec) -> AuditLine:
+        entry = verify_disclosed(disclosed, expected_log=did)
+        if disclosed.meaning is not None and not is_about(disclosed.meaning, spec, did):
+            raise LogInconsistent(
+                "An authority shows another run's log entry as one of this run.",
+                found=f"entry {disclosed.proof.index} of {name}: {entry.kind}",
+                expected=f"an entry about {spec.digest}",
+                hint="Ask the owner to repair the authority.",
+            )
+        return AuditLine(name, disclosed.proof.index, entry, disclosed.meaning)
 
     # --- the receipt ------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field, JsonValue
 
 from sls_jupyter.documents import Base64, Did, Document, Model, b64decode, b64encode
-from sls_jupyter.errors import LogInconsistent
+from sls_jupyter.errors import LogInconsistent, MalformedDocument
 from sls_jupyter.identity import public_key_from_did
 from sls_jupyter.transparency.checkpoint import MAX_TREE_SIZE, Checkpoint, verify_checkpoint
 from sls_jupyter.transparency.entries import Entry, open_commitment
@@ -102,8 +102,11 @@ def verify_disclosed(disclosed: DisclosedEntry, *, expected_log: str | None) -> 
 
     Raises:
         As :func:`verify_log_proof`. DigestMismatch: the entry meant something else.
+        MalformedDocument: a meaning without its salt, which nobody can check, or the other way round.
     """
     entry = verify_log_proof(disclosed.proof, expected_log=expected_log)
+    if (disclosed.meaning is None) != (disclosed.salt is None):
+        raise MalformedDocument("A log entry's meaning comes with its salt, or both are forgotten.")
     if disclosed.meaning is not None and disclosed.salt is not None:
         open_commitment(entry, disclosed.meaning, b64decode(disclosed.salt))
     return entry
