@@ -166,13 +166,14 @@ def test_another_authority_s_request_is_not_listed(world: World, lying: Any, tmp
     """The authority of somebody else cannot show requests for assets that it does not have."""
     terms = ask(world, EVIL).spec.terms
     told = served.one(*_authority_of(world, terms))
-    world.seal("bait", patients(3), owner="clinic", allow_code="reviewed", requester=None)
+    world.seal("bait", patients(3), owner="clinic", allow_code="reviewed", requester=None, approver=["hospital"])
     decoy = world.analyst.prepare(HARMLESS, ["bait"])
     ask_all(decoy, world.analyst._run_clients(decoy))
     clinic = world.session("clinic").own_authority().did
     lying(lambda detail: told.model_dump() if detail.id == decoy.spec.terms else {})
     world.hospital._reachable = (-3600.0, [])
     assert [one.authority for one in world.hospital.requests()] == [world.hospital.own_authority().did]
+    assert "clinic's authority shows a request" in world.hospital.doubts()[0]
     assert clinic not in {one.authority for one in world.hospital._fitting(terms)}
 
 
