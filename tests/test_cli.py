@@ -186,6 +186,24 @@ def test_a_request_is_denied_from_the_command_line(home, capsys):
     owner.close()
 
 
+def test_people_have_names_on_the_command_line(home, tmp_path, capsys):
+    """A contact goes from one person to another as a file, and names are given and listed."""
+    board, mine = Session(Home(tmp_path / "elsewhere", "board")), Session(Home(home, "me"))
+    board.save_contact(tmp_path / "board.json")
+    assert "Kept the contact of board" in sls(capsys, "contact", "add", str(tmp_path / "board.json"))[1]
+    assert "You call them the board" in sls(capsys, "name", "board", "the board")[1]
+    code, out, _ = sls(capsys, "contacts")
+    assert (code, "the board" in out, board.did in out) == (0, True, True)
+    assert "Saved your contact" in sls(capsys, "contact", str(tmp_path / "me.json"))[1]
+    assert board.recipient(str(tmp_path / "me.json")).did == mine.did
+    code, _, err = sls(capsys, "contact", "add", str(tmp_path / "me.json"), "--as", "me")
+    assert code == 0
+    code, _, err = sls(capsys, "name", mine.did, "boss")
+    assert (code, "folder" in err) == (1, True)
+    board.close()
+    mine.close()
+
+
 # --- sls verify, sls audit report, sls receipt ------------------------------------------------------
 
 
