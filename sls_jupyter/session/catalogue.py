@@ -55,6 +55,7 @@ class Sealed:
     seconds: float
     proof: LogProof
     entry: Entry
+    unreachable: str = ""  # why groups cannot reach the authority now, and how to end that
 
     def __repr__(self) -> str:
         return f"<Sealed {self.info.owner_name}/{self.info.name}: log entry {self.proof.index}>"
@@ -150,7 +151,8 @@ class Catalogue(Directory):
             remove(sealed.manifest)
             raise
         proof, proven = self._prove(client, entry)
-        return Sealed(self.asset(asset), time.monotonic() - start, proof, proven)
+        unreachable = self.unreachable() if authority is None else ""
+        return Sealed(self.asset(asset), time.monotonic() - start, proof, proven, unreachable)
 
     def _policy(self, policy: str | Path | None, options: dict[str, Any]) -> tuple[OwnerPolicy, str | None]:
         now = int(time.time())
