@@ -163,6 +163,31 @@ def caller_of(token, audience, method, path, body, now):
     return value["iss"]
 
 
+# --- authority-calls.md ---------------------------------------------------------------------------
+
+
+def require_answer(expected, nonce, method, target, question, status, answer, authority, signature):
+    """An authority's answer to this very call."""
+    require(authority == expected, "another authority")
+    questions = [question] if status < 400 else [question, b""]
+    for asked in questions:
+        digests = hashlib.sha256(asked).digest(), hashlib.sha256(answer).digest()
+        parts = (
+            "sls-jupyter/answer/v1",
+            authority,
+            bytes.fromhex(nonce),
+            method,
+            target,
+            digests[0],
+            str(status),
+            digests[1],
+        )
+        with contextlib.suppress(InvalidSignature):
+            public_key(authority).verify(unbase64(signature), lp(*parts))
+            return lp(*parts)
+    raise Refused("signature")
+
+
 # --- sealed-asset.md ------------------------------------------------------------------------------
 
 
