@@ -127,6 +127,9 @@ def public_key(did):
         number = number * 58 + BASE58.index(letter)
     data = number.to_bytes((number.bit_length() + 7) // 8, "big")
     require(len(data) == 34 and data[:2] == b"\xed\x01" and not text.startswith("1"), "no Ed25519 key")
+    field, y = 2**255 - 19, int.from_bytes(data[2:], "little") % 2**255
+    eighth = int.from_bytes(bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"), "little")
+    require(y < field and y not in (0, 1, field - 1, eighth, field - eighth), "a key that nobody holds")
     return Ed25519PublicKey.from_public_bytes(data[2:])
 
 

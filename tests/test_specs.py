@@ -71,7 +71,7 @@ def document_examples() -> dict[str, Any]:
 
 
 SIGNING, TOKENS, EXAMPLES = load("documents/signing.json"), load("documents/tokens.json"), document_examples()
-ANSWERS = load("calls/answers.json")
+ANSWERS, KEYS = load("calls/answers.json"), load("documents/keys.json")
 CONTENTS = load("sealed-asset/contents.json")
 RELEASE, BINDINGS, MESSAGES = (load(f"key-release/{name}.json") for name in ("release", "bindings", "messages"))
 
@@ -113,6 +113,18 @@ def test_signed_documents_by_other_means(case):
     ours = verify(envelope, cls, verify_signature, did=None)
     assert ours.digest == identifier
     assert json.loads(ours.payload()) == document
+
+
+@pytest.mark.parametrize("case", KEYS["ed25519_refused"], ids=lambda case: case["name"])
+def test_keys_to_refuse_by_other_means(case):
+    """No DID is read that names a key of small order or in a second encoding."""
+    number, name = int.from_bytes(b"\xed\x01" + bytes.fromhex(case["key"]), "big"), ""
+    while number:
+        number, rest = divmod(number, 58)
+        name = reader.BASE58[rest] + name
+    for read in (reader.public_key, public_key_from_did):
+        with pytest.raises((reader.Refused, MalformedDocument)):
+            read(f"did:key:z{name}")
 
 
 def test_terms_by_other_means():
