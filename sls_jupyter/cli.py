@@ -197,6 +197,13 @@ def _add_serve(commands: Any) -> None:
     add = serving.add_argument
     add("--persona", metavar="NAME", default=argparse.SUPPRESS, help="whose authority; me by default")
     add("--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on (127.0.0.1)")
+    add(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name that others reach it by, such as a proxy's; those of the certificate are taken; repeatable",
+    )
     add("--port", type=int, metavar="N", help=f"port; {DEFAULT_PORT}, or on 127.0.0.1 the persona's own, by default")
     add("--database", metavar="URL", help="SQLAlchemy URL; SQLite in the persona's folder by default")
     add("--tls-cert", type=Path, metavar="FILE", help="certificate chain, PEM; needed beyond this machine")
@@ -344,35 +351,86 @@ def serve(options: argparse.Namespace) -> int:
         BadInput: it would listen beyond this machine without TLS, or an option does not fit.
         Unavailable: the port is taken.
     """
-    import uvicorn
-
     from sls_jupyter.authority.http import create_app
     from sls_jupyter.authority.service import open_authority
+    from sls_jupyter.authority.serving import BoundedServer, configure
     from sls_jupyter.authority.witness_loop import collecting
     from sls_jupyter.identity import Home
 
     tls = _tls(options)
     home = Home.find(options.persona)
     anchors = _anchors(options.accept_simulated, home)
-    authority = open_authority(home, anchors=anchors, database=options.database)
-    config = uvicorn.Config(
-        create_app(authority), log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=5, **tls
-    )
-    _load(config, options)
-    with contextlib.closing(_listen(options, home)) as listening:
+    with contextlib.ExitStack() as ending:
+        authority = open_authority(home, anchors=anchors, database=options.database)
+        listening = ending.enter_context(contextlib.closing(_listen(options, home)))
         port = listening.getsockname()[1]
         if not tls and _is_loopback(options.host):
             _keep_port(home, port)
+        _load(configure(_nothing, graceful_seconds=5, **tls), options)
+        app = create_app(authority, _hosts(options, home, port))
+        config = configure(app, graceful_seconds=5, **tls)
+        sockets = [listening, *_private_socket(home, ending)]
         _announce(authority, f"{'https' if tls else 'http'}://{_in_url(options.host)}:{port}", options.accept_simulated)
-        with contextlib.suppress(KeyboardInterrupt), collecting(authority):  # uvicorn has ended in good order by then
-            uvicorn.Server(config).run(sockets=[listening])
+        ending.enter_context(contextlib.suppress(KeyboardInterrupt))  # uvicorn has ended in good order by then
+        ending.enter_context(collecting(authority))
+        BoundedServer(config).run(sockets=sockets)
     return 0
+
+
+def _hosts(options: argparse.Namespace, home: Home, port: int) -> frozenset[str]:
+    """The names that this authority answers to.
+
+    Raises:
+        BadInput: it would answer to none that others could use.
+    """
+    from sls_jupyter.authority.embedded import url_in
+    from sls_jupyter.authority.guard import loopback_hosts
+
+    kept = url_in(home.folder("authority"))
+    own = loopback_hosts(port) if _is_loopback(options.host) else frozenset[str]()
+    own |= loopback_hosts(int(kept.rpartition(":")[2])) if kept else frozenset()
+    wildcard = options.host in ("0.0.0.0", "::")  # noqa: S104  # compared, not bound
+    named = {*options.allowed_host, *_names_in(options.tls_cert)} | (set() if wildcard else {_in_url(options.host)})
+    if wildcard and not named:
+        raise BadInput(
+            "It is not known by which name others reach this authority.",
+            found=f"--host {options.host}, and a certificate without a name",
+            hint="Give each name: --allowed-host authority.example",
+        )
+    return own | frozenset(named)
+
+
+def _names_in(certificate: Path | None) -> list[str]:
+    """The DNS names and addresses of a PEM certificate, wildcards left out."""
+    from cryptography import x509
+
+    if certificate is None:
+        return []
+    try:
+        names = x509.load_pem_x509_certificate(certificate.read_bytes()).extensions
+        found = names.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (ValueError, OSError, x509.ExtensionNotFound):
+        return []  # what is wrong with the file is told when it is loaded
+    hosts = [*found.get_values_for_type(x509.DNSName), *map(str, found.get_values_for_type(x509.IPAddress))]
+    return [_in_url(name) for name in hosts if "*" not in name]
+
+
+def _private_socket(home: Home, ending: contextlib.ExitStack) -> list[socket.socket]:
+    """The socket by which this user's own sessions reach the authority; none while a notebook of it has it."""
+    from sls_jupyter.authority.embedded import listen_private, take_lock
+
+    folder = home.folder("authority")
+    lock = take_lock(folder)
+    if lock is None:
+        return []
+    ending.callback(os.close, lock)
+    return [ending.enter_context(contextlib.closing(listen_private(folder)))]
 
 
 def _announce(authority: Authority, url: str, simulated: Sequence[str]) -> None:
     _say(authority.identity.name, f"  DID  {authority.did}", f"  URL  {url}")
     words = "believes SIMULATED evidence: for demonstrations only" if simulated else "believes no SIMULATED evidence"
-    _say(f"  It {words}. Analysts run: %sls connect {url}", "  Interrupt (Ctrl-C) ends it.")
+    _say(f"  It {words}. Analysts run: %sls connect {url}#{authority.did}", "  Interrupt (Ctrl-C) ends it.")
 
 
 def _is_loopback(host: str) -> bool:
@@ -400,6 +458,10 @@ def _tls(options: argparse.Namespace) -> dict[str, Any]:
             hint="Give --tls-cert and --tls-key, or listen on 127.0.0.1 behind a proxy that has them.",
         )
     return {"ssl_certfile": str(options.tls_cert), "ssl_keyfile": str(options.tls_key)} if given else {}
+
+
+async def _nothing(scope: Any, receive: Any, send: Any) -> None:
+    """An application for the sake of a configuration."""
 
 
 def _load(config: Any, options: argparse.Namespace) -> None:

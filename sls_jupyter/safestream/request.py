@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from sls_jupyter.assets.opening import verify_manifest
 from sls_jupyter.authority.client import AuthorityClient
@@ -12,7 +13,10 @@ from sls_jupyter.contract.spec import AssetInput, StreamSpec
 from sls_jupyter.documents import canonical_json, verify
 from sls_jupyter.errors import AccessDenied, DigestMismatch, MalformedDocument, SlsError
 from sls_jupyter.identity import verify_signature
+from sls_jupyter.network import side_by_side
 from sls_jupyter.policy.decide import Decision
+
+ASK_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ class Answers:
 
 
 def ask_all(request: StreamRequest, clients: Mapping[str, AuthorityClient], *, dry_run: bool = False) -> Answers:
-    """Submit to every authority of the spec.
+    """Submit to every authority of the spec, side by side.
 
     Args:
         clients: authority's DID -> client.
@@ -74,7 +78,8 @@ def ask_all(request: StreamRequest, clients: Mapping[str, AuthorityClient], *, d
     Raises:
         what an authority raises; its DID is in the error's detail.
     """
-    answered = [_ask(request, did, clients[did], dry_run=dry_run) for did, _ in request.spec.authorities()]
+    asking = [partial(_ask, request, did, clients[did], dry_run=dry_run) for did, _ in request.spec.authorities()]
+    answered = side_by_side(asking, ASK_SECONDS)
     grants = [one for _, granted in answered for one in granted]
     return Answers(
         {alias: decision for decisions, _ in answered for alias, decision in decisions.items()},

@@ -124,7 +124,7 @@ class Directory(People):
         self._noting = threading.Lock()  # for what is known of silent authorities
         self._clients: dict[tuple[str, str, bool], AuthorityClient] = {}  # by URL, DID and whether it is known
         self._reachable: tuple[float, list[AuthorityClient]] = (-REACHABLE_SECONDS, [])
-        self._silent: dict[str, Silent] = {}  # by URL, when last asked
+        self._silent: dict[tuple[str, str], Silent] = {}  # by URL and topic, when last asked
 
     def close(self) -> None:
         """Stop the embedded authority, if this process serves it."""
@@ -174,10 +174,13 @@ class Directory(People):
         return client
 
     def _asked_for(self, url: str) -> AuthorityClient:
-        """A client of whatever authority is at a URL that this user typed."""
+        """A client of the authority at a URL that this user typed: the one known there, or whichever proves itself."""
         url = check_url(url)
         place = self._places().get(url)
-        return AuthorityClient(url, self.identity) if place is None else self._client(url, place.did)
+        if place is not None:
+            return self._client(url, place.did)
+        key = (url, "", True)
+        return self._clients.get(key) or self._clients.setdefault(key, AuthorityClient(url, self.identity))
 
     def own_authority(self) -> AuthorityClient:
         """This persona's embedded authority, started if nobody serves it yet, or not any more."""
@@ -207,8 +210,7 @@ class Directory(People):
         url = check_url(url)
         place = self._places().get(url)
         if place is None:
-            with contextlib.closing(AuthorityClient(url, self.identity)) as stranger:
-                did = stranger.did
+            did = self._asked_for(url).did
             raise BadInput(
                 "You never connected to that authority, so nothing is sealed to it.",
                 found=f"{did} at {url}",
@@ -313,23 +315,27 @@ class Directory(People):
             self.own_authority()
         places = sorted(self._places().values(), key=lambda one: one.persona != self.name)
         asking = [self._client(place.url, place.did) for place in places]
-        clients = [client for client, _ in self._each(asking, lambda client: client.about())]
+        clients = [client for client, _ in self._each(asking, lambda client: client.about(), topic="about")]
         self._reachable = (time.monotonic(), clients)
         return clients
 
     def _each(
-        self, clients: Sequence[AuthorityClient], call: Callable[[AuthorityClient], T]
+        self, clients: Sequence[AuthorityClient], call: Callable[[AuthorityClient], T], *, topic: str = ""
     ) -> list[tuple[AuthorityClient, T]]:
         """Ask several authorities side by side, each within one deadline; the answers of those that gave one.
 
         What one of them does wrong is remembered of that one (:meth:`silent`), and the others' answers count.
+
+        Args:
+            topic: what is asked for; an answer to something else does not make up for silence on this.
         """
         if not clients:
             return []
 
         def ask(client: AuthorityClient) -> list[tuple[AuthorityClient, T]]:
-            seconds, answers = IMPATIENT_SECONDS if client.url in self._silent else EACH_SECONDS, []
-            with self._unless_silent(client), within(seconds):
+            silent, answers = {url for url, _ in self._silent}, []
+            seconds = IMPATIENT_SECONDS if client.url in silent else EACH_SECONDS
+            with self._unless_silent(client, topic), within(seconds):
                 answers.append((client, call(client)))
             return answers
 
@@ -341,25 +347,25 @@ class Directory(People):
         return {place.url: place.persona for place in self._places().values() if place.persona}
 
     @contextlib.contextmanager
-    def _unless_silent(self, client: AuthorityClient) -> Iterator[None]:
+    def _unless_silent(self, client: AuthorityClient, topic: str = "") -> Iterator[None]:
         """What one authority does wrong does not hide the others; it is remembered, with what was wrong."""
         try:
             yield
         except UnknownName:
             raise
         except Unavailable:
-            self._remember_silent(client.url, "")
+            self._remember_silent(client.url, topic, "")
         except SlsError as error:
-            self._remember_silent(client.url, printable(error.message)[:MAX_REASON])
+            self._remember_silent(client.url, topic, printable(error.message)[:MAX_REASON])
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
-            self._remember_silent(client.url, "its answer is not of the expected form")
+            self._remember_silent(client.url, topic, "its answer is not of the expected form")
         else:
             with self._noting:
-                self._silent = {url: one for url, one in self._silent.items() if url != client.url}
+                self._silent = {key: one for key, one in self._silent.items() if key != (client.url, topic)}
 
-    def _remember_silent(self, url: str, reason: str) -> None:
+    def _remember_silent(self, url: str, topic: str, reason: str) -> None:
         with self._noting:
-            self._silent = {**self._silent, url: replace(self._silent_at(url), reason=reason)}
+            self._silent = {**self._silent, (url, topic): replace(self._silent_at(url), reason=reason)}
 
     def _silent_at(self, url: str) -> Silent:
         persona, owner = self._persona_urls().get(url, ""), self._owners().get(url)
@@ -368,7 +374,7 @@ class Directory(People):
     def silent(self) -> list[Silent]:
         """The authorities that this persona knows and that did not answer when they were asked last."""
         self.authorities()
-        return list(self._silent.values())
+        return list({one.url: one for one in self._silent.values()}.values())
 
     def _unknown(self, error: UnknownName) -> UnknownName | Unavailable:
         """What a name that was not found means: nothing has it, or nobody can tell, because an authority is silent."""

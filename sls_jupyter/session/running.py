@@ -62,6 +62,7 @@ class Running(Preparing):
             names=self.names_in(request.spec),
             save_result=self._save_result,
             ended=self._remember,
+            chosen=self._chosen_urls(request.spec),
         )
         folder = self._run_folder(request.spec.digest)
         (folder / "spec.json").write_bytes(request.envelope)
