@@ -66,6 +66,11 @@ def _tell(*lines: str) -> None:
     print(*map(row, lines), sep="\n", file=sys.stderr, flush=True)
 
 
+def _show(shown: object) -> None:
+    """Print a card, or JSON: its own lines are lines, nothing else in it is."""
+    _say(*str(shown).split("\n"))
+
+
 def _main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(_joined(arguments))
     try:
@@ -264,7 +269,7 @@ def attest(options: argparse.Namespace) -> int:
 
     try:
         if options.action == "show":
-            print(files.report_card(options.files))
+            _show(files.report_card(options.files))
             return 0
         if options.action == "export":
             return _export(options)
@@ -280,7 +285,7 @@ def attest(options: argparse.Namespace) -> int:
     except BadInput as error:
         _tell(*error.lines())
         return 2
-    print(files.verdict_json(verdict) if options.json else files.verdict_card(verdict))
+    _show(files.verdict_json(verdict) if options.json else files.verdict_card(verdict))
     return 0 if verdict.accepted else 1
 
 
@@ -297,9 +302,9 @@ def verify(options: argparse.Namespace) -> int:
         return 2
     advice = receipts.advice(data, verdict)
     if options.json:
-        print(receipts.verdict_json(verdict, advice))
+        _show(receipts.verdict_json(verdict, advice))
     else:
-        print(receipts.receipt_card(verdict, file=options.file, advice=advice))
+        _show(receipts.receipt_card(verdict, file=options.file, advice=advice))
     return 0 if verdict.accepted else 1
 
 
@@ -315,7 +320,8 @@ def _export(options: argparse.Namespace) -> int:
         exported = session_for(options.persona).export_release(options.asset, options.authority, digests)
     finally:
         close_all()
-    print(exported["key_vault"], exported["maa"], sep="\n")
+    _show(exported["key_vault"])
+    _show(exported["maa"])
     if exported["left_out"]:
         _tell(f"Not exported, because no Azure service attests it: {exported['left_out']}")
     return 0
@@ -335,7 +341,7 @@ def _session_command(options: argparse.Namespace) -> int:
         require_persona(options.persona)
     try:
         shown = COMMANDS[command](Context(session_for(options.persona), options))
-        _say(*str(shown).split("\n"))  # a card's own lines; what is no card is not trusted to be clean
+        _show(shown)
     finally:
         close_all()
     return 1 if isinstance(shown, Card) and shown.incomplete else 0

@@ -1,12 +1,15 @@
 """Others' text stays one line of seen characters, wherever Unicode hides what is not."""
 
+import ast
 import sys
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import sls_jupyter
 from sls_jupyter.printing import is_unseen, one_line, released, row, visible
 
 HIDDEN = [
@@ -36,6 +39,7 @@ def test_the_rule_is_unicode_s_and_no_list_of_examples():
     kinds = ("Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp", "Zs")
     wrong = [n for n in range(sys.maxunicode + 1) if unicodedata.category(chr(n)) in kinds and not is_unseen(chr(n))]
     assert wrong == [0x20]
+    assert all(map(is_unseen, HIDDEN))  # among them marks and letters that Unicode calls ignorable
     assert not any(map(is_unseen, "aé漢あק1+-⟦”€😀"))
 
 
@@ -65,3 +69,30 @@ def test_a_long_run_of_spaces_does_not_move_what_follows():
 def test_what_is_cut_is_counted():
     """A text that is too long says how much of it is missing."""
     assert one_line("a" * 1500, 100) == "a" * 100 + "… (1,400 more characters)"
+
+
+PACKAGE = Path(sls_jupyter.__file__).parent
+SINKS = {
+    *("cli._say", "cli._tell", "cli_log._say", "cli_log._show", "cli_log._tell", "cli_log.__exit__"),
+    *("notebook.follow.say", "notebook.follow._stream", "notebook.follow._error"),
+}
+"""The functions that write to a screen, each through :mod:`sls_jupyter.printing`, or a card, which did."""
+
+
+def writers(path):
+    """Functions of a file that print, or write to a standard stream."""
+    for function in ast.walk(ast.parse(path.read_text())):
+        if isinstance(function, ast.FunctionDef):
+            calls = [ast.unparse(node.func) for node in ast.walk(function) if isinstance(node, ast.Call)]
+            streams = "sys.stdout" in ast.unparse(function) or "sys.stderr" in ast.unparse(function)
+            if "print" in calls or (streams and any(name.endswith((".write", ".writelines")) for name in calls)):
+                yield f"{'.'.join(path.relative_to(PACKAGE).with_suffix('').parts)}.{function.name}"
+
+
+def test_there_is_one_way_to_each_screen():
+    """Whoever prints in another place finds this test: a stranger's text has to go through one of the known ones."""
+    files = [
+        *PACKAGE.glob("*.py"),
+        *(path for room in ("notebook", "session") for path in (PACKAGE / room).glob("*.py")),
+    ]
+    assert {name for path in files for name in writers(path)} == SINKS

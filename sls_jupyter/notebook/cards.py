@@ -23,7 +23,9 @@ from sls_jupyter.printing import one_line, row, visible
 Tone = Literal["", "good", "bad", "wait", "note"]
 WIDTH = 100  # of the text form, at most
 LEAST_WIDTH = 40  # a terminal that is narrower wraps by itself
-CELL_WIDTH = 48  # of a cell in it
+CELL_WIDTH = 48  # of a cell in it, at most
+LEAST_CELL_WIDTH = 12
+CHIP_WIDTH = 24  # a state is not broken
 
 _SIGNS: dict[Tone, str] = {"": "", "good": "✓ ", "bad": "✗ ", "wait": "… ", "note": "! "}
 
@@ -129,7 +131,8 @@ def _wrapped(cell: Cell, width: int) -> list[str]:
     """A cell's lines in the text form; what is to be copied stays in one."""
     if isinstance(cell, Mono):
         return [one_line(cell)]
-    return wrap(cell_text(cell), max(width, 8))
+    least = CHIP_WIDTH if isinstance(cell, Chip) else 8
+    return wrap(cell_text(cell), max(width, least), then="  ")
 
 
 class Block:
@@ -157,7 +160,7 @@ class Line(Block):
     words: str
 
     def text(self) -> list[str]:
-        return wrap(self.words, text_width())
+        return wrap(self.words, text_width(), then="  ")  # what goes on never stands where a line begins
 
     def html(self) -> str:
         return f"<p>{escape(self.words)}</p>"
@@ -222,6 +225,28 @@ class Facts(Block):
         return f"<dl>{rows}</dl>" if rows else ""
 
 
+def _width(column: Sequence[Sequence[str]]) -> int:
+    return max(len(line) for cell in column for line in cell)
+
+
+def _laid_out(columns: Sequence[Sequence[Cell]], room: int) -> list[list[list[str]]]:
+    """Each column's cells as lines; the widest columns give way until all of them fit, or none can."""
+
+    def lay(column: Sequence[Cell], width: int) -> list[list[str]]:
+        head, *cells = column
+        return [[str(head)], *(_wrapped(cell, width) for cell in cells)]
+
+    laid = [lay(column, CELL_WIDTH) for column in columns]
+    stiff: set[int] = set()
+    while sum(map(_width, laid)) > room and len(stiff) < len(columns):
+        widest = max((at for at in range(len(columns)) if at not in stiff), key=lambda at: _width(laid[at]))
+        narrower = lay(columns[widest], max(_width(laid[widest]) - 4, LEAST_CELL_WIDTH))
+        if _width(narrower) >= _width(laid[widest]):
+            stiff.add(widest)
+        laid[widest] = narrower
+    return laid
+
+
 @dataclass(frozen=True, slots=True)
 class Table(Block):
     """Rows of cells under their heads; ``empty`` stands where there is none."""
@@ -233,8 +258,10 @@ class Table(Block):
     def text(self) -> list[str]:
         if not self.rows:
             return [self.empty]
-        rows = [[[name] for name in self.heads], *([_wrapped(cell, CELL_WIDTH) for cell in row] for row in self.rows)]
-        widths = [max(len(word) for row in rows for word in row[column]) for column in range(len(self.heads))]
+        columns = [[name, *cells] for name, *cells in zip(self.heads, *self.rows, strict=True)]
+        laid = _laid_out(columns, text_width() - 2 * len(columns))
+        widths = [_width(column) for column in laid]
+        rows = zip(*laid, strict=True)
         lines = [line for row in rows for line in zip_longest(*row, fillvalue="")]
         return [
             "  ".join(f"{word:<{size}}" for word, size in zip(line, widths, strict=True)).rstrip() for line in lines
