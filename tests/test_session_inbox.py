@@ -221,9 +221,15 @@ def test_urls_in_a_request_are_not_asked(world: World, monkeypatch: pytest.Monke
     terms = ask(world, inputs=("patients", "theirs")).spec.terms
     clinic = world.session("clinic").own_authority()
     hospital = world.hospital
-    known = [client for client in hospital.authorities() if client.did != clinic.did]
-    monkeypatch.setattr(hospital, "authorities", lambda: known)
-    monkeypatch.setattr(hospital, "_client", lambda *_: pytest.fail("somebody was called"))
+    known = {url: place for url, place in hospital._places().items() if place.did != clinic.did}
+    client = type(hospital)._client
+    monkeypatch.setattr(hospital, "_places", lambda: known)
+    monkeypatch.setattr(
+        hospital,
+        "_client",
+        lambda url, did: pytest.fail("a stranger's URL") if did == clinic.did else client(hospital, url, did),
+    )
+    hospital._reachable = (-3600.0, [])
     info = hospital.request(terms)
     assert [(one.alias, one.name) for one in info.inputs] == [("patients", "patients"), ("theirs", None)]
     assert any("theirs" in doubt for doubt in info.doubts)
