@@ -66,6 +66,7 @@ bench: $(VENV)/.test sandbox
 	$(BIN)/python benchmarks/verify.py
 	$(BIN)/python benchmarks/receipt.py
 	$(BIN)/python benchmarks/log.py
+	$(BIN)/python benchmarks/authority.py
 
 crash: $(VENV)/.test
 	$(BIN)/python benchmarks/crash.py --rounds 50

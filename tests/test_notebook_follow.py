@@ -14,6 +14,7 @@ from notebook_kit import FakeShell, endless_run, scripted_run, shell_with_magics
 from sls_jupyter.documents import b64encode
 from sls_jupyter.errors import ProgramFailed
 from sls_jupyter.guest.values import to_stream
+from sls_jupyter.notebook.follow import say
 from sls_jupyter.notebook.handle import RunHandle, RunInterrupted
 from sls_jupyter.notebook.status import summary_line
 
@@ -211,6 +212,15 @@ def test_a_stranger_s_name_steers_no_screen_and_adds_no_step():
     for text in shown:
         assert not STEERING & set(text)
         assert not [line for line in text.splitlines() if line.lstrip().startswith("✓ attested")]
+
+
+def test_a_line_of_our_own_is_one_line():
+    """Whatever is said beside a run, one call of ours is one line for each text."""
+    with capture_output() as captured:
+        say(EVIL, "    indented")
+    assert len(captured.stdout.splitlines()) == 2
+    assert not STEERING & set(captured.stdout)
+    assert captured.stdout.endswith("    indented\n")
 
 
 def test_printed_text_of_the_group_steers_no_terminal():

@@ -65,6 +65,11 @@ def test_what_hides_moves_or_imitates_is_named(one):
         assert one not in text
 
 
+def test_no_code_can_pretend_to_a_mark_of_ours():
+    """What looks like a mark in the code is told from one."""
+    assert Listing("x = '⟦U+202E⟧'").text()[-2].endswith("│ x = '⟦U+27E6⟧U+202E⟦U+27E7⟧'")
+
+
 def test_a_line_that_is_too_long_goes_on_below():
     """What stands far to the right is on the page, in rows that carry a sign and no number."""
     text = Listing("x = '" + "a" * 200 + "'; risk = patients\ny = 1").text()

@@ -72,6 +72,20 @@ def test_a_long_parameter_is_cut_only_with_a_sentence(session):
     assert page(request, everything=True).count("ä") >= 30_003
 
 
+def test_an_asset_that_replaces_a_name_of_python_is_pointed_at(session):
+    """A table called len is not what a reader takes it for."""
+    text = page(reviewed(session, ["patients=len"], names={"len": "patients"}))
+    assert "The asset len takes the place of what Python means by that name." in text
+
+
+def test_a_table_among_the_parameters_shows_its_index(session):
+    """What a frame carries beside its columns reaches the code, so it is on the page."""
+    table = pd.DataFrame({"weight": [0.5, 1.5]}, index=pd.Index(["patient 1", "patient 2"], name="who"))
+    text = page(reviewed(session, ["patients"], parameters={"weights": table}))
+    assert "patient 2 1.5" in text
+    assert "who" in text
+
+
 @pytest.mark.parametrize(
     ("name", "words"), [("patients", "takes the place of the asset"), ("len", "what Python means")]
 )

@@ -39,6 +39,7 @@ def test_the_rule_is_unicode_s_and_no_list_of_examples():
     kinds = ("Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp", "Zs")
     wrong = [n for n in range(sys.maxunicode + 1) if unicodedata.category(chr(n)) in kinds and not is_unseen(chr(n))]
     assert wrong == [0x20]
+    assert all(map(is_unseen, HIDDEN))  # among them marks and letters that Unicode calls ignorable
     assert not any(map(is_unseen, "aé漢あק1+-⟦”€😀"))
 
 

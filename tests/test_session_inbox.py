@@ -166,13 +166,14 @@ def test_another_authority_s_request_is_not_listed(world: World, lying: Any, tmp
     """The authority of somebody else cannot show requests for assets that it does not have."""
     terms = ask(world, EVIL).spec.terms
     told = served.one(*_authority_of(world, terms))
-    world.seal("bait", patients(3), owner="clinic", allow_code="reviewed", requester=None)
+    world.seal("bait", patients(3), owner="clinic", allow_code="reviewed", requester=None, approver=["hospital"])
     decoy = world.analyst.prepare(HARMLESS, ["bait"])
     ask_all(decoy, world.analyst._run_clients(decoy))
     clinic = world.session("clinic").own_authority().did
     lying(lambda detail: told.model_dump() if detail.id == decoy.spec.terms else {})
     world.hospital._reachable = (-3600.0, [])
     assert [one.authority for one in world.hospital.requests()] == [world.hospital.own_authority().did]
+    assert "clinic's authority shows a request" in world.hospital.doubts()[0]
     assert clinic not in {one.authority for one in world.hospital._fitting(terms)}
 
 
@@ -220,9 +221,15 @@ def test_urls_in_a_request_are_not_asked(world: World, monkeypatch: pytest.Monke
     terms = ask(world, inputs=("patients", "theirs")).spec.terms
     clinic = world.session("clinic").own_authority()
     hospital = world.hospital
-    known = [client for client in hospital.authorities() if client.did != clinic.did]
-    monkeypatch.setattr(hospital, "authorities", lambda: known)
-    monkeypatch.setattr(hospital, "_client", lambda *_: pytest.fail("somebody was called"))
+    known = {url: place for url, place in hospital._places().items() if place.did != clinic.did}
+    client = type(hospital)._client
+    monkeypatch.setattr(hospital, "_places", lambda: known)
+    monkeypatch.setattr(
+        hospital,
+        "_client",
+        lambda url, did: pytest.fail("a stranger's URL") if did == clinic.did else client(hospital, url, did),
+    )
+    hospital._reachable = (-3600.0, [])
     info = hospital.request(terms)
     assert [(one.alias, one.name) for one in info.inputs] == [("patients", "patients"), ("theirs", None)]
     assert any("theirs" in doubt for doubt in info.doubts)

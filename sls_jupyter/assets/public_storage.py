@@ -74,17 +74,26 @@ def public_opener(url: str, sizes: Mapping[str, int]) -> Callable[[str], BinaryI
     Raises:
         BadInput: not a plain URL of a public store. Unavailable: from the opener and from reading.
     """
-    is_plain = url.isascii() and not re.search(r"(^|/)\.\.?(/|$)", url)
-    if is_plain and _WEB.fullmatch(url):
+    require_public(url)
+    if url.startswith("https:"):
         return lambda name: ranged(_over_https(f"{url.rstrip('/')}/{name}"), sizes[name])
-    if not is_plain or not _STORES.fullmatch(url):
+    return lambda name: _in_store(url, name)
+
+
+def require_public(url: str) -> None:
+    """Refuse what is not plainly a public place; fetches nothing.
+
+    Raises:
+        BadInput: not a plain URL of a public store.
+    """
+    is_plain = url.isascii() and not re.search(r"(^|/)\.\.?(/|$)", url)
+    if not is_plain or not (_WEB.fullmatch(url) or _STORES.fullmatch(url)):
         raise BadInput(
             "Sealed parts are not read from there.",
             found=url[:200],
             expected="https://, or a plain URL of an object store (az, abfs, s3, gs)",
             hint="Its owner can seal it to another place, or without --to, which the authority then serves.",
         )
-    return lambda name: _in_store(url, name)
 
 
 def _silent(url: str) -> Unavailable:

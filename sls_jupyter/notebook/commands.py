@@ -78,7 +78,9 @@ def overview(context: Context) -> Card:
     """``%sls`` alone."""
     session = context.session
     assets, requests = session.assets(), session.requests()
-    return reports.overview_card(session.name, assets, requests, session.runs(), session.hosts, session.silent())
+    return reports.overview_card(
+        session.name, assets, requests, session.runs(), session.hosts, session.silent(), session.unreachable()
+    )
 
 
 def _whoami(context: Context) -> Card:

@@ -20,7 +20,7 @@ from sls_jupyter.errors import SlsError
 from sls_jupyter.notebook.args import Parser
 from sls_jupyter.notebook.parsers import command_parsers, safestream_parser, seal_parser
 from sls_jupyter.printing import is_mark, visible
-from sls_jupyter.session import Session
+from sls_jupyter.session import AssetInfo, Session
 
 BUDGET_SECONDS = 0.05
 MAX_WORD = 120  # characters of a name that is offered
@@ -47,19 +47,19 @@ def read_names(session: Session) -> Names:
     tables = [info for info in assets if info.manifest.kind == "table"]
     twice = [info.name for info in assets]
 
-    def called(name: str, owner: str) -> str:
-        return name if twice.count(name) == 1 else f"{owner}/{name}"
+    def called(info: AssetInfo) -> str:
+        return info.name if twice.count(info.name) == 1 else info.called
 
     return Names(
         columns={
-            called(info.name, info.owner_name): tuple(
+            called(info): tuple(
                 column
                 for column in info.manifest.columns
                 if info.policy.columns is None or column in info.policy.columns
             )
             for info in tables
         },
-        code=tuple(called(info.name, info.owner_name) for info in assets if info.manifest.kind == "code"),
+        code=tuple(called(info) for info in assets if info.manifest.kind == "code"),
         requests=tuple(one.id.removeprefix("sha256:")[:12] for one in session.requests()),
         runs=tuple(one.id for one in session.runs()),
         personas=tuple(session.home.personas()),

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 def connect(session: Session, options: argparse.Namespace) -> Card:
     """``connect URL``."""
     url = options.url.partition("#")[0]
-    session.connect(options.url, name=options.name, did=options.did)
-    owner, compared = session.owner_at(url), options.did or "#" in options.url
+    name, did = getattr(options, "name", ""), getattr(options, "did", "")
+    session.connect(options.url, name=name, did=did)
+    owner, compared = session.owner_at(url), did or "#" in options.url
     return connected_card(owner, session.did_at(url), url, compared=compared, mine=session.is_mine(owner.did))
 
 

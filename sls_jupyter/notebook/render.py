@@ -79,7 +79,7 @@ def sealed_card(sealed: Sealed) -> Card:
     )
     return Card(
         f"Sealed {info.name}",
-        [facts, *_policy_blocks(info), evidence],
+        [facts, *unreachable_lines(sealed.unreachable), *_policy_blocks(info), evidence],
         simulated=takes_simulated(info.policy),
         tone="good",
     )
@@ -97,6 +97,11 @@ def _columns(info: AssetInfo) -> list[tuple[Cell, Cell]]:
 
 def _policy_blocks(info: AssetInfo) -> list[Block]:
     return [Heading("Policy"), Bullets(describe_policy(info.policy, info.names))]
+
+
+def unreachable_lines(why: str) -> list[Block]:
+    """That groups and other people cannot reach this persona's own authority."""
+    return [Line(f"! {why}")] if why else []
 
 
 def silent_lines(silent: Sequence[Silent], what: str) -> list[Block]:

@@ -21,7 +21,7 @@ from sls_jupyter.notebook.cards import (
     Tone,
 )
 from sls_jupyter.notebook.receipts import failed_words, verdict_words
-from sls_jupyter.notebook.render import silent_lines
+from sls_jupyter.notebook.render import silent_lines, unreachable_lines
 from sls_jupyter.notebook.words import count_words, is_simulated, size_words, state_chip, time_words
 from sls_jupyter.policy.words import describe_decision
 
@@ -274,6 +274,7 @@ def overview_card(
     runs: Sequence[RunRecord],
     hosts: Mapping[str, Host],
     silent: Sequence[Silent] = (),
+    unreachable: str = "",
 ) -> Card:
     """``%sls`` alone."""
     mine = sum(info.mine for info in assets)
@@ -290,7 +291,8 @@ def overview_card(
         ("hosts", ", ".join(f"{name} ({kind})" for name, kind in zip(hosts, kinds, strict=True)) or "none"),
     ]
     simulated = any(map(is_simulated, kinds))
-    blocks = [Facts(facts), *silent_lines(silent, "assets and requests are"), Line("%sls help lists what there is.")]
+    troubles = [*unreachable_lines(unreachable), *silent_lines(silent, "assets and requests are")]
+    blocks = [Facts(facts), *troubles, Line("%sls help lists what there is.")]
     return Card(f"sls · {name}", blocks, simulated=simulated)
 
 

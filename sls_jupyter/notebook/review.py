@@ -165,6 +165,9 @@ def _strange_names(inputs: Sequence[InputReview], values: Mapping[str, Any]) -> 
             words += f", although {_label(one)} is in this request too, as {one.alias}"
         yield f"{words}." if item.kind == "code" else f"{words}. In the code, {item.alias} means that asset."
     aliases = {item.alias for item in inputs}
+    for item in inputs:
+        if item.kind == "table" and item.alias in _TAKEN:
+            yield f"The asset {item.alias} takes the place of what Python means by that name."
     for name in values:
         if name in aliases:
             yield f"The parameter {one_line(name, 80)} takes the place of the asset: the code sees its value instead."
@@ -239,9 +242,12 @@ def _frame(request: RequestInfo, name: str, frame: pd.DataFrame, everything: boo
     rows, columns = (len(frame), len(frame.columns)) if everything else (MAX_ROWS, MAX_COLUMNS)
     part = frame.iloc[:rows, :columns]
     heads = [f"{column} ({kind})" for column, kind in zip(part.columns, part.dtypes, strict=True)]
+    labels = None if type(part.index).__name__ == "RangeIndex" else part.index.tolist()
+    if labels is not None:
+        heads = [f"index {', '.join(str(name) for name in part.index.names)}", *heads]
     cells = [
-        [Mono(one_line(str(value), None if everything else MAX_CELL)) for value in line]
-        for line in part.itertuples(index=False, name=None)
+        [_shortened(value, everything) for value in ([labels[at], *line] if labels is not None else line)]
+        for at, line in enumerate(part.itertuples(index=False, name=None))
     ]
     words = f"{_name(name)} = a table, {count_words(len(frame), 'row')} × {count_words(len(frame.columns), 'column')}"
     cut = len(frame) > len(part) or len(frame.columns) > len(part.columns)
@@ -249,6 +255,10 @@ def _frame(request: RequestInfo, name: str, frame: pd.DataFrame, everything: boo
         Warn(f"{_name(name)}: {len(part)} rows and {len(part.columns)} columns are shown. {_all(request)}", "note")
     ]
     return [Line(words), Table(heads, cells, "It has no row."), *(notes if cut else [])]
+
+
+def _shortened(value: object, everything: bool) -> Mono:
+    return Mono(one_line(str(value), None if everything else MAX_CELL))
 
 
 # --- code -----------------------------------------------------------------------------------------

@@ -78,8 +78,8 @@ def ask_all(request: StreamRequest, clients: Mapping[str, AuthorityClient], *, d
     Raises:
         what an authority raises; its DID is in the error's detail.
     """
-    asked = [partial(_ask, request, did, clients[did], dry_run=dry_run) for did, _ in request.spec.authorities()]
-    answered = side_by_side(asked, ASK_SECONDS)
+    asking = [partial(_ask, request, did, clients[did], dry_run=dry_run) for did, _ in request.spec.authorities()]
+    answered = side_by_side(asking, ASK_SECONDS)
     grants = [one for _, granted in answered for one in granted]
     return Answers(
         {alias: decision for decisions, _ in answered for alias, decision in decisions.items()},

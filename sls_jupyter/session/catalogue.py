@@ -65,6 +65,7 @@ class Sealed:
     seconds: float
     proof: LogProof
     entry: Entry
+    unreachable: str = ""  # why groups cannot reach the authority now, and how to end that
 
     @property
     def version(self) -> int:
@@ -187,7 +188,8 @@ class Catalogue(Directory):
             raise
         proof, proven = self._prove(client, entry)
         info = self._info(client, client.asset(asset), self.names())
-        return Sealed(info, time.monotonic() - start, proof, proven)
+        unreachable = self.unreachable() if authority is None else ""
+        return Sealed(info, time.monotonic() - start, proof, proven, unreachable)
 
     def _policy(self, policy: str | Path | None, options: dict[str, Any]) -> tuple[OwnerPolicy, str | None]:
         now = int(time.time())

@@ -173,16 +173,14 @@ class Directory(People):
             client = self._clients.setdefault(key, client)
         return client
 
-    @contextlib.contextmanager
-    def _asked_for(self, url: str) -> Iterator[AuthorityClient]:
+    def _asked_for(self, url: str) -> AuthorityClient:
         """A client of the authority at a URL that this user typed: the one known there, or whichever proves itself."""
         url = check_url(url)
         place = self._places().get(url)
         if place is not None:
-            yield self._client(url, place.did)
-            return
-        with contextlib.closing(AuthorityClient(url, self.identity)) as stranger:
-            yield stranger
+            return self._client(url, place.did)
+        key = (url, "", True)
+        return self._clients.get(key) or self._clients.setdefault(key, AuthorityClient(url, self.identity))
 
     def own_authority(self) -> AuthorityClient:
         """This persona's embedded authority, started if nobody serves it yet, or not any more."""
@@ -212,8 +210,7 @@ class Directory(People):
         url = check_url(url)
         place = self._places().get(url)
         if place is None:
-            with contextlib.closing(AuthorityClient(url, self.identity)) as stranger:
-                did = stranger.did
+            did = self._asked_for(url).did
             raise BadInput(
                 "You never connected to that authority, so nothing is sealed to it.",
                 found=f"{did} at {url}",
@@ -291,8 +288,7 @@ class Directory(People):
 
     def did_at(self, url: str) -> str:
         """The DID that the authority at this URL proves, or the one that is known there."""
-        with self._asked_for(url) as client:
-            return client.did
+        return self._asked_for(url).did
 
     def witness_key(self) -> str:
         """What a log's owner needs to take this persona's cosignatures."""
@@ -306,8 +302,7 @@ class Directory(People):
             SignatureInvalid: its owner has not said that they trust this witness.
         """
         try:
-            with self._asked_for(url) as client:
-                return client.cosign(self.memory)
+            return self._asked_for(url).cosign(self.memory)
         except SignatureInvalid as error:
             error.hint = error.hint or f"Ask its owner to run: sls log trust {self.witness_key()}"
             raise

@@ -221,16 +221,18 @@ class Inbox(Catalogue):
     def _look_up_owned(self, item: AssetInput) -> Owned:
         client = self._known_authority(item.authority)
         if client is None:  # the URL in the spec is a stranger's word: it is not asked
-            raise UnknownName("It lies at an authority that you are not connected to.")
+            where = f"{item.authority_url}#{item.authority}"
+            raise UnknownName(f"You are not connected to its authority: %sls connect {where}")
         info = self._info(client, client.asset(item.asset), {})
-        if info.id != item.asset or info.policy.digest != info.manifest.policy:
-            raise DigestMismatch("Its authority shows another asset or policy.", found=info.id, expected=item.asset)
+        if info.id != item.asset:
+            raise DigestMismatch("Its authority shows another asset.", found=info.id, expected=item.asset)
         if len(self._owned) >= MAX_REMEMBERED:
             self._owned.clear()
         return self._owned.setdefault(item.asset, Owned(info.manifest, info.policy))
 
     def _known_authority(self, did: str) -> AuthorityClient | None:
-        return next((client for client in self.authorities() if client.did == did), None)
+        place = next((one for one in self._places().values() if one.did == did), None)
+        return None if place is None else self._client(place.url, did)
 
     # --- deciding ---------------------------------------------------------------------------------
 
@@ -306,4 +308,4 @@ def _page(client: AuthorityClient, after: int | None) -> RequestPage:
 
 def _line(error: SlsError) -> str:
     """What went wrong, in one line: an authority may have worded it."""
-    return printable(error.message[:300])
+    return printable(error.sentence[:400])

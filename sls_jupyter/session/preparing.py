@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
+from sls_jupyter.assets.public_storage import require_public
 from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.contract.spec import (
     KINDS,
@@ -80,6 +81,9 @@ class Preparing(Catalogue):
                 found=", ".join(item.alias for item, _ in chosen),
                 hint="Name it once, with all its columns; the cell can copy it.",
             )
+        for _, info in chosen:
+            if not info.manifest.storage.startswith("file:"):  # that the authority serves, or nobody
+                require_public(info.manifest.storage)
         outputs, parameters = sorted(set(outputs)), parameters or {}
         if code.strip():
             require_python(code)
