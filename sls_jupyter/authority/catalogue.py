@@ -204,6 +204,7 @@ class Withdrawn:
     entry: int  # index of the newest log entry about it
     closed: int  # versions that it changed
     versions: int  # that it was about
+    shredded: int  # of these, how many have no keys any more
 
 
 def withdraw(authority: Authority, caller: str, asset: str, *, shred: bool, all_versions: bool = False) -> Withdrawn:
@@ -237,9 +238,10 @@ def _withdraw(connection: Connection, authority: Authority, versions: Sequence[A
     kind: EntryKind = "asset.shredded" if shred else "asset.withdrawn"
     final = ("shredded",) if shred else ("shredded", "withdrawn")
     open_ = [row for row in versions if row.state not in final]
+    shredded = len(versions) if shred else sum(row.state == "shredded" for row in versions)
     if not open_:
         known = ledger.last(connection, versions[-1].id, "asset.shredded", kind)
-        return Withdrawn(cast(int, known), 0, len(versions))
+        return Withdrawn(cast(int, known), 0, len(versions), shredded)
     for row in open_:
         state = "shredded" if shred else "withdrawn"
         connection.execute(sa.update(db.assets).where(db.assets.c.id == row.id).values(state=state))
@@ -247,7 +249,7 @@ def _withdraw(connection: Connection, authority: Authority, versions: Sequence[A
             connection.execute(sa.delete(db.keys).where(db.keys.c.asset == row.id))
     events = [ledger.Event(kind, row.id, {"asset": row.id, "name": row.name}) for row in open_]
     first = ledger.append(connection, authority, events)
-    return Withdrawn(first + len(events) - 1, len(open_), len(versions))
+    return Withdrawn(first + len(events) - 1, len(open_), len(versions), shredded)
 
 
 def unwrap_keys(

@@ -221,7 +221,7 @@ def _add_catalogue(app: FastAPI, authority: Authority) -> None:
         asset: str, who: Person, shred: bool = False, every: Annotated[bool, Query(alias="all")] = False
     ) -> WithdrawAnswer:
         done = catalogue.withdraw(authority, who, asset, shred=shred, all_versions=every)
-        return WithdrawAnswer(entry=done.entry, closed=done.closed, versions=done.versions)
+        return WithdrawAnswer(entry=done.entry, closed=done.closed, versions=done.versions, shredded=done.shredded)
 
 
 def _add_parts(app: FastAPI, authority: Authority) -> None:
