@@ -79,7 +79,7 @@ raise {SECRET.replace(" ", "")}('{SECRET}')
         assert "withheld" not in ended.run.summary
         assert "tables" not in ended.run.summary
     assert isinstance(world.do(cell, ["closed"], recipients=[board.did]).run.error, ProgramFailed)
-    assert not any(word in text for text in told for word in ("patient", "KeyError", "77"))
+    assert not any(word in text for text in told for word in ("patient", "KeyError", "died 77"))
 
 
 @pytest.mark.parametrize(
