@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from test_assets_frames import COLUMNS, FRAMES
 
 from sls_jupyter.contract.grants import Obligations
-from sls_jupyter.guest.frame_words import is_dtype, is_time_zone
+from sls_jupyter.guest.dtypes import is_dtype, is_time_zone
 from sls_jupyter.guest.gate import Gate, Table
 from sls_jupyter.guest.tables import written
 from sls_jupyter.guest.values import restore, to_stream

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import queue
 import socket
 import threading
 from collections import Counter
@@ -21,6 +20,7 @@ from sls_jupyter.contract.spec import Limits
 from sls_jupyter.guest import output, wire
 from sls_jupyter.guest.gate import Gate
 from sls_jupyter.guest.hostile import Budget, CountedFile, Once, TooMuch, exit_code, limit_name, type_name
+from sls_jupyter.guest.iopub import Displays
 from sls_jupyter.guest.output import OutputRun
 
 
@@ -40,9 +40,11 @@ def reading(rules: Obligations | None = None) -> OutputRun:
     run = OutputRun.__new__(OutputRun)
     run._contract, run._gate = _Contract(), Gate(rules or Obligations())  # type: ignore[assignment]
     run._budget, run._told, run._lock, run._ended = Budget(40_000), Once(), threading.Lock(), threading.Event()
-    run._tables, run._missing, run._end, run._idle_cells = {}, {}, {}, 10
-    run._messages, run._judged_at, run._content, run._live = queue.SimpleQueue(), 0.0, [], False
-    run._subscribe = lambda: True  # type: ignore[method-assign]
+    run._tables, run._missing, run._end = {}, {}, {}
+    run._content, run._live = [], False
+    run._displays = Displays(run._budget, run._take_message, run._refuse, run._ended)
+    run._displays.subscribe = lambda _: True  # type: ignore[method-assign]
+    run._displays._idle_cells = 10
     return run
 
 

@@ -49,6 +49,15 @@ def test_simulation_is_said_loudly():
     assert not any("SIMULATED" in line for line in describe_policy(policy(), {}))
 
 
+@pytest.mark.parametrize("kinds", [("table",), ("table", "text"), ("table", "figure"), ("figure",)])
+def test_what_min_group_does_not_count_is_said(kinds):
+    """An owner who asks for groups of ten must not believe that it holds for pictures and prints."""
+    sentences = "\n".join(describe_policy(policy(min_group=10, kinds=kinds), {}))
+    assert ("Figures are not counted: a picture can show single records." in sentences) == ("figure" in kinds)
+    assert ("Text is not counted" in sentences) == ("text" in kinds)
+    assert "not counted" not in "\n".join(describe_policy(policy(kinds=kinds), {}))
+
+
 @given(st.text(min_size=1, max_size=30), st.text(max_size=30))
 def test_any_text_can_be_described(purpose, column):
     """Odd characters in an owner's words must not break a card."""

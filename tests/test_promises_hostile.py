@@ -137,7 +137,7 @@ import time; time.sleep(100)
     "output, in one display": "from IPython.display import display\ndisplay({'text/plain': 'x' * (100 << 20)}, raw=True)",
     "output, in one table": "import numpy as np, pandas as pd\nx = pd.DataFrame({'a': np.random.rand(8 << 20)})",
     "output, of nothing": "import pyarrow as pa\nx = pa.table({'a': pa.nulls(1 << 23)})",
-    "output, in a schema": "import pyarrow as pa\nx = pa.table({'a': [1]}).rename_columns(['y' * (6 << 20)])",
+    "output, in a schema": "import pyarrow as pa\nx = pa.table({f'{i:04}' + 'y' * 900: [1] for i in range(4900)})",
 }
 
 

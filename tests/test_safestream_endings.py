@@ -34,6 +34,13 @@ def held(*why: str, kinds: tuple[str, ...] = ("table",)) -> dict[str, Any]:
             "an error of its own",
             "running",
         ),
+        (
+            {"status": "error", "error": {"name": "ArrowInvalid", "value": ""}},
+            ProgramFailed,
+            "raised ArrowInvalid",
+            "running",
+        ),
+        ({"status": "error", "sealed": True}, ProgramFailed, "no recipient", "running"),
         ({"status": "died", "code": 137}, RunFailed, "137", "running"),
         ({}, RunFailed, "before its cell", "running"),
         ({**GOOD, "missing": {"x": None}}, RunFailed, "no such variable", "returned"),

@@ -29,6 +29,7 @@ GUEST_DISTRIBUTIONS = (
     "jupyter_client",
     "nh3",
     "pandas",
+    "pillow",
     "pyarrow",
     "pydantic",
     "rfc8785",

@@ -12,6 +12,7 @@ without a MIME type says that the text may not leave.
 from __future__ import annotations
 
 import resource
+import signal
 import socket
 import struct
 import subprocess
@@ -104,7 +105,9 @@ def main() -> None:
     _limit()
     lines, answers = sys.stdin.buffer, sys.stdout.buffer
     while (message := _read(lines)) is not None:
+        signal.setitimer(signal.ITIMER_REAL, 2 * TEXT_SECONDS)  # ends this process if the gate is gone by then
         mime, text = cleaned(*message) or ("", "")
+        signal.setitimer(signal.ITIMER_REAL, 0)
         data = text.encode()
         answers.write(_HEAD.pack(len(mime), len(data)) + mime.encode() + data)
         answers.flush()

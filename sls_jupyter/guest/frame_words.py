@@ -11,10 +11,8 @@ A claim that is not understood is refused (:class:`NotUnderstood`), never passed
 from __future__ import annotations
 
 import ast
-import functools
 import json
 import re
-import zoneinfo
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -23,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sls_jupyter.assets.columns import PANDAS_METADATA
 from sls_jupyter.errors import SlsError
+from sls_jupyter.guest.dtypes import fits, is_dtype, is_frequency, is_label_kind, is_time_zone
 
 MAX_CLAIM_BYTES = 4 * 2**20
 MAX_LABEL_LEVELS = 8
@@ -30,71 +29,11 @@ MAX_LEVEL_NAME = 1_000  # characters
 _INT64 = range(-(2**63), 2**63)
 _STANDARD, _OURS = PANDAS_METADATA
 
-_UNIT = r"\[(?:s|ms|us|ns)\]"
-_NUMBER = r"(?:[ui]nt|U?Int|u?int)(?:8|16|32|64)|[fF]loat(?:16|32|64)"
-_MONTH = "(?:JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)"
-_WEEKDAY = "(?:MON|TUE|WED|THU|FRI|SAT|SUN)"
-_FREQUENCY = re.compile(  # pandas' own offsets, with a multiple
-    rf"-?[0-9]{{0,6}}(?:ns|us|ms|s|min|h|D|B|C|bh|cbh|W(?:-{_WEEKDAY})?|WOM-[1-4]{_WEEKDAY}|LWOM-{_WEEKDAY}"
-    rf"|[BC]?M[SE]?|SM[SE]?|B?Q[SE]?(?:-{_MONTH})?|B?[YA][SE]?(?:-{_MONTH})?)\Z"
-)
-_INTERVAL = re.compile(r"interval\[(?P<of>[^,]+(?:, [^,\[\]]+\])?), (?:right|left|both|neither)\]\Z")
-_DATETIME = re.compile(r"datetime64\[(?:s|ms|us|ns)(?:, (?P<zone>[^\]]+))?\]\Z")
-_PERIOD = re.compile(r"period\[(?P<every>[^\]]+)\]\Z")
-_PLAIN = re.compile(rf"(?:{_NUMBER}|bool|boolean|str|string(?:\[(?:python|pyarrow)\])?|timedelta64{_UNIT})\Z")
-_LABEL_TYPES = re.compile(  # what pyarrow calls the kinds of labels
-    rf"(?:unicode|string|bytes|bool|boolean|{_NUMBER}|date|datetime|datetimetz|(?:datetime|timedelta)64{_UNIT}"
-    r"|timedelta|integer|floating|decimal|empty|mixed|mixed-integer|mixed-integer-float|object|period|interval)\Z"
-)
-_LABEL_DTYPES = re.compile(rf"(?:object|{_PLAIN.pattern[:-2]}|datetime64{_UNIT})\Z")
 _GENERATED_LEVEL = re.compile(r"__index_level_[0-9]{1,3}__\Z")
-_OFFSET = re.compile(r"[+-](?:[01][0-9]|2[0-3]):[0-5][0-9]\Z")
 
 
 class NotUnderstood(SlsError):
     """A claim about a frame says something that no frame says."""
-
-
-# --- closed lists ---------------------------------------------------------------------------------
-
-
-@functools.cache
-def _zones() -> frozenset[str]:
-    return frozenset(zoneinfo.available_timezones())
-
-
-def is_time_zone(name: str) -> bool:
-    """Whether a time zone is ``+hh:mm`` or one of the tz database."""
-    return _OFFSET.match(name) is not None or name in _zones()
-
-
-def is_dtype(text: str) -> bool:
-    """Whether pandas has a dtype of this name that a column of Arrow can become."""
-    if (found := _DATETIME.match(text)) is not None:
-        return found["zone"] is None or is_time_zone(found["zone"].removeprefix("UTC") or "UTC")
-    if (found := _PERIOD.match(text)) is not None:
-        return _FREQUENCY.match(found["every"]) is not None
-    if (found := _INTERVAL.match(text)) is not None:
-        return is_dtype(found["of"]) and not found["of"].startswith("interval")
-    return _PLAIN.match(text) is not None
-
-
-def _fits(dtype: str, kind: pa.DataType) -> bool:
-    """Whether a column of Arrow can become a column of this dtype."""
-    types, word = pa.types, dtype.lower()
-    if word.startswith(("int", "uint")) and not word.startswith("interval"):
-        return bool(types.is_integer(kind))
-    if word.startswith("period"):
-        return bool(kind == pa.int64())
-    tests: dict[str, Any] = {
-        "float": types.is_floating,
-        "bool": types.is_boolean,
-        "str": lambda one: types.is_string(one) or types.is_large_string(one),
-        "datetime64": types.is_timestamp,
-        "timedelta64": types.is_duration,
-        "interval": types.is_struct,
-    }
-    return any(word.startswith(start) and test(kind) for start, test in tests.items())
 
 
 def extension_words(name: str, claimed: bytes, storage: pa.DataType) -> bytes | None:
@@ -110,7 +49,7 @@ def extension_words(name: str, claimed: bytes, storage: pa.DataType) -> bytes | 
     about = _parsed(claimed)
     if name == "pandas.period" and storage == pa.int64():
         every = about.get("freq")
-        if isinstance(every, str) and _FREQUENCY.match(every):
+        if isinstance(every, str) and is_frequency(every):
             return json.dumps({"freq": every}).encode()
     if name == "pandas.interval" and pa.types.is_struct(storage) and storage.num_fields == 2:
         closed, of = about.get("closed"), storage.field(0).type
@@ -215,7 +154,7 @@ def made_anew(
     }
     marks = {name: _mark(ours.columns.get(name), kind) for name, kind in kinds.items()}
     frequency = ours.frequency if whole else None
-    _require(frequency is None or _FREQUENCY.match(frequency), "a frequency that pandas has not")
+    _require(frequency is None or is_frequency(frequency), "a frequency that pandas has not")
     about = {"columns": marks, "frequency": frequency, "labels": _labels(ours.labels, columns)}
     return {_STANDARD: json.dumps(made).encode(), _OURS: json.dumps(about).encode()}
 
@@ -266,9 +205,7 @@ def _label_levels(claimed: Sequence[_LabelLevel], columns: Sequence[str]) -> lis
         _require(all(_is_label(name, len(claimed)) for name in columns), "labels of several levels")
     made = []
     for level in claimed:
-        _require(
-            _LABEL_TYPES.match(level.pandas_type) and _LABEL_DTYPES.match(level.numpy_type), "an unknown kind of label"
-        )
+        _require(is_label_kind(level.pandas_type, level.numpy_type), "an unknown kind of label")
         _require(not isinstance(level.name, int) or level.name in _INT64, "a name that is none")
         name = level.name if isinstance(level.name, int) else _level_name(level.name)
         zone = (level.metadata or {}).get("timezone") if level.pandas_type == "datetimetz" else None
@@ -316,5 +253,5 @@ def _mark(claimed: _Mark | None, kind: pa.DataType) -> dict[str, Any]:
         return {"dtype": "arrow"}
     if claimed.dtype == "object":
         return {"dtype": "object", "null": claimed.null or "none"}
-    _require(is_dtype(claimed.dtype) and _fits(claimed.dtype, kind), "a dtype that the column is not of")
+    _require(is_dtype(claimed.dtype) and fits(claimed.dtype, kind), "a dtype that the column is not of")
     return {"dtype": claimed.dtype}

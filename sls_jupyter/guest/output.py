@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import base64
 import os
-import queue
 import resource
 import signal
 import socket
@@ -25,8 +24,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
-from jupyter_client.blocking.client import BlockingKernelClient
-from zmq.constants import Event, SocketOption
 
 from sls_jupyter.contract.places import RESULT
 from sls_jupyter.contract.spec import Limits
@@ -40,16 +37,14 @@ from sls_jupyter.guest.contract import Contract, accept_contract
 from sls_jupyter.guest.door import Door
 from sls_jupyter.guest.gate import TABLE_MIME, BytesLimit, Gate, Judged, Table
 from sls_jupyter.guest.hostile import Budget, CountedFile, Once, TooMuch, exit_code, limit_name, type_name
+from sls_jupyter.guest.iopub import Displays
 from sls_jupyter.guest.tables import written
 from sls_jupyter.guest.well_known import MAX_BASES
 
-DRAIN_SECONDS = 5.0  # how long the next display may take after the program said it is done; more than for one text
 SILENCE_SECONDS = 10.0  # a supervisor that is silent for so long was stopped by its program
 GRACE_SECONDS = 15.0  # after the wall clock's limit, for the supervisor to say so itself
-LOST_SECONDS = 1.0  # an iopub channel that is cut for so long, while the program lives, carried too much
 RAW_FACTOR = 4  # how many times the allowed bytes the program may send before anything is cut
 LEAST_MEMORY_BYTES = 2 << 30
-QUEUED_MESSAGES = 64  # of the iopub channel
 SHAPES = ("frame", "series", "arrow", "scalar")
 
 
@@ -83,9 +78,7 @@ class OutputRun:
         self._ended = threading.Event()  # the program is done or gone
         self._lock = threading.Lock()  # of what was let go and of the end; never held while something is judged
         self._cleaner = Cleaner()
-        self._messages: queue.SimpleQueue[list[bytes]] = queue.SimpleQueue()  # read, counted, not yet judged
-        self._judged_at = 0.0  # time.monotonic() of the last of them
-        self._idle_cells = 0
+        self._displays: Displays
         self._results: dict[str, bytes] = {}
         self._subjects: dict[str, str] = {}
         self.door = Door(device, self._accept, fetch=self._results.get)
@@ -94,6 +87,7 @@ class OutputRun:
         contract = accept_contract(body, self._measured, caller, now=int(time.time()))
         self._gate = Gate(contract.obligations, self._cleaner)
         self._budget = Budget(RAW_FACTOR * contract.spec.limits.output_bytes)
+        self._displays = Displays(self._budget, self._take_message, self._refuse, self._ended)
         self._live = contract.spec.requester in {person.did for person in contract.spec.recipients}
         self._contract = contract
         self._accepted.set()
@@ -152,13 +146,13 @@ class OutputRun:
                 self._set_end(status="malformed")
 
     def _follow_kernel(self, file: Any) -> None:
-        if not self._subscribe():
+        if not self._displays.subscribe(RAW_FACTOR * self._contract.spec.limits.output_bytes):
             return
         file.write(b"\n")
         file.flush()
         while (message := wire.receive(file)) is not None:
             if "end" in message:
-                self._drain(int(message["cells"]))
+                self._displays.drain(int(message["cells"]))
                 if message.get("memory") is True:
                     self._set_end(status="limit", limit="memory", allowed=self._contract.spec.limits.memory_bytes)
                 self._set_end(status="ok" if message["end"] is True else "error")
@@ -208,57 +202,9 @@ class OutputRun:
 
     # --- displays ---------------------------------------------------------------------------------
 
-    def _subscribe(self) -> bool:
-        """Follow the kernel's iopub channel; false if it is not there."""
-        client = BlockingKernelClient(transport="ipc", ip=f"{wire.here(RESULT)}/{wire.IOPUB_PREFIX}", **wire.PORTS)
-        client.session.key = b""
-        client.context.setsockopt(SocketOption.MAXMSGSIZE, RAW_FACTOR * self._contract.spec.limits.output_bytes)
-        client.context.setsockopt(SocketOption.RCVHWM, QUEUED_MESSAGES)
-        client.iopub_channel.start()
-        channel = client.iopub_channel.socket
-        if not channel.poll(int(wire.CONNECT_SECONDS * 1000)):
-            return False
-        cut = channel.get_monitor_socket(Event.DISCONNECTED)
-        threading.Thread(target=self._follow_cuts, args=(cut,), daemon=True).start()
-        threading.Thread(target=self._follow_iopub, args=(client,), daemon=True).start()
-        return True
-
-    def _follow_cuts(self, cut: Any) -> None:
-        """The channel is cut when the kernel ends, or by a message beyond the limit, which is never read."""
-        cut.recv_multipart()
-        if not self._ended.wait(LOST_SECONDS):
-            self._set_end_by_output()
-
-    def _follow_iopub(self, client: BlockingKernelClient) -> None:
-        """Read and count; judging may take longer, and a full socket would lose messages."""
-        threading.Thread(target=self._judge_messages, args=(client.session,), daemon=True).start()
-        channel = client.iopub_channel.socket
-        try:
-            while True:
-                parts = channel.recv_multipart()
-                self._budget.take(sum(map(len, parts)))
-                self._messages.put(parts)
-        except TooMuch:
-            self._set_end_by_output()
-
-    def _judge_messages(self, session: Any) -> None:
-        while not self._ended.is_set():
-            parts = self._messages.get()
-            try:
-                self._take_message(session.deserialize(session.feed_identities(parts)[1]))
-            except BytesLimit:
-                self._set_end_by_output()
-            except Exception:  # noqa: BLE001  # hostile bytes raise anything, and the next message may be honest
-                with self._lock:
-                    self._gate.withheld["malformed"] += not self._ended.is_set()
-            self._judged_at = time.monotonic()
-
     def _take_message(self, message: dict[str, Any]) -> None:
         kind, content = message["msg_type"], message["content"]
-        if kind == "status" and content.get("execution_state") == "idle":
-            if message.get("parent_header", {}).get("msg_type") == "execute_request":
-                self._idle_cells += 1
-        elif kind == "stream":
+        if kind == "stream":
             judged = self._gate.judge_text(str(content["text"]))
             name = "stderr" if content["name"] == "stderr" else "stdout"
             self._release("stream", judged, lambda text: {"name": name, "text": text})
@@ -304,12 +250,13 @@ class OutputRun:
                 self.door.events.add(kind, **event)
             return left
 
-    def _drain(self, cells: int) -> None:
-        """Iopub is another socket, and judging takes time; wait as long as something comes of it."""
-        self._judged_at = time.monotonic()
-        while self._idle_cells < cells and time.monotonic() < self._judged_at + DRAIN_SECONDS:
-            if self._ended.wait(0.005):
-                return
+    def _refuse(self, error: Exception) -> None:
+        """A message of the program's that is none, or one too many."""
+        if isinstance(error, BytesLimit | TooMuch):
+            self._set_end_by_output()
+            return
+        with self._lock:
+            self._gate.withheld["malformed"] += not self._ended.is_set()
 
     # --- the end ----------------------------------------------------------------------------------
 

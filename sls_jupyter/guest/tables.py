@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from sls_jupyter.errors import SlsError
 from sls_jupyter.guest import frame_words
 from sls_jupyter.guest.copies import by_value, elements, storage_type
+from sls_jupyter.guest.dtypes import is_time_zone
 
 MAX_DEPTH = 8  # of nested types
 MAX_FIELDS = 5_000  # of a table, nested ones included
@@ -48,7 +49,7 @@ def _known(kind: pa.DataType, depth: int = 0) -> bool:
         known = all(not types.is_dictionary(one.type) and _known(one.type, depth + 1) for one in _inner(kind))
         return known and len(set(names)) == len(names)
     if types.is_timestamp(kind):
-        return kind.tz is None or frame_words.is_time_zone(kind.tz)
+        return kind.tz is None or is_time_zone(kind.tz)
     number = types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_null(kind)
     decimal = types.is_decimal128(kind) or types.is_decimal256(kind)
     time = types.is_date(kind) or types.is_time(kind) or types.is_duration(kind) or kind == pa.month_day_nano_interval()

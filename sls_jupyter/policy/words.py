@@ -9,6 +9,10 @@ from sls_jupyter.policy.facts import Decision
 from sls_jupyter.policy.model import OwnerPolicy, utc_text
 
 _KIND_WORDS = {"table": "tables", "text": "text", "figure": "figures"}
+_NOT_COUNTED = {  # by --min-group, which counts the rows of tables
+    "text": "Text is not counted: a print can show single records. --kinds table keeps it back.",
+    "figure": "Figures are not counted: a picture can show single records. --kinds table keeps them back.",
+}
 
 
 def describe_policy(policy: OwnerPolicy, names: Mapping[str, str]) -> tuple[str, ...]:
@@ -132,6 +136,7 @@ def _obligations(obligations: Obligations) -> tuple[str, ...]:
     sentences = []
     if obligations.min_group is not None:
         sentences.append(f"A row of a result describes at least {obligations.min_group} records.")
+        sentences += [_NOT_COUNTED[kind] for kind in obligations.kinds if kind in _NOT_COUNTED]
     if obligations.max_rows is not None:
         sentences.append(f"A table that leaves has at most {obligations.max_rows} rows.")
     if obligations.max_bytes is not None:

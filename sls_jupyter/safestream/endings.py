@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sls_jupyter.errors import LimitExceeded, OutputWithheld, ProgramFailed, RunFailed, from_problem
-from sls_jupyter.guest.hostile import type_name
+from sls_jupyter.guest.well_known import known_exception
 from sls_jupyter.safestream.run import Steps
 
 LIMIT_HINTS = {
@@ -56,7 +56,7 @@ def judge_end(end: Mapping[str, Any], steps: Steps) -> None:
 
 
 def _program_error(end: Mapping[str, Any]) -> ProgramFailed:
-    if "verdict" not in end:
+    if end.get("sealed") and "verdict" not in end:
         return ProgramFailed(
             "The cell raised an error.",
             hint="You are no recipient of this run's results, so its error is not told to you; a recipient has it.",
@@ -64,7 +64,7 @@ def _program_error(end: Mapping[str, Any]) -> ProgramFailed:
     error = end.get("error") or {"name": "an error", "value": ""}
     detail, name = error.get("value") or "", str(error["name"])
     return ProgramFailed(  # the message is kept on disk with the run; what the cell says is not in it
-        f"The cell raised {name if type_name(name) == name else 'an error of its own'}.",
+        f"The cell raised {name if known_exception(name) == name else 'an error of its own'}.",
         found=f"{name}: {detail}" if detail else None,
         hint=""
         if detail
