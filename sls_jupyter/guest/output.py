@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import base64
 import os
-import resource
 import signal
 import socket
 import threading
@@ -21,8 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
-from jupyter_client.blocking.client import BlockingKernelClient
-from zmq.constants import Event, SocketOption
+from jupyter_client.session import Session
 
 from sls_jupyter.contract.places import RESULT
 from sls_jupyter.contract.spec import Limits
@@ -39,17 +37,16 @@ from sls_jupyter.guest.hostile import Budget, CountedFile, Once, TooMuch, exit_c
 DRAIN_SECONDS = 5.0  # how long the last displays may take after the program said it is done
 SILENCE_SECONDS = 10.0  # a supervisor that is silent for so long was stopped by its program
 GRACE_SECONDS = 15.0  # after the wall clock's limit, for the supervisor to say so itself
-LOST_SECONDS = 1.0  # an iopub channel that is cut for so long, while the program lives, carried too much
+LOST_SECONDS = 1.0  # how long a program may live without its displays' connection
 RAW_FACTOR = 4  # how many times the allowed bytes the program may send before anything is cut
 LEAST_MEMORY_BYTES = 2 << 30
-QUEUED_MESSAGES = 64  # of the iopub channel
+SPEAKERS = ("supervisor", "kernel", "displays")  # the program's connections, one of each
 SHAPES = ("frame", "series", "arrow", "scalar")
 
 
 def limit_memory(limits: Limits) -> None:
     """Bound this process, so that a hostile table is an error here and not the end of the machine."""
-    most = max(LEAST_MEMORY_BYTES, 4 * RAW_FACTOR * limits.output_bytes)
-    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    wire.bound_memory(max(LEAST_MEMORY_BYTES, 4 * RAW_FACTOR * limits.output_bytes))
 
 
 def _ipc(table: pa.Table) -> str:
@@ -81,6 +78,7 @@ class OutputRun:
         self._missing: dict[str, str | None] = {}
         self._end: dict[str, Any] = {}
         self._ended = threading.Event()  # the program is done or gone
+        self._complete = threading.Event()  # every connection of the program is there, and there will be no other
         self._lock = threading.Lock()
         self._idle_cells = 0
         self._results: dict[str, bytes] = {}
@@ -129,12 +127,15 @@ class OutputRun:
         self._set_end(status="stopped")
 
     def _take_connections(self, results: socket.socket) -> None:
-        while True:
-            connection, _ = results.accept()
-            threading.Thread(target=self._follow, args=(connection,), daemon=True).start()
+        """One connection for each speaker, all before the first cell; nobody connects after that."""
+        with results:
+            for _ in SPEAKERS:
+                connection, _ = results.accept()
+                threading.Thread(target=self._follow, args=(connection,), daemon=True).start()
+        self._complete.set()
 
     def _follow(self, connection: socket.socket) -> None:
-        """One connection of the program: its kernel's or its supervisor's. Hostile, either way."""
+        """One connection of the program: its kernel's, its displays' or its supervisor's. Hostile, all of them."""
         with connection, connection.makefile("rwb") as file:
             try:
                 hello = wire.receive(file) or {}
@@ -142,13 +143,15 @@ class OutputRun:
                     self._follow_kernel(file)
                 elif hello.get("from") == "supervisor":
                     self._follow_supervisor(connection, file)
+                elif hello.get("from") == "displays":
+                    self._follow_displays(file)
             except (BytesLimit, TooMuch):
                 self._set_end_by_output()
             except Exception:  # noqa: BLE001  # hostile bytes raise anything
                 self._set_end(status="malformed")
 
     def _follow_kernel(self, file: Any) -> None:
-        if not self._subscribe():
+        if not self._is_complete():
             return
         file.write(b"\n")
         file.flush()
@@ -203,40 +206,23 @@ class OutputRun:
 
     # --- displays ---------------------------------------------------------------------------------
 
-    def _subscribe(self) -> bool:
-        """Follow the kernel's iopub channel; false if it is not there."""
-        client = BlockingKernelClient(transport="ipc", ip=f"{wire.here(RESULT)}/{wire.IOPUB_PREFIX}", **wire.PORTS)
-        client.session.key = b""
-        client.context.setsockopt(SocketOption.MAXMSGSIZE, RAW_FACTOR * self._contract.spec.limits.output_bytes)
-        client.context.setsockopt(SocketOption.RCVHWM, QUEUED_MESSAGES)
-        client.iopub_channel.start()
-        channel = client.iopub_channel.socket
-        if not channel.poll(int(wire.CONNECT_SECONDS * 1000)):
-            return False
-        cut = channel.get_monitor_socket(Event.DISCONNECTED)
-        threading.Thread(target=self._follow_cuts, args=(cut,), daemon=True).start()
-        threading.Thread(target=self._follow_iopub, args=(client,), daemon=True).start()
-        return True
+    def _is_complete(self) -> bool:
+        """Wait for the program's other connections; false if they do not come."""
+        return self._complete.wait(wire.CONNECT_SECONDS)
 
-    def _follow_cuts(self, cut: Any) -> None:
-        """The channel is cut when the kernel ends, or by a message beyond the limit, which is never read."""
-        cut.recv_multipart()
-        if not self._ended.wait(LOST_SECONDS):
-            self._set_end_by_output()
-
-    def _follow_iopub(self, client: BlockingKernelClient) -> None:
-        channel, session = client.iopub_channel.socket, client.session
-        while True:
+    def _follow_displays(self, file: Any) -> None:
+        """What the kernel publishes: the frames of Jupyter's iopub messages."""
+        session = Session(key=b"")
+        while (frames := wire.receive_frames(file, self._budget.take)) is not None:
             try:
-                parts = channel.recv_multipart()
-                self._budget.take(sum(map(len, parts)))
-                self._take_message(session.deserialize(session.feed_identities(parts)[1]))
+                self._take_message(session.deserialize(session.feed_identities(frames)[1]))
             except (BytesLimit, TooMuch):
-                self._set_end_by_output()
-                return
+                raise
             except Exception:  # noqa: BLE001  # hostile bytes raise anything, and the next message may be honest
                 with self._lock:
                     self._gate.withheld["malformed"] += 1
+        if not self._ended.wait(LOST_SECONDS):
+            self._set_end(status="died", code=None)
 
     def _take_message(self, message: dict[str, Any]) -> None:
         kind, content = message["msg_type"], message["content"]
