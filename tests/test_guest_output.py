@@ -40,7 +40,7 @@ def reading(rules: Obligations | None = None) -> OutputRun:
     run._contract, run._gate = _Contract(), Gate(rules or Obligations())  # type: ignore[assignment]
     run._budget, run._told, run._lock, run._ended = Budget(40_000), Once(), threading.Lock(), threading.Event()
     run._tables, run._missing, run._end, run._idle_cells = {}, {}, {}, 10
-    run._subscribe = lambda: True  # type: ignore[method-assign]
+    run._is_complete = lambda: True  # type: ignore[method-assign]
     return run
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import mmap
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -74,8 +75,9 @@ class Image:
 
     def __init__(self, file: BinaryIO, footer: bytes, size: int, name: str) -> None:
         self._file, self._name, self._body_end = file, name, size - len(footer)
-        self._buffer = pa.allocate_buffer(size)
-        self._memory = memoryview(self._buffer).cast("B")
+        # Shared and without a file: what is never filled in costs nothing, nor does it count as this process's data.
+        self._memory = memoryview(mmap.mmap(-1, size))
+        self._buffer = pa.py_buffer(self._memory)
         self._memory[: len(MAGIC)] = MAGIC
         self._memory[self._body_end :] = footer
 

@@ -15,10 +15,10 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 
@@ -35,10 +35,11 @@ from sls_jupyter.guest.audit import AuditClient
 from sls_jupyter.guest.contract import Contract, Material, accept_contract, accept_material
 from sls_jupyter.guest.door import Door
 from sls_jupyter.guest.keys import AssetKeys, fetch_keys
-from sls_jupyter.guest.parts import opener
+from sls_jupyter.guest.parts import counted, opener
 
 MAX_REPLY_BYTES = 1024  # of the program's word on a cell
-MEMORY_BYTES = 768 << 20  # of this process, beside sealed row groups, which are as large as their owner made them
+MEMORY_BYTES = 768 << 20  # of this process, beside the sealed bytes that it holds
+SEALED_FACTOR, SEALED_SLACK_BYTES = 2, 64 << 20  # sealed bytes that are read for each byte of the program's memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class InputRun:
         self._accepted = threading.Event()
         self._contract: Contract
         self._material: Material
-        self._decoded = 0  # bytes of tables that were given to the program
+        self._sealed = self._decoded = 0  # bytes of all inputs, as they are read and as the program gets them
         self._cancelled = threading.Event()
         self.door = Door(device, self._accept, cancel=self._cancel)
 
@@ -87,7 +88,8 @@ class InputRun:
         self._accepted.wait()
         try:
             opened = self._fetch_all()
-            with wire.accept_one(feed) as connection, connection.makefile("rwb") as file:
+            with wire.accept_one(feed) as connection:
+                file = connection.makefile("rwb")  # not closed: that would write what a dead program did not take
                 self._feed(file, opened)
                 self.door.events.add("finished", status=self._execute(file, opened))
         except SlsError as error:
@@ -118,7 +120,7 @@ class InputRun:
     def _feed(self, file: wire.ByteFile, opened: list[Opened]) -> None:
         """Send the program its tables and parameters."""
         tables = [one for one in opened if one.item.kind == "table"]
-        with _program_errors():
+        with self._program_errors("its parameters"):
             header = {
                 "tables": [one.item.alias for one in tables],
                 "parameters": b64encode(self._material.parameters),
@@ -126,24 +128,32 @@ class InputRun:
                 "cells": 1 + len(opened) - len(tables),
             }
             wire.send(file, header)
-            for one in tables:
+        for one in tables:
+            with self._program_errors(f"the table {one.item.alias}"):
                 rows = self._send_table(file, one)
+                file.flush()
                 self._audit.record("table-fed", asset=one.item.asset, rows=rows)
                 self.door.events.add("fed", alias=one.item.alias, rows=rows)
-            file.flush()
 
     def _send_table(self, file: wire.ByteFile, one: Opened) -> int:
         rows = 0
         with self._memory_errors(one.item.alias):
-            reader = open_table(
-                one.manifest, one.keys.keys, columns=one.columns, open_part=opener(one.client, one.manifest)
-            )
+            reader = open_table(one.manifest, one.keys.keys, columns=one.columns, open_part=self._opener(one))
             with pa.ipc.new_stream(file, reader.schema) as writer:
                 for batch in reader:
                     self._count(one.item.alias, batch, whole=batch.num_rows == 0)
                     writer.write_batch(batch)
                     rows += batch.num_rows
         return rows
+
+    def _opener(self, one: Opened) -> Callable[[str], BinaryIO]:
+        def count(size: int) -> None:
+            self._sealed += size
+            allowed = SEALED_FACTOR * self._contract.spec.limits.memory_bytes + SEALED_SLACK_BYTES
+            if self._sealed > allowed:
+                raise _too_large(one.item.alias, f"{self._sealed} sealed bytes and more", allowed)
+
+        return counted(opener(one.client, one.manifest), count)
 
     def _count(self, alias: str, batch: pa.RecordBatch, *, whole: bool) -> None:
         """Take a batch's bytes from the program's memory; its categories too if it is ``whole``: they are sent once."""
@@ -152,6 +162,18 @@ class InputRun:
         allowed = self._contract.spec.limits.memory_bytes
         if self._decoded > allowed:
             raise _too_large(alias, f"{self._decoded} bytes and more", allowed)
+
+    @contextmanager
+    def _program_errors(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (BrokenPipeError, ConnectionError, pa.ArrowException) as error:
+            raise RunFailed(
+                f"The program ended while it was given {what}.",
+                found=f"{type(error).__name__} after {self._decoded} bytes of tables",
+                expected=f"tables that fit into {self._contract.spec.limits.memory_bytes} bytes, with all that is around",
+                hint="Most often the data does not fit into --memory.",
+            ) from None
 
     @contextmanager
     def _memory_errors(self, alias: str) -> Iterator[None]:
@@ -167,7 +189,7 @@ class InputRun:
         for one in opened:
             if one.item.kind == "code":
                 with self._memory_errors(one.item.alias):
-                    files = open_code(one.manifest, one.keys.keys, open_part=opener(one.client, one.manifest))
+                    files = open_code(one.manifest, one.keys.keys, open_part=self._opener(one))
                     cell = "\n\n".join(files[path].decode() for path in sorted(files))
                 yield cell, True, one.manifest.confidential
         yield self._material.code, False, False
@@ -203,22 +225,10 @@ def _too_large(alias: str, found: str, allowed: int) -> LimitExceeded:
     return LimitExceeded(
         f"The input {alias} is larger than this run's memory.",
         found=found,
-        expected=f"{allowed} bytes at most, decoded, for all inputs",
+        expected=f"{allowed} bytes at most, for all inputs",
         hint="Ask for fewer columns, or raise --memory.",
         detail={"limit": "memory", "allowed": allowed, "alias": alias},
     )
-
-
-@contextmanager
-def _program_errors() -> Iterator[None]:
-    try:
-        yield
-    except (BrokenPipeError, ConnectionError, pa.ArrowException) as error:
-        raise RunFailed(
-            "The program ended while it was given its data.",
-            found=type(error).__name__,
-            hint="Most often the data does not fit into --memory.",
-        ) from None
 
 
 def main() -> int:
