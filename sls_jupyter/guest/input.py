@@ -33,9 +33,10 @@ from sls_jupyter.errors import LimitExceeded, RunFailed, SlsError, to_problem
 from sls_jupyter.guest import wire
 from sls_jupyter.guest.audit import AuditClient
 from sls_jupyter.guest.contract import Contract, Material, accept_contract, accept_material
+from sls_jupyter.guest.counting import counted
 from sls_jupyter.guest.door import Door
 from sls_jupyter.guest.keys import AssetKeys, fetch_keys
-from sls_jupyter.guest.parts import counted, opener
+from sls_jupyter.guest.parts import opener
 
 MAX_REPLY_BYTES = 1024  # of the program's word on a cell
 MEMORY_BYTES = 768 << 20  # of this process, beside the sealed bytes that it holds
