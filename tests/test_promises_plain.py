@@ -62,7 +62,9 @@ def test_nothing_of_the_user_runs_in_a_cell(
     profile = tmp_path / ".ipython" / "profile_default"
     (profile / "startup").mkdir(parents=True)
     (profile / "startup" / "00-evil.py").write_text("started = True")
-    (profile / "ipython_config.py").write_text("c.Evil.on = True\nc.InteractiveShellApp.exec_lines = ['configured = 1']")
+    (profile / "ipython_config.py").write_text(
+        "c.Evil.on = True\nc.InteractiveShellApp.exec_lines = ['configured = 1']"
+    )
     for name in ("HOME", "IPYTHONDIR", "TMPDIR", "XDG_CONFIG_HOME"):
         monkeypatch.setenv(name, str(tmp_path / ".ipython" if name == "IPYTHONDIR" else tmp_path))
     monkeypatch.setenv("PYTHONSTARTUP", str(profile / "startup" / "00-evil.py"))
