@@ -190,14 +190,16 @@ while True:
 """,
     "cpu, of orphans": """
 import os, time
+done, tell = os.pipe()
 while True:
     child = os.fork()
     if child == 0:
         if os.fork() == 0:
             os.setsid(); end = time.process_time() + 0.02
             while time.process_time() < end: pass
+            os.write(tell, b"1")
         os._exit(0)
-    os.waitpid(child, 0); time.sleep(0.04)
+    os.waitpid(child, 0); os.read(done, 1)
 """,
     "cpu, behind a stopped supervisor": """
 import os, signal
