@@ -157,6 +157,23 @@ def visible_below(folder: Path) -> list[Path]:
 
 
 @needs_sandbox
+def test_a_shell_waits_for_its_background_jobs(host: LocalHost) -> None:
+    """A profile that leaves SIGCHLD alone must not let a script hang for ever."""
+    code = """
+import subprocess
+done = subprocess.run(["sh", "-c", "sleep 0.05 & sleep 0.1 & wait; echo over"], capture_output=True, timeout=50)
+tell(said=done.stdout.decode())
+"""
+    if not Path("/bin/bash").exists():
+        pytest.skip("no bash")
+    group = launch(host, program=code)
+    try:
+        assert told(group, "program", 60) == {"said": "over\n"}
+    finally:
+        group.stop()
+
+
+@needs_sandbox
 def test_nothing_but_scratch_is_writable(host: LocalHost) -> None:
     """A cell cannot change the interpreter, the guest code or the root, and its scratch space is bounded."""
     code = """

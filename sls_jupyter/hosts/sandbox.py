@@ -138,6 +138,12 @@ def _system() -> list[str]:
     return arguments
 
 
+def _shell() -> list[str]:
+    """bash in the place of dash, whose ``wait`` needs a handler of SIGCHLD, which the program's profile refuses."""
+    shell, bash = Path("/bin/sh").resolve(), Path("/bin/bash").resolve()
+    return ["--ro-bind", str(bash), str(shell)] if shell.name == "dash" and bash.is_file() else []
+
+
 # --- the argument list ----------------------------------------------------------------------------
 
 
@@ -161,7 +167,7 @@ def inner_arguments(wrap: Bubblewrap, box: Box) -> list[str]:
         arguments += ["--ro-bind", "/dev/null", name]
     arguments += [*_scratch(wrap, "/dev/shm", box.scratch_bytes), *_scratch(wrap, "/run", 1 << 20)]  # noqa: S108
     arguments += [*_scratch(wrap, "/tmp", box.scratch_bytes)]  # noqa: S108
-    arguments += [*_layered(_visible(box.network), box.hidden), *_system()]
+    arguments += [*_layered(_visible(box.network), box.hidden), *_system(), *_shell()]
     for folder, inside in box.writable:
         arguments += ["--bind", str(folder), inside]
     for folder, inside in box.readable:
