@@ -20,23 +20,22 @@ $(VENV)/.base: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; $$($(PYTHON) --version) was found. Try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[notebooks]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[notebooks,sandbox]'
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.base
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[notebooks,test,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[notebooks,sandbox,test,dev]'
 	@touch $@
 
 $(VENV)/.lab: $(VENV)/.base
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[notebooks,lab]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[notebooks,sandbox,lab]'
 	@touch $@
 
 .PHONY: sandbox
-sandbox:
-	@command -v bwrap >/dev/null || { \
-	  echo "bubblewrap (bwrap) is not installed. Containers of the local host are then plain processes:"; \
-	  echo "everything runs, the cards say that they are not isolated, and the isolation tests are skipped."; \
-	  echo "To have the sandbox: apt-get install bubblewrap (or dnf, pacman, apk)."; }
+sandbox: $(VENV)/.base
+	@$(BIN)/python -c 'from sls_jupyter.hosts.probing import find_bubblewrap as f; reason = f()[1]; print(reason and \
+	  f"NOT ISOLATED: {reason}.\nEverything runs, every card says so, and the isolation tests are skipped.\n" \
+	  "Most often the machine forbids user namespaces (a container, or a sysctl of the distribution).", end=reason and "\n")'
 
 demo: $(VENV)/.base sandbox
 	@$(BIN)/python notebooks/run.py quickstart --out $(OUT)

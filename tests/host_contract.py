@@ -166,11 +166,11 @@ class HostContract:
             group.stop()
 
     def test_neighbours_share_sockets(self, host: Host) -> None:
-        """Input reaches the program through their common folder."""
+        """The program reaches input through their common folder."""
         listen = "s = socket.socket(socket.AF_UNIX); s.bind(ROOT + '/run/sls/feed/s'); s.listen()\n"
-        serve = listen + "c, _ = s.accept(); c.sendall(b'fed'); time.sleep(60)"
+        serve = listen + "c, _ = s.accept(); tell(got=c.recv(3).decode()); time.sleep(60)"
         reach = "c = socket.socket(socket.AF_UNIX)\nwhile c.connect_ex(ROOT + '/run/sls/feed/s'): time.sleep(0.01)\n"
-        group = launch(host, program=serve, input=reach + "tell(got=c.recv(3).decode())")
+        group = launch(host, input=serve, program=reach + "c.sendall(b'fed'); time.sleep(60)")
         try:
             assert told(group, "input") == {"got": "fed"}
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import time
@@ -50,6 +51,42 @@ def test_a_length_is_refused_before_it_is_read() -> None:
     with pytest.raises(MalformedDocument, match="malformed"):
         wire.receive(io.BytesIO((wire.MAX_MESSAGE_BYTES + 1).to_bytes(4, "big") + b"x"))
     assert wire.receive(io.BytesIO((10).to_bytes(4, "big") + b"short")) is None
+
+
+@given(st.lists(st.lists(st.binary(max_size=20), max_size=6), max_size=5))
+def test_frames_arrive_as_they_were(messages: list[list[bytes]]) -> None:
+    """What a kernel publishes reaches the gate unchanged."""
+    file = io.BytesIO()
+    for frames in messages:
+        wire.send_frames(file, frames)
+    file.seek(0)
+    assert [wire.receive_frames(file, lambda _: None) for _ in messages] == messages
+    assert wire.receive_frames(file, lambda _: None) is None
+
+
+@given(st.binary(max_size=64))
+def test_any_bytes_are_frames_an_end_or_an_error_of_ours(data: bytes) -> None:
+    """Lengths of a hostile program are counted before anything is read."""
+    counted: list[int] = []
+
+    def count(size: int) -> None:
+        counted.append(size)
+        if sum(counted) > 1000:
+            raise MalformedDocument("too much")
+
+    file = io.BytesIO(data)
+    with contextlib.suppress(SlsError):
+        found = wire.receive_frames(file, count)
+        assert found is None or len(found) <= wire.MAX_FRAMES
+    assert file.tell() <= 1000
+
+
+def test_a_socket_takes_one_connection(tmp_path: Path) -> None:
+    """Whoever comes second, by whatever link, reaches nobody."""
+    path = str(tmp_path / "a.sock")
+    listening = wire.listen(path)
+    with wire.connect(path, timeout=1), wire.accept_one(listening), pytest.raises(Unavailable):
+        wire.connect(path, timeout=0.05)
 
 
 def test_a_neighbour_that_never_comes_is_an_error(tmp_path: Path) -> None:

@@ -55,10 +55,20 @@ CHANGES: list[tuple[str, dict[str, Any]]] = [
     ("environment", {"environment": (*request().environment, "HOSTNAME=a;b")}),
     ("environment", {"environment": ("SLS_LISTEN=127.0.0.1:80\nX=1",)}),
     ("list of mounts", {"mounts": request().mounts[1:]}),
-    ("list of mounts", {"mounts": (*request().mounts, (EMPTY_DIR + "result", "/run/sls/result"))}),
-    ("list of mounts", {"mounts": (("/etc", request().mounts[0][1]), *request().mounts[1:])}),
+    ("list of mounts", {"mounts": (*request().mounts, (EMPTY_DIR + "result", "/run/sls/result", "rw"))}),
+    ("list of mounts", {"mounts": (("/etc", *request().mounts[0][1:]), *request().mounts[1:])}),
+    ("list of mounts", {"mounts": ((*request().mounts[0][:2], "ro"), *request().mounts[1:])}),
     ("seccomp profile", {"seccomp_sha256": "00" * 32}),
 ]
+
+
+def test_a_volume_is_not_made_writable_for_the_program() -> None:
+    """A cell that could write into a shared volume could put a link where its neighbours look."""
+    asked = request("program")
+    writable = tuple((source, destination, "rw") for source, destination, _ in asked.mounts)
+    assert {access for *_, access in asked.mounts} == {"ro"}
+    with pytest.raises(Refused, match="another list of mounts"):
+        firmware().admit(dataclasses.replace(asked, mounts=writable))
 
 
 @pytest.mark.parametrize(("reason", "change"), CHANGES)

@@ -36,7 +36,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     yield parent
     left = list(parent.iterdir())
     for path in left:
-        folders.shutil.rmtree(path)
+        folders.remove_tree(path)
     parent.rmdir()
     assert left == []
 
@@ -154,6 +154,23 @@ def visible_below(folder: Path) -> list[Path]:
     from sls_jupyter.hosts.sandbox import interpreter_folders
 
     return [path for path in interpreter_folders() if folder in path.parents]
+
+
+@needs_sandbox
+def test_a_shell_waits_for_its_background_jobs(host: LocalHost) -> None:
+    """A profile that leaves SIGCHLD alone must not let a script hang for ever."""
+    code = """
+import subprocess
+done = subprocess.run(["sh", "-c", "sleep 0.05 & sleep 0.1 & wait; echo over"], capture_output=True, timeout=50)
+tell(said=done.stdout.decode())
+"""
+    if not Path("/bin/bash").exists():
+        pytest.skip("no bash")
+    group = launch(host, program=code)
+    try:
+        assert told(group, "program", 60) == {"said": "over\n"}
+    finally:
+        group.stop()
 
 
 @needs_sandbox
@@ -408,6 +425,55 @@ def test_the_folder_of_a_living_host_is_not_swept(runs: Path) -> None:
     assert not folder.path.exists()
 
 
+@needs_linux
+def test_a_folder_is_removed_whatever_is_in_it(runs: Path) -> None:
+    """What a program without a sandbox left behind: depth, closed folders, links, pipes, names of every kind."""
+    folder = folders.RunFolder.make(parent=runs)
+    here = os.getcwd()
+    os.chdir(folder.path)
+    (folder.path / "link").symlink_to("/etc")
+    os.mkfifo("pipe")
+    Path("1.left").mkdir()
+    os.mkdir(b"\xff\n")
+    for _ in range(3000):
+        os.mkdir("d" * 200)
+        os.chdir("d" * 200)
+    Path("file").touch()
+    os.chmod(".", 0)
+    os.chdir(here)
+    os.unlink(folder.path / "lock")
+    folder.remove()
+    assert list(runs.iterdir()) == []
+    assert Path("/etc/passwd").exists()
+
+
+@needs_linux
+def test_what_cannot_be_removed_stands_in_nobodys_way(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A launch sweeps for a bounded time, and a failure of it is not the launch's."""
+    left = folders.RunFolder.make(parent=runs)
+    os.close(left._lock)
+    for number in range(2000):
+        (left.path / str(number)).mkdir()
+    os.utime(left.path, (0, 0))
+    monkeypatch.setattr(folders, "REMOVE_SECONDS", 0.0)
+    folders.RunFolder.make(parent=runs).remove()
+    assert left.path.exists()
+    monkeypatch.undo()
+    os.utime(left.path, (0, 0))
+    assert folders.sweep(runs, {os.geteuid()}) == [left.path]
+    for path in runs.iterdir():
+        folders.remove_tree(path)
+
+
+def test_a_folder_without_its_lock_is_removed(runs: Path) -> None:
+    """A program that removes the lock does not make its folder stay for ever."""
+    folder = folders.RunFolder.make(parent=runs)
+    os.unlink(folder.path / "lock")
+    os.utime(folder.path, (0, 0))
+    os.close(folder._lock)
+    assert folders.sweep(runs, {os.geteuid()}) == [folder.path]
+
+
 def test_logs_are_bounded(host: LocalHost) -> None:
     """A container that writes without end does not fill the host's memory; the end of its log is kept."""
     code = "print('x' * 1_000_000, file=sys.stderr)\ntell(last=True)\ntime.sleep(60)"
@@ -473,6 +539,8 @@ def test_without_bubblewrap_the_host_warns_and_runs(tmp_path: Path, monkeypatch:
     (warning,) = host.capabilities().warnings
     assert "not installed" in warning
     assert "ordinary processes" in warning
+    assert "sls-jupyter[sandbox]" in warning
+    assert not host.capabilities().isolated
     found = told_by(host, "program", "tell(root=bool(ROOT), home=os.environ['HOME'].startswith(ROOT))")
     assert found == {"root": True, "home": True}
 
@@ -492,9 +560,37 @@ def test_a_probe_that_fails_gives_its_reason(monkeypatch: pytest.MonkeyPatch, tm
     broken.chmod(0o755)
     monkeypatch.setattr(probing.shutil, "which", lambda name: str(broken) if name == "bwrap" else None)
     monkeypatch.setattr(probing.sys, "platform", "linux")
+    monkeypatch.setattr(probing, "packaged_bubblewrap", lambda: None)
     wrap, reason = probing.find_bubblewrap.__wrapped__()
     assert wrap is None
     assert "No permissions to create new namespace" in reason
+
+
+@needs_sandbox
+def test_the_program_that_came_along_is_used_where_the_systems_fails(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A first run is not unprotected because nobody installed bubblewrap, or an old one."""
+    working, broken = probing.find_bubblewrap()[0], tmp_path / "bwrap"
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.chmod(0o755)
+    assert working is not None
+    which = probing.shutil.which
+    for system in (str(broken), None):
+        monkeypatch.setattr(probing.shutil, "which", lambda name, path=system: path if name == "bwrap" else which(name))
+        monkeypatch.setattr(probing, "packaged_bubblewrap", lambda: working.path)
+        wrap, reason = probing.find_bubblewrap.__wrapped__()
+        assert (wrap and wrap.path, reason) == (working.path, "")
+
+
+@needs_sandbox
+def test_a_packaged_program_makes_sandboxes() -> None:
+    """What the extra installs works on this machine."""
+    path = probing.packaged_bubblewrap()
+    if path is None:
+        pytest.skip("the extra sandbox is not installed")
+    wrap, reason = probing._find_way(path)
+    assert wrap is not None, reason
 
 
 def test_an_unknown_profile_is_not_replaced(tmp_path: Path) -> None:

@@ -156,5 +156,7 @@ def test_call_numbers_are_the_kernels(header: str, column: int) -> None:
     if not Path(header).exists():
         pytest.skip(f"{header} is not installed (linux-libc-dev)")
     text = Path(header).read_text()
-    numbers = {name: int(number) for name, number in re.findall(r"^#define __NR_(\w+)\s+(\d+)", text, re.MULTILINE)}
+    numbers = {
+        name: int(number) for name, number in re.findall(r"^#define __NR(?:3264)?_(\w+)\s+(\d+)", text, re.MULTILINE)
+    }
     assert {name: pair[column] for name, pair in CALLS.items()} == {name: numbers[name] for name in CALLS}

@@ -51,14 +51,24 @@ for name, number in numbers.items() if platform.machine() == "x86_64" else ():
     probe(f"call {name}", call, number, 0, 0, 0, 0, 0)
 for path in (HOME, "/root", "/home", "/etc/shadow", "/etc/passwd", "/etc/hosts", "/etc/resolv.conf", "/run/sls/tee",
              "/run/sls/audit-input", "/run/sls/audit-output", "/run/sls/tee/device.sock", "/var", "/opt", "/mnt",
-             "/dev/mem", "/dev/kmsg", "/proc/kcore", "/sys/kernel", TESTS):
+             "/dev/mem", "/dev/kmsg", "/proc/kcore", "/sys/kernel", "/proc/cmdline", "/proc/keys", "/dev/zero", TESTS):
     probe(f"path {path}", listed if os.path.isdir(path) else readable, path)
-for path in ("/", "/usr", "/run", "/etc", "/dev", "/proc/sys/kernel/hostname", "/run/sls"):
+for path in ("/", "/usr", "/run", "/etc", "/dev", "/proc/sys/kernel/hostname", "/run/sls", "/run/sls/feed",
+             "/run/sls/result"):
     probe(f"write {path}", open, path if path.startswith("/proc") else path + "/x", "w")
 others = [int(name) for name in os.listdir("/proc") if name.isdigit()]
 found["processes"] = "refused" if len(others) < 8 else f"reached: {len(others)}"
+probe("folder in a volume", os.mkdir, "/run/sls/result/d")
+probe("link in a volume", os.symlink, "/nowhere", "/run/sls/feed/l")
+probe("socket in a volume", lambda: socket.socket(socket.AF_UNIX).bind("/run/sls/feed/s"))
+for name in ("feed/feed", "result/result"):
+    probe(f"second connection to {name}", lambda: socket.socket(socket.AF_UNIX).connect(f"/run/sls/{name}.sock"))
+probe("supervisor's memory", open, f"/proc/{os.getppid()}/mem", "r+b")
+def quietly(pid, name):
+    try: return open(f"/proc/{pid}/{name}", "rb").read()
+    except PermissionError: return b""
 for pid in others:
-    text = open(f"/proc/{pid}/environ", "rb").read() + open(f"/proc/{pid}/cmdline", "rb").read()
+    text = quietly(pid, "environ") + quietly(pid, "cmdline")
     if b"guest.input" in text or b"SLS_TEE" in text or HOME.encode() in text or b"SECRET" in text:
         found[f"process {pid}"] = "reached: " + repr(text[:60])
 probe("setuid program", lambda: subprocess.run(["/usr/bin/su", "-c", "id"], check=True, capture_output=True,
@@ -75,6 +85,18 @@ def interfaces():
     if names == ["lo"]: raise OSError("none but the loopback")
     return names
 probe("interfaces", interfaces)
+# memory and time that would be nobody's
+import mmap, signal
+def call_c(name, *arguments):
+    if getattr(libc, name)(*arguments) == -1: raise OSError(ctypes.get_errno(), "")
+probe("shmget", call_c, "shmget", 0, 8192, 0o1600)
+probe("semget", call_c, "semget", 0, 1, 0o1600)
+probe("msgget", call_c, "msgget", 0, 0o1600)
+probe("message queue", call_c, "mq_open", b"/q", os.O_CREAT | os.O_RDWR, 0o600, None)
+probe("memory without a file", mmap.mmap, -1, 1 << 20)
+probe("memory of /dev/zero", lambda: mmap.mmap(os.open("/dev/zero", os.O_RDWR), 1 << 20))
+for option in (7, 32): probe(f"buffers {option}", socket.socket(socket.AF_UNIX).setsockopt, 1, option, 1 << 24)
+for action in (signal.SIG_IGN, lambda *_: None): probe(f"SIGCHLD {action}", signal.signal, signal.SIGCHLD, action)
 reached = pd.DataFrame({"name": list(found), "answer": list(found.values())})
 """
 
@@ -115,22 +137,75 @@ for folder in ("/tmp", "/dev/shm"):
     globals()[folder] = file
 import time; time.sleep(100)
 """,
-    "memory, in the neighbours' folder": """
-for number in range(100):
-    with open(f"/run/sls/feed/{number}", "wb") as file:
-        for _ in range(100): file.write(bytes(1 << 20))
+    "memory, in folders without files": """
+import os
+os.chdir("/tmp")
+while True: os.mkdir("d"); os.chdir("d")
 """,
-    "memory, in segments": """
-import ctypes
-libc = ctypes.CDLL(None, use_errno=True)
-libc.shmat.restype = ctypes.c_void_p
-for _ in range(100):
-    segment = libc.shmget(0, 64 << 20, 0o1600)
-    place = libc.shmat(segment, None, 0)
-    ctypes.memset(place, 1, 64 << 20); libc.shmdt(ctypes.c_void_p(place))
-import time; time.sleep(100)
+    "memory, below long paths": """
+import os, time
+os.chdir("/dev/shm")
+for _ in range(40): os.mkdir("d" * 200); os.chdir("d" * 200)
+try:
+    with open("f", "wb") as file:
+        while True: file.write(bytes(1 << 20))
+except OSError: pass
+os.chdir("/tmp")
+with open("f", "wb") as file:
+    try:
+        while True: file.write(bytes(1 << 20))
+    except OSError: pass
+time.sleep(100)
+""",
+    "memory, in sockets": """
+import os, resource, socket, time
+for _ in range(12):
+    if os.fork(): continue
+    pairs = []
+    try:
+        while True:
+            pairs.append(socket.socketpair())
+            for one in pairs[-1]: one.setblocking(False); one.send(bytes(180_000))
+    except OSError: time.sleep(100)
+time.sleep(100)
+""",
+    "memory, behind a stopped supervisor": """
+import os, signal, time
+os.kill(os.getppid(), signal.SIGSTOP)
+for _ in range(8):
+    if os.fork() == 0:
+        data = bytearray(b"x") * (300 << 20); time.sleep(100)
+time.sleep(100)
 """,
     "cpu": "while True: pass",
+    "cpu, of many that end": """
+import os, time
+while True:
+    child = os.fork()
+    if child == 0:
+        end = time.process_time() + 0.02
+        while time.process_time() < end: pass
+        os._exit(0)
+    os.waitpid(child, 0)
+""",
+    "cpu, of orphans": """
+import os, time
+done, tell = os.pipe()
+while True:
+    child = os.fork()
+    if child == 0:
+        if os.fork() == 0:
+            os.setsid(); end = time.process_time() + 0.02
+            while time.process_time() < end: pass
+            os.write(tell, b"1")
+        os._exit(0)
+    os.waitpid(child, 0); os.read(done, 1)
+""",
+    "cpu, behind a stopped supervisor": """
+import os, signal
+os.kill(os.getppid(), signal.SIGSTOP)
+while True: pass
+""",
     "time": "import time; time.sleep(1000)",
     "output, printed": "while True: print('x' * 100_000)",
     "output, displayed": "from IPython.display import display\nwhile True: display({'text/plain': 'x' * 100_000}, raw=True)",
@@ -144,7 +219,7 @@ import time; time.sleep(100)
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_a_bomb_ends_the_run_and_names_the_limit(world: World, bomb: str) -> None:
     """A cell without an end would hold the machine, and its author would not know why it was stopped."""
-    tight = {"cpu": {"cpu_seconds": 2}, "time": {"wall_seconds": 4}}.get(bomb, {})
+    tight = {"cpu": {"cpu_seconds": 4}, "time": {"wall_seconds": 4}}.get(bomb.partition(",")[0], {})
     outputs = ["x"] if "x =" in BOMBS[bomb] else []
     ended = world.do(BOMBS[bomb], outputs=outputs, limits=LIMITS.model_copy(update=tight))
     error = ended.error
@@ -196,8 +271,13 @@ FORGERIES = {
     ),
 }
 LINE = """
-import json, socket, time  # and no x
-line = socket.socket(socket.AF_UNIX); line.connect("/run/sls/result/result.sock")
+import json, os, socket, time  # and no x
+def connected(number):
+    try:
+        found = socket.socket(fileno=os.dup(number))
+        return found if found.getpeername() == "/run/sls/result/result.sock" else None
+    except OSError: return None
+line = next(filter(None, map(connected, range(3, 200))))  # the kernel's own; nobody can make another
 def raw(data): line.sendall(len(data).to_bytes(4, "big") + data)
 def say(**message): raw(json.dumps(message).encode())
 try:

@@ -156,9 +156,9 @@ def _batches(
 def _tables(
     manifest: AssetManifest, kms: MasterKeys, names: list[str], types: list[pa.DataType], opener: PartOpener
 ) -> Iterator[pa.Table]:
-    """The row groups of all data parts in their order, as they are stored.
+    """The rows of all data parts in their order, as they are stored, some at a time.
 
-    Two threads read ahead, never further than one row group of this part and one of the next.
+    Two threads read ahead: of each of two parts one row group as it is sealed, and one batch of it decoded.
     """
 
     def tables(part: Part) -> Tables:

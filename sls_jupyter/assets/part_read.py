@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import mmap
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -24,6 +25,7 @@ from sls_jupyter.errors import DigestMismatch, SlsError, Unavailable, Verificati
 MAGIC = b"PARE"  # of a Parquet file with an encrypted footer
 MAX_FOOTER_BYTES = 256 * 1024 * 1024  # refuse to read more than this before anything is verified
 _READ_BYTES = 16 * 1024 * 1024  # at a time from storage
+BATCH_ROWS = 1 << 14  # decoded at a time: a small part can hold large values
 _TAIL = 8  # bytes: the footer's length and the magic
 _HINT = "Fetch the asset again from its owner; if it stays so, its storage is damaged or was tampered with."
 FOREIGN_ERRORS = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, IndexError, OverflowError)
@@ -73,8 +75,9 @@ class Image:
 
     def __init__(self, file: BinaryIO, footer: bytes, size: int, name: str) -> None:
         self._file, self._name, self._body_end = file, name, size - len(footer)
-        self._buffer = pa.allocate_buffer(size)
-        self._memory = memoryview(self._buffer).cast("B")
+        # Shared and without a file: what is never filled in costs nothing, nor does it count as this process's data.
+        self._memory = memoryview(mmap.mmap(-1, size))
+        self._buffer = pa.py_buffer(self._memory)
         self._memory[: len(MAGIC)] = MAGIC
         self._memory[self._body_end :] = footer
 
@@ -177,7 +180,7 @@ def foreign_errors(name: str) -> Iterator[None]:
     """Turn whatever pyarrow raises about a part into our own error; its text may hold data and is dropped."""
     try:
         yield
-    except SlsError:
+    except (SlsError, MemoryError):  # what a part decodes to may be more than this process may hold
         raise
     except FOREIGN_ERRORS as error:
         raise VerificationError(f"The part {name} does not decrypt.", found=type(error).__name__, hint=_HINT) from None
@@ -222,7 +225,7 @@ class OpenPart:
         return dict(self._source.metadata.metadata or {}).get(key)
 
     def read(self, names: list[str], types: list[pa.DataType]) -> Iterator[pa.Table]:
-        """The row groups with only these top-level columns, which must have these physical types.
+        """The rows, some at a time, with only these top-level columns, which must have these physical types.
 
         Only these columns' bytes are fetched from storage.
 
@@ -235,10 +238,15 @@ class OpenPart:
             with foreign_errors(self._name):
                 for leaf in leaves:
                     self._image.fill(*self._probe.extent(number, leaf))
-                table = self._source.read_row_group(number, columns=names)
-                if table.schema.names != names or table.schema.types != types:
+                batches = self._source.iter_batches(BATCH_ROWS, row_groups=[number], columns=names)
+            while (batch := self._next(batches)) is not None:
+                if batch.schema.names != names or batch.schema.types != types:
                     raise _changed(self._name, "other columns", "the columns of the schema")
-            yield table
+                yield pa.Table.from_batches([batch])
+
+    def _next(self, batches: Iterator[pa.RecordBatch]) -> pa.RecordBatch | None:
+        with foreign_errors(self._name):
+            return next(batches, None)
 
 
 def _top_level(source: Any, leaf: int) -> str:

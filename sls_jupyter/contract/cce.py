@@ -77,7 +77,7 @@ def _container_object(container: Container, image_layers: tuple[str, ...], image
         "mounts": [
             {
                 "destination": mount.destination,
-                "options": ["rbind", "rshared", "rw"],
+                "options": ["rbind", "rshared", "ro" if mount.read_only else "rw"],
                 "source": "sandbox:///tmp/atlas/emptydir/.+",
                 "type": "bind",
             }

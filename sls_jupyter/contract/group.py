@@ -3,7 +3,8 @@
 Four containers of one image. Their commands carry the spec's digest and the program's limits, so that
 the policy over this group, hence HOST_DATA, names everything the spec names. An emptyDir lies between
 neighbours only: input ↔ program (*feed*), program ↔ output (*result*), input and output with the audit
-sidecar. The program has no line to it: what a cell could write there would leave past the gate.
+sidecar. The program has no line to it: what a cell could write there would leave past the gate. It sees its
+two without the right to make anything in them: no neighbour ever opens what a cell has put somewhere.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Literal
 from sls_jupyter.contract.image import GuestImage
 from sls_jupyter.contract.places import AUDIT, FEED, INPUT_PORT, OUTPUT_PORT, RESULT, ROLES, Role
 from sls_jupyter.contract.seccomp import program_profile_bytes
-from sls_jupyter.contract.spec import StreamSpec
+from sls_jupyter.contract.spec import Limits, StreamSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Mount:
 
     volume: str
     destination: str
+    read_only: bool = False  # its sockets can be connected to, nothing in it can be made or changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class Container:
     memory_bytes: int
     network: bool  # False: the seccomp profile refuses every socket family but AF_UNIX
     seccomp_sha256: str  # "" without a profile
+    limits: Limits | None = None  # the program's; a host enforces them from outside as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ _SERVICE_MEMORY = 1 << 30  # bytes for each container that is not the program
 
 def _mounts(role: Role) -> tuple[Mount, ...]:
     found = {"input": [("feed", FEED)], "program": [("feed", FEED), ("result", RESULT)], "output": [("result", RESULT)]}
-    mounts = [Mount(volume, path) for volume, path in found.get(role, [])]
+    mounts = [Mount(volume, path, read_only=role == "program") for volume, path in found.get(role, [])]
     audits = AUDIT if role == "audit" else {name: path for name, path in AUDIT.items() if name == role}
     return tuple(mounts + [Mount(f"audit-{name}", path) for name, path in audits.items()])
 
@@ -106,6 +109,7 @@ def _container(role: Role, spec: StreamSpec) -> Container:
         memory_bytes=spec.limits.memory_bytes if program else _SERVICE_MEMORY,
         network=not program,
         seccomp_sha256=hashlib.sha256(program_profile_bytes()).hexdigest() if program else "",
+        limits=spec.limits if program else None,
     )
 
 

@@ -1,7 +1,7 @@
 """The audit sidecar: every container's records in one hash chain, and the receipt that the hardware signs.
 
-Each container has a socket of its own, so a record's origin is the socket it came over and nobody can
-speak for a neighbour. When the run ends, however it ends, the sidecar writes the receipt: what the input
+Each container has a socket of its own that takes one connection, so a record's origin is the socket it came
+over and nobody can speak for a neighbour. When the run ends, however it ends, the sidecar writes the receipt: what the input
 got and the output let go, with the head of the chain. The digest of what it signs goes into REPORT_DATA of a
 last report, and records and receipt go to every authority's log.
 
@@ -39,6 +39,7 @@ from sls_jupyter.transparency.proofs import DisclosedEntry
 
 Speaker = Literal["input", "output"]
 SPEAKERS: tuple[Speaker, ...] = ("input", "output")
+MEMORY_BYTES = 768 << 20  # of this process
 MAX_RECORDS = 1_000
 MAX_RECORD_BYTES = 4096
 POST_ATTEMPTS = 5
@@ -126,10 +127,8 @@ class Sidecar:
         self.finished = threading.Event()
 
     def serve(self, role: str, listening: socket.socket) -> None:
-        """Take the records of one container, for ever."""
-        while True:
-            connection, _ = listening.accept()
-            threading.Thread(target=self._follow, args=(role, connection), daemon=True).start()
+        """Take the records of one container, from the one connection that it makes before anything else."""
+        self._follow(role, wire.accept_one(listening))
 
     def _follow(self, role: str, connection: socket.socket) -> None:
         """One container's records to the last; a container that goes before the end is the end."""
@@ -244,6 +243,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--spec", required=True)
     sidecar = Sidecar(parser.parse_args().spec)
+    wire.bound_memory(MEMORY_BYTES)
     for role in SPEAKERS:
         listening = wire.listen(f"{wire.here(AUDIT[role])}/{wire.AUDIT_SOCKET}")
         threading.Thread(target=sidecar.serve, args=(role, listening), daemon=True).start()

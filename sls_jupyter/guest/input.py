@@ -1,7 +1,10 @@
 """The input container: the in-door, the keys, the sealed parts; feeds the program and drives its kernel.
 
 It has the network and the keys and runs no code of anybody's. The program gets tables as Arrow streams
-and code as kernel messages, over sockets that only these two containers share.
+and cells as text over one connection, which it makes before it has either; nobody connects after it.
+
+What is decoded is bounded twice: all tables together by the program's memory, which they have to fit into, and
+this process by its own share, so that a small part with large values is an error that names the table.
 """
 
 from __future__ import annotations
@@ -12,14 +15,12 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import pyarrow as pa
-from jupyter_client.blocking.client import BlockingKernelClient
-from zmq.constants import SocketOption
 
 from sls_jupyter.assets.manifest import AssetManifest
 from sls_jupyter.assets.opening import open_code, open_table
@@ -28,15 +29,18 @@ from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.contract.places import FEED
 from sls_jupyter.contract.spec import AssetInput
 from sls_jupyter.documents import b64encode
-from sls_jupyter.errors import RunFailed, SlsError, to_problem
+from sls_jupyter.errors import LimitExceeded, RunFailed, SlsError, to_problem
 from sls_jupyter.guest import wire
 from sls_jupyter.guest.audit import AuditClient
 from sls_jupyter.guest.contract import Contract, Material, accept_contract, accept_material
+from sls_jupyter.guest.counting import counted
 from sls_jupyter.guest.door import Door
 from sls_jupyter.guest.keys import AssetKeys, fetch_keys
 from sls_jupyter.guest.parts import opener
 
-MAX_REPLY_BYTES = 1 << 20  # of one message of the kernel's shell channel
+MAX_REPLY_BYTES = 1024  # of the program's word on a cell
+MEMORY_BYTES = 768 << 20  # of this process, beside the sealed bytes that it holds
+SEALED_FACTOR, SEALED_SLACK_BYTES = 2, 64 << 20  # sealed bytes that are read for each byte of the program's memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ class InputRun:
         self._accepted = threading.Event()
         self._contract: Contract
         self._material: Material
-        self._program_gone = threading.Event()
+        self._sealed = self._decoded = 0  # bytes of all inputs, as they are read and as the program gets them
         self._cancelled = threading.Event()
         self.door = Door(device, self._accept, cancel=self._cancel)
 
@@ -85,8 +89,10 @@ class InputRun:
         self._accepted.wait()
         try:
             opened = self._fetch_all()
-            self._feed(feed, opened)
-            self.door.events.add("finished", status=self._execute(opened))
+            with wire.accept_one(feed) as connection:
+                file = connection.makefile("rwb")  # not closed: that would write what a dead program did not take
+                self._feed(file, opened)
+                self.door.events.add("finished", status=self._execute(file, opened))
         except SlsError as error:
             self._fail(error)
         except Exception as error:  # noqa: BLE001  # a run has an end, and its requester a sentence
@@ -112,12 +118,10 @@ class InputRun:
             opened.append(Opened(item, manifest, keys, client))
         return opened
 
-    def _feed(self, feed: socket.socket, opened: list[Opened]) -> None:
-        """Send the program its tables and parameters, once it has connected."""
-        connection, _ = feed.accept()
+    def _feed(self, file: wire.ByteFile, opened: list[Opened]) -> None:
+        """Send the program its tables and parameters."""
         tables = [one for one in opened if one.item.kind == "table"]
-        with _program_errors():
-            file = connection.makefile("wb")
+        with self._program_errors("its parameters"):
             header = {
                 "tables": [one.item.alias for one in tables],
                 "parameters": b64encode(self._material.parameters),
@@ -125,94 +129,114 @@ class InputRun:
                 "cells": 1 + len(opened) - len(tables),
             }
             wire.send(file, header)
-            for one in tables:
+        for one in tables:
+            with self._program_errors(f"the table {one.item.alias}"):
                 rows = self._send_table(file, one)
+                file.flush()
                 self._audit.record("table-fed", asset=one.item.asset, rows=rows)
                 self.door.events.add("fed", alias=one.item.alias, rows=rows)
-            file.flush()
-        threading.Thread(target=self._watch, args=(connection,), daemon=True).start()
 
-    def _send_table(self, file: BinaryIO, one: Opened) -> int:
-        reader = open_table(
-            one.manifest, one.keys.keys, columns=one.columns, open_part=opener(one.client, one.manifest)
-        )
+    def _send_table(self, file: wire.ByteFile, one: Opened) -> int:
         rows = 0
-        with pa.ipc.new_stream(file, reader.schema) as writer:
-            for batch in reader:
-                writer.write_batch(batch)
-                rows += batch.num_rows
+        with self._memory_errors(one.item.alias):
+            reader = open_table(one.manifest, one.keys.keys, columns=one.columns, open_part=self._opener(one))
+            with pa.ipc.new_stream(file, reader.schema) as writer:
+                for batch in reader:
+                    self._count(one.item.alias, batch, whole=batch.num_rows == 0)
+                    writer.write_batch(batch)
+                    rows += batch.num_rows
         return rows
 
-    def _watch(self, connection: socket.socket) -> None:
-        """The program never sends here; the end of the connection is the end of the program."""
-        with connection:
-            while connection.recv(1024):
-                pass
-        self._program_gone.set()
+    def _opener(self, one: Opened) -> Callable[[str], BinaryIO]:
+        def count(size: int) -> None:
+            self._sealed += size
+            allowed = SEALED_FACTOR * self._contract.spec.limits.memory_bytes + SEALED_SLACK_BYTES
+            if self._sealed > allowed:
+                raise _too_large(one.item.alias, f"{self._sealed} sealed bytes and more", allowed)
+
+        return counted(opener(one.client, one.manifest), count)
+
+    def _count(self, alias: str, batch: pa.RecordBatch, *, whole: bool) -> None:
+        """Take a batch's bytes from the program's memory; its categories too if it is ``whole``: they are sent once."""
+        for array in batch.columns:
+            self._decoded += (array if whole or not pa.types.is_dictionary(array.type) else array.indices).nbytes
+        allowed = self._contract.spec.limits.memory_bytes
+        if self._decoded > allowed:
+            raise _too_large(alias, f"{self._decoded} bytes and more", allowed)
+
+    @contextmanager
+    def _program_errors(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (BrokenPipeError, ConnectionError, pa.ArrowException) as error:
+            raise RunFailed(
+                f"The program ended while it was given {what}.",
+                found=f"{type(error).__name__} after {self._decoded} bytes of tables",
+                expected=f"tables that fit into {self._contract.spec.limits.memory_bytes} bytes, with all that is around",
+                hint="Most often the data does not fit into --memory.",
+            ) from None
+
+    @contextmanager
+    def _memory_errors(self, alias: str) -> Iterator[None]:
+        try:
+            yield
+        except MemoryError:
+            raise _too_large(alias, "a value that the input container cannot hold", MEMORY_BYTES) from None
 
     # --- the kernel -------------------------------------------------------------------------------
 
-    def _cells(self, opened: list[Opened]) -> Iterator[str]:
+    def _cells(self, opened: list[Opened]) -> Iterator[tuple[str, bool, bool]]:
+        """Each cell's text, whether it is an asset, and whether that is confidential."""
         for one in opened:
             if one.item.kind == "code":
-                files = open_code(one.manifest, one.keys.keys, open_part=opener(one.client, one.manifest))
-                yield "\n\n".join(files[path].decode() for path in sorted(files))
-        yield self._material.code
+                with self._memory_errors(one.item.alias):
+                    files = open_code(one.manifest, one.keys.keys, open_part=self._opener(one))
+                    cell = "\n\n".join(files[path].decode() for path in sorted(files))
+                yield cell, True, one.manifest.confidential
+        yield self._material.code, False, False
 
-    def _execute(self, opened: list[Opened]) -> str:
+    def _execute(self, file: wire.ByteFile, opened: list[Opened]) -> str:
         """Run the cells in order; ``ok``, ``error`` or ``died``. What they say goes to the output alone."""
-        client = BlockingKernelClient(transport="ipc", ip=f"{wire.here(FEED)}/{wire.SHELL_PREFIX}", **wire.PORTS)
-        client.session.key = b""  # the socket's folder is shared by two containers; a key would add nothing
-        client.context.setsockopt(SocketOption.MAXMSGSIZE, MAX_REPLY_BYTES)
-        client.context.setsockopt(SocketOption.RCVHWM, 8)
-        client.shell_channel.start()
         self.door.events.add("running")
         self._audit.record("running")
         status = "ok"
-        for cell in self._cells(opened):
-            request = client.execute(cell, allow_stdin=False, stop_on_error=True)
-            status = self._reply(client, request)
+        for cell, asset, confidential in self._cells(opened):
+            status = _execute_one(file, cell.encode(), asset=asset, confidential=confidential)
             if status != "ok":
                 break
         self._audit.record("program-finished", status=status)
         return status
 
-    def _reply(self, client: BlockingKernelClient, request: str) -> str:
-        while not self._program_gone.is_set():
-            if client.shell_channel.socket.poll(100):
-                status = _status(client, request)
-                if status:
-                    return status
+
+def _execute_one(file: wire.ByteFile, cell: bytes, *, asset: bool, confidential: bool) -> str:
+    """Have the program run one cell; only whether it says ``ok`` is read."""
+    try:
+        wire.send(file, {"bytes": len(cell), "asset": asset, "confidential": confidential})
+        file.write(cell)
+        file.flush()
+        reply = wire.receive(file, most=MAX_REPLY_BYTES)
+    except (OSError, SlsError):  # it is gone, or hostile
         return "died"
+    if reply is None:
+        return "died"
+    return "ok" if reply.get("status") == "ok" else "error"
 
 
-def _status(client: BlockingKernelClient, request: str) -> str:
-    """What the next message says about ``request``; "" if it is about something else, or is garbage."""
-    try:
-        message = client.get_shell_msg(timeout=1)
-        if message["parent_header"].get("msg_id") == request:
-            return "ok" if message["content"].get("status") == "ok" else "error"
-    except Exception:  # noqa: BLE001  # hostile bytes raise anything; the wall clock ends a program that only sends these
-        return ""
-    return ""
-
-
-@contextmanager
-def _program_errors() -> Iterator[None]:
-    try:
-        yield
-    except (BrokenPipeError, ConnectionError, pa.ArrowException) as error:
-        raise RunFailed(
-            "The program ended while it was given its data.",
-            found=type(error).__name__,
-            hint="Most often the data does not fit into --memory.",
-        ) from None
+def _too_large(alias: str, found: str, allowed: int) -> LimitExceeded:
+    return LimitExceeded(
+        f"The input {alias} is larger than this run's memory.",
+        found=found,
+        expected=f"{allowed} bytes at most, for all inputs",
+        hint="Ask for fewer columns, or raise --memory.",
+        detail={"limit": "memory", "allowed": allowed, "alias": alias},
+    )
 
 
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--spec", required=True)
     measured = parser.parse_args().spec
+    wire.bound_memory(MEMORY_BYTES)
     feed = wire.listen(f"{wire.here(FEED)}/{wire.FEED_SOCKET}")
     run = InputRun(measured, wire.device(), AuditClient("input"))
     run.door.serve(os.environ["SLS_LISTEN"])

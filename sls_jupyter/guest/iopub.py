@@ -1,7 +1,7 @@
-"""The program's iopub channel at the output: what the cell shows and prints, message by message.
+"""What the program's kernel publishes (Jupyter's iopub messages), at the output: what the cell shows and prints.
 
-Reading and judging are two threads. Judging takes time (a figure is cleaned), and a socket that nobody reads
-loses messages; so messages are read at once, counted against the program's budget, and wait in a queue that
+Reading and judging are two threads. Judging takes time (a figure is cleaned), and a kernel whose socket nobody
+reads stands still; so messages are read at once, counted against the program's budget, and wait in a queue that
 the budget bounds.
 """
 
@@ -13,24 +13,20 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from jupyter_client.blocking.client import BlockingKernelClient
-from zmq.constants import Event, SocketOption
+from jupyter_client.session import Session
 
-from sls_jupyter.contract.places import RESULT
 from sls_jupyter.guest import wire
-from sls_jupyter.guest.hostile import Budget, TooMuch
+from sls_jupyter.guest.hostile import Budget
 
 DRAIN_SECONDS = 5.0  # how long one message may take after the program said it is done; more than cleaning one text
-LOST_SECONDS = 1.0  # a channel that is cut for so long, while the program lives, carried too much
-QUEUED_MESSAGES = 64  # in the socket
 
 
 class Displays:
-    """Follows the channel until the run has ended.
+    """Follows the kernel's connection until the run has ended.
 
     Args:
         take: judges one message; raises what it likes, for messages of a hostile program.
-        refuse: called with what was raised, and with :class:`TooMuch` when the budget is used up.
+        refuse: called with what was raised.
         ended: set when nothing more is wanted.
     """
 
@@ -46,47 +42,22 @@ class Displays:
         self._judged_at = 0.0  # time.monotonic() of the last of them
         self._idle_cells = 0
 
-    def subscribe(self, most: int) -> bool:
-        """Follow the kernel's channel; false if it is not there.
+    def follow(self, file: wire.ByteFile) -> None:
+        """Read to the end of the connection.
 
-        Args:
-            most: bytes of one message; a larger one is never read, and cuts the channel.
+        Raises:
+            TooMuch: the budget is used up. MalformedDocument: these are no frames.
         """
-        client = BlockingKernelClient(transport="ipc", ip=f"{wire.here(RESULT)}/{wire.IOPUB_PREFIX}", **wire.PORTS)
-        client.session.key = b""
-        client.context.setsockopt(SocketOption.MAXMSGSIZE, most)
-        client.context.setsockopt(SocketOption.RCVHWM, QUEUED_MESSAGES)
-        client.iopub_channel.start()
-        channel = client.iopub_channel.socket
-        if not channel.poll(int(wire.CONNECT_SECONDS * 1000)):
-            return False
-        cut = channel.get_monitor_socket(Event.DISCONNECTED)
-        threads = {self._follow_cuts: cut, self._read: channel, self._judge: client.session}
-        for target, given in threads.items():
-            threading.Thread(target=target, args=(given,), daemon=True).start()
-        return True
+        threading.Thread(target=self._judge, args=(Session(key=b""),), daemon=True).start()
+        while (frames := wire.receive_frames(file, self._budget.take)) is not None:
+            self._messages.put(frames)
 
     def drain(self, cells: int) -> None:
         """Wait until so many cells were seen to end, as long as something comes of it."""
         self._judged_at = time.monotonic()
         while self._idle_cells < cells and time.monotonic() < self._judged_at + DRAIN_SECONDS:
-            if self._ended.wait(0.005):  # iopub is another socket; its messages may still be on their way
+            if self._ended.wait(0.005):  # it is another connection; its messages may still be on their way
                 return
-
-    def _follow_cuts(self, cut: Any) -> None:
-        """The channel is cut when the kernel ends, or by a message beyond the limit, which is never read."""
-        cut.recv_multipart()
-        if not self._ended.wait(LOST_SECONDS):
-            self._refuse(TooMuch("A message of the program is too large."))
-
-    def _read(self, channel: Any) -> None:
-        try:
-            while True:
-                parts = channel.recv_multipart()
-                self._budget.take(sum(map(len, parts)))
-                self._messages.put(parts)
-        except TooMuch as error:
-            self._refuse(error)
 
     def _judge(self, session: Any) -> None:
         while not self._ended.is_set():

@@ -3,36 +3,43 @@
 This is the program's own process, so nothing here is a boundary: a cell can change all of it. It makes
 honest code work (tables in, displayed frames as Arrow, named outputs out, sizes of groups noted); what
 leaves is judged by the output container.
+
+The kernel is driven from its own process, over sockets in its scratch space. With its neighbours it speaks
+over connections that it makes before the first cell: it gets cells from the input and answers with a status,
+sends named outputs and, on another connection, all that it publishes to the output.
+
+It is nobody's notebook: no history, no configuration, start-up files or extensions of a user or the system.
 """
 
 from __future__ import annotations
 
+import linecache
 import os
 import sys
+import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
 from ipykernel.kernelapp import IPKernelApp
+from jupyter_client.blocking.client import BlockingKernelClient
+from traitlets.config import Config
 
-from sls_jupyter.contract.places import FEED, RESULT
+from sls_jupyter.contract.places import FEED, PRIVATE_FOLDERS, RESULT
 from sls_jupyter.documents import b64decode
 from sls_jupyter.guest import wire
 
+PORTS = {"shell_port": 1, "stdin_port": 2, "control_port": 3, "hb_port": 4, "iopub_port": 5}  # ipc suffixes
+
 
 class ProgramKernelApp(IPKernelApp):  # type: ignore[misc]  # ipykernel is untyped to us
-    """An IPKernelApp whose iopub socket lies with the output and whose other sockets lie with the input."""
+    """An IPKernelApp that reads no configuration and leaves no connection file."""
 
-    ip: str
-
-    def init_iopub(self, context: Any) -> None:
-        shell, self.ip = self.ip, f"{wire.here(RESULT)}/{wire.IOPUB_PREFIX}"
-        try:
-            super().init_iopub(context)
-        finally:
-            self.ip = shell
+    def load_config_file(self, *_: Any, **__: Any) -> None:
+        """There is none: what a folder of the machine says is not part of the run."""
 
     def write_connection_file(self, **_: Any) -> None:
-        """Nobody needs one; both neighbours know the sockets."""
+        """Nobody needs one; only this process knows the sockets."""
 
 
 def _receive_inputs(file: wire.ByteFile, namespace: dict[str, Any]) -> dict[str, Any]:
@@ -88,35 +95,116 @@ class Collector:
         value.write(self._result)
 
 
-def _quiet_fontconfig() -> None:
+# --- between the neighbours and the kernel's own sockets ------------------------------------------
+
+
+def _forward(client: BlockingKernelClient, file: wire.ByteFile) -> None:
+    """Send the output all that the kernel publishes, as it is."""
+    while True:
+        wire.send_frames(file, client.iopub_channel.socket.recv_multipart())
+
+
+def _drive(client: BlockingKernelClient, shell: Any, file: wire.ByteFile) -> None:
+    """Execute the input's cells and say how each went. When there are no more, the output ends this container."""
+    while (message := wire.receive(file)) is not None:
+        cell, asset = file.read(int(message["bytes"])).decode(), bool(message["asset"])
+        known = set(linecache.cache)
+        request = client.execute(cell, allow_stdin=False, stop_on_error=True, store_history=not asset)
+        status = _reply(client, request)
+        if message["confidential"]:
+            _forget(shell, known)
+        wire.send(file, {"status": status})
+
+
+def _reply(client: BlockingKernelClient, request: str) -> str:
+    while True:
+        message = client.get_shell_msg()
+        if message["parent_header"].get("msg_id") == request:
+            return "ok" if message["content"].get("status") == "ok" else "error"
+
+
+def _forget(shell: Any, known: set[str]) -> None:
+    """Drop the text of code that ran. Its functions stay, and their bytes can still be read by who wants to."""
+    for name in set(linecache.cache) - known:
+        linecache.cache.pop(name, None)
+    for name in ("_i", "_ii", "_iii"):
+        shell.user_ns[name] = ""
+
+
+def _talk_to_itself(folder: str) -> BlockingKernelClient:
+    """A client of this process's own kernel, connected to what it publishes."""
+    client = BlockingKernelClient(transport="ipc", ip=f"{folder}/kernel", **PORTS)
+    client.session.key = b""
+    client.shell_channel.start()
+    client.iopub_channel.start()
+    if not client.iopub_channel.socket.poll(int(wire.CONNECT_SECONDS * 1000)):
+        raise SystemExit("the kernel does not publish")
+    return client
+
+
+# --- the process ----------------------------------------------------------------------------------
+
+
+def private_folder() -> str:
+    """A folder of this run alone, mode 0700, that every program below looks to for its own files."""
+    folder = tempfile.mkdtemp(prefix="home-", dir=wire.here("/tmp"))  # noqa: S108  # the container's own
+    os.environ.update(dict.fromkeys(PRIVATE_FOLDERS, folder))
+    os.environ["PYTHONNOUSERSITE"] = "1"  # for what the cell starts; this process is isolated already
+    tempfile.tempdir = None
+    return folder
+
+
+def _quiet_fontconfig(folder: str) -> None:
     """Plotting libraries ask fontconfig for fonts; there are only the ones they bring along."""
-    path = Path(os.environ["XDG_CACHE_HOME"]) / "fonts.conf"
+    path = Path(folder) / "fonts.conf"
     path.write_text("<fontconfig></fontconfig>")
     os.environ["FONTCONFIG_FILE"] = str(path)
 
 
+def _settings() -> Config:
+    """Nothing is remembered, and nothing runs but what the run's contract names."""
+    config = Config()
+    config.HistoryManager.enabled = False
+    config.HistoryManager.hist_file = ":memory:"
+    config.InteractiveShellApp.exec_PYTHONSTARTUP = False
+    config.InteractiveShellApp.ignore_cwd = True
+    config.InteractiveShellApp.reraise_ipython_extension_failures = True
+    config.IPKernelApp.quiet = True
+    return config
+
+
 def main() -> None:
-    for name in ("MPLCONFIGDIR", "IPYTHONDIR", "XDG_CACHE_HOME"):
-        os.environ.setdefault(name, "/tmp")  # noqa: S108  # the container's own memory
-    _quiet_fontconfig()
-    app = ProgramKernelApp.instance(transport="ipc", ip=f"{wire.here(FEED)}/{wire.SHELL_PREFIX}", **wire.PORTS)
+    os.umask(0o077)
+    folder = private_folder()
+    _quiet_fontconfig(folder)
+    app = ProgramKernelApp.instance(config=_settings(), transport="ipc", ip=f"{folder}/kernel", **PORTS)
     app.session.key = b""
-    app.initialize(["--IPKernelApp.quiet=True"])
+    app.initialize([])
     result = wire.connect(f"{wire.here(RESULT)}/{wire.RESULT_SOCKET}").makefile("rwb")
     wire.send(result, {"from": "kernel"})
     feed = wire.connect(f"{wire.here(FEED)}/{wire.FEED_SOCKET}").makefile("rwb")
+    displays = wire.connect(f"{wire.here(RESULT)}/{wire.RESULT_SOCKET}").makefile("rwb")
+    wire.send(displays, {"from": "displays"})
 
-    from sls_jupyter.guest import displays, groups
+    from sls_jupyter.guest import displays as formats
+    from sls_jupyter.guest import groups
 
     groups.install()
     header = _receive_inputs(feed, app.shell.user_ns)
-    displays.install(app.shell)
-    if result.read(1) != b"\n":  # the output listens to iopub from here on
+    formats.install(app.shell)
+    if result.read(1) != b"\n":  # the output has every connection, and takes no other
         raise SystemExit("the output is not there")
     collector = Collector(app.shell, result, int(header["cells"]), list(header["outputs"]))
     app.shell.events.register("post_run_cell", collector.after_cell)
     sys.argv = ["safestream"]
+    threading.Thread(target=_serve, args=(folder, app.shell, feed, displays), daemon=True).start()
     app.start()
+
+
+def _serve(folder: str, shell: Any, feed: wire.ByteFile, displays: wire.ByteFile) -> None:
+    client = _talk_to_itself(folder)
+    threading.Thread(target=_forward, args=(client, displays), daemon=True).start()
+    _drive(client, shell, feed)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import base64
 import os
-import resource
 import signal
 import socket
 import threading
@@ -41,17 +40,18 @@ from sls_jupyter.guest.iopub import Displays
 from sls_jupyter.guest.tables import written
 from sls_jupyter.guest.well_known import MAX_BASES
 
+LOST_SECONDS = 1.0  # how long a program may live without its displays' connection
 SILENCE_SECONDS = 10.0  # a supervisor that is silent for so long was stopped by its program
 GRACE_SECONDS = 15.0  # after the wall clock's limit, for the supervisor to say so itself
 RAW_FACTOR = 4  # how many times the allowed bytes the program may send before anything is cut
 LEAST_MEMORY_BYTES = 2 << 30
+SPEAKERS = ("supervisor", "kernel", "displays")  # the program's connections, one of each
 SHAPES = ("frame", "series", "arrow", "scalar")
 
 
 def limit_memory(limits: Limits) -> None:
     """Bound this process, so that a hostile table is an error here and not the end of the machine."""
-    most = max(LEAST_MEMORY_BYTES, 4 * RAW_FACTOR * limits.output_bytes)
-    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    wire.bound_memory(max(LEAST_MEMORY_BYTES, 4 * RAW_FACTOR * limits.output_bytes))
 
 
 class OutputRun:
@@ -76,6 +76,7 @@ class OutputRun:
         self._missing: dict[str, str | None] = {}
         self._end: dict[str, Any] = {}
         self._ended = threading.Event()  # the program is done or gone
+        self._complete = threading.Event()  # every connection of the program is there, and there will be no other
         self._lock = threading.Lock()  # of what was let go and of the end; never held while something is judged
         self._cleaner = Cleaner()
         self._displays: Displays
@@ -127,12 +128,19 @@ class OutputRun:
         self._set_end(status="stopped")
 
     def _take_connections(self, results: socket.socket) -> None:
-        while True:
-            connection, _ = results.accept()
-            threading.Thread(target=self._follow, args=(connection,), daemon=True).start()
+        """One connection for each speaker, all before the first cell; nobody connects after that."""
+        with results:
+            for _ in SPEAKERS:
+                connection, _ = results.accept()
+                threading.Thread(target=self._follow, args=(connection,), daemon=True).start()
+        self._complete.set()
+
+    def _is_complete(self) -> bool:
+        """Wait for the program's other connections; false if they do not come."""
+        return self._complete.wait(wire.CONNECT_SECONDS)
 
     def _follow(self, connection: socket.socket) -> None:
-        """One connection of the program: its kernel's or its supervisor's. Hostile, either way."""
+        """One connection of the program: its kernel's, its displays' or its supervisor's. Hostile, all of them."""
         with connection, connection.makefile("rwb") as file:
             try:
                 hello = wire.receive(file) or {}
@@ -140,13 +148,15 @@ class OutputRun:
                     self._follow_kernel(file)
                 elif hello.get("from") == "supervisor":
                     self._follow_supervisor(connection, file)
+                elif hello.get("from") == "displays":
+                    self._follow_displays(file)
             except (BytesLimit, TooMuch):
                 self._set_end_by_output()
             except Exception:  # noqa: BLE001  # hostile bytes raise anything
                 self._set_end(status="malformed")
 
     def _follow_kernel(self, file: Any) -> None:
-        if not self._displays.subscribe(RAW_FACTOR * self._contract.spec.limits.output_bytes):
+        if not self._is_complete():
             return
         file.write(b"\n")
         file.flush()
@@ -201,6 +211,11 @@ class OutputRun:
             return
 
     # --- displays ---------------------------------------------------------------------------------
+
+    def _follow_displays(self, file: Any) -> None:
+        self._displays.follow(file)
+        if not self._ended.wait(LOST_SECONDS):
+            self._set_end(status="died", code=None)
 
     def _take_message(self, message: dict[str, Any]) -> None:
         kind, content = message["msg_type"], message["content"]

@@ -1,139 +1,64 @@
 """The program container: a supervisor and, below it, an ordinary ipykernel that runs the cell.
 
 Everything in here is hostile once the cell runs. Containment is the sandbox (no network, no keys, no
-other container's files); this supervisor only measures and, when a limit is crossed, says which one
-and ends the container. A cell that kills its supervisor ends the container as well.
+other container's files, nothing to write but scratch space); this supervisor only measures and, when a limit
+is crossed, says which one and ends the container. A cell that kills its supervisor ends the container as well.
 
 Limits are enforced by looking every 50 ms at all processes of the container and at the memory that its
-files take, and in the kernel's own process by ``setrlimit``, so that one large allocation is a MemoryError
-and not a dead container. A cell could stop its supervisor; the output ends a run whose supervisor is silent.
+files and sockets take, and in the kernel's own process by ``setrlimit``, so that one large allocation is a
+MemoryError and not a dead container. A cell can stop its supervisor, not write to it: the output ends a run
+whose supervisor is silent, and a host watches from outside (:mod:`sls_jupyter.hosts.watch`, or a control group).
 
-What is *not* counted: the kernel's own memory for pipes and sockets, which a control group would count.
+CPU time counts for every process that was: the profile leaves SIGCHLD alone, so a child's time goes to the
+process that waits for it, and a child without a parent is waited for by process 1.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import ctypes
 import os
 import resource
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
-from pathlib import Path
 
-from sls_jupyter.contract.places import FEED, RESULT
+from sls_jupyter.contract.places import RESULT
+from sls_jupyter.contract.usage import ProgramLimits, Usage, below, crossed, file_memory, socket_memory, usage, visible
 from sls_jupyter.guest import wire
 
 POLL_SECONDS = 0.05
 ALIVE_SECONDS = 1.0  # between two signs of life
 THREADS = 256  # beside the processes, of numeric libraries; the kernel counts both together
-SCRATCH = ("/tmp", "/dev/shm")  # noqa: S108  # file systems in memory that are this container's alone
-SHARED = (FEED, RESULT)
 ALLOCATION_SLACK_BYTES = 512 * 2**20  # private writable memory that the interpreter and its libraries reserve
-_TICKS = os.sysconf("SC_CLK_TCK")
-_PAGE = os.sysconf("SC_PAGE_SIZE")
+ADDRESS_SPACE_BYTES = 256 * 2**30  # what is reserved and never used costs page tables
+QUEUED_SIGNALS = 1024
+_SET_DEATH_SIGNAL, _SET_DUMPABLE, _SET_SUBREAPER = 1, 4, 36  # prctl(2)
 
 
-@dataclass(frozen=True, slots=True)
-class ProgramLimits:
-    cpu_seconds: int
-    wall_seconds: int
-    memory_bytes: int
-    processes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What all processes below the supervisor use at one moment."""
-
-    cpu_seconds: float
-    memory_bytes: int
-    processes: int
-
-
-def _descendants(root: int) -> dict[int, list[str]]:
-    """``/proc/PID/stat`` of ``root`` and every process below it, by number, split after the command's name."""
-    stats: dict[int, list[str]] = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            text = path.read_text()
-        except OSError:
-            continue  # it ended while we looked
-        stats[int(path.parent.name)] = text.rpartition(")")[2].split()
-    family = {root}
-    while True:
-        more = {pid for pid, stat in stats.items() if int(stat[1]) in family} - family
-        if not more:
-            return {pid: stats[pid] for pid in family if pid in stats}
-        family |= more
+def _control(option: int, value: int) -> None:
+    """prctl(2); there is none but on Linux."""
+    if not sys.platform.startswith("linux"):
+        return
+    if ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), f"prctl {option}")
 
 
 def measure(root: int, limits: ProgramLimits, *, everything: bool) -> Usage:
-    """Usage of the processes below ``root``; of all visible ones when the PID namespace is ours alone.
-
-    Args:
-        limits: only when there is too much memory, and not too many processes, are shared pages told apart.
-    """
-    stats = _descendants(1 if everything else root)
-    cpu = sum(int(stat[11]) + int(stat[12]) + int(stat[13]) + int(stat[14]) for stat in stats.values()) / _TICKS
-    files = file_memory() if everything else 0
-    memory = sum(int(stat[21]) * _PAGE for stat in stats.values())
-    if memory + files > limits.memory_bytes and len(stats) <= limits.processes:
-        memory = sum(_own_memory(pid, int(stat[21]) * _PAGE) for pid, stat in stats.items())
-    return Usage(cpu, memory + files, len(stats))
+    """Usage of the processes below ``root``; of all visible ones when the namespaces are ours alone."""
+    if everything:
+        return usage(visible(), limits, beside=file_memory() + socket_memory())
+    return usage(below(root, visible()), limits)
 
 
-def _own_memory(pid: int, resident: int) -> int:
-    """Bytes of a process, its share of shared pages; ``resident`` if it does not let us look."""
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
-    except (OSError, StopIteration):
-        return resident
-
-
-def file_memory() -> int:
-    """Bytes of files in memory and of System V segments, which belong to no process.
-
-    A file that is removed but open counts in scratch space; in the folders shared with neighbours it does not.
-    """
-    total = 0
-    for path in SCRATCH:
-        state = os.statvfs(path)
-        total += (state.f_blocks - state.f_bfree) * state.f_frsize
-    for path in SHARED:
-        total += _visible(path)
-    segments = Path("/proc/sysvipc/shm")
-    lines = segments.read_text().splitlines()[1:] if segments.exists() else []
-    return total + sum(int(line.split()[14]) for line in lines)
-
-
-def _visible(folder: str) -> int:
-    """What the files below a folder take, and a page for each name."""
-    total = 0
-    for root, folders, names in os.walk(folder):
-        total += _PAGE * (len(folders) + len(names))
-        for name in names:
-            try:
-                total += os.lstat(f"{root}/{name}").st_blocks * 512
-            except OSError:
-                continue  # it was removed while we looked
-    return total
-
-
-def crossed(usage: Usage, limits: ProgramLimits, elapsed: float) -> tuple[str, int] | None:
-    """The first limit that is crossed, with its value."""
-    for name, used, allowed in (
-        ("processes", usage.processes, limits.processes),
-        ("memory", usage.memory_bytes, limits.memory_bytes),
-        ("cpu", usage.cpu_seconds, limits.cpu_seconds),
-        ("time", elapsed, limits.wall_seconds),
-    ):
-        if used > allowed:
-            return name, allowed
-    return None
+def _reap(kernel: int) -> None:
+    """Without a PID namespace, wait for orphans of the program, so that their time counts."""
+    for pid, stat in below(os.getpid(), visible()).items():
+        if stat.parent == os.getpid() and stat.state == "Z" and pid != kernel:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
 
 
 def _limit_kernel(limits: ProgramLimits) -> None:
@@ -146,6 +71,12 @@ def _limit_kernel(limits: ProgramLimits) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limits.memory_bytes, limits.memory_bytes))
     tasks = limits.processes + THREADS
     resource.setrlimit(resource.RLIMIT_NPROC, (tasks, tasks))
+    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
+    for name in ("RLIMIT_MSGQUEUE", "RLIMIT_SIGPENDING", "RLIMIT_MEMLOCK"):
+        if hasattr(resource, name):  # Linux
+            most = QUEUED_SIGNALS if name == "RLIMIT_SIGPENDING" else 0
+            resource.setrlimit(getattr(resource, name), (most, most))
+    _control(_SET_DEATH_SIGNAL, int(signal.SIGKILL))
 
 
 def _say_alive(file: wire.ByteFile) -> None:
@@ -167,7 +98,11 @@ def supervise(kernel: subprocess.Popen[bytes], limits: ProgramLimits) -> dict[st
         if time.monotonic() - told > ALIVE_SECONDS:
             told = time.monotonic()
             _say_alive(file)
+        if not everything:
+            _reap(kernel.pid)
         limit = crossed(measure(os.getpid(), limits, everything=everything), limits, time.monotonic() - start)
+        if limit is not None:  # looked at again: a process that ends while we look can be counted twice
+            limit = crossed(measure(os.getpid(), limits, everything=everything), limits, time.monotonic() - start)
         if limit is not None:
             kernel.send_signal(signal.SIGSTOP)
             message: dict[str, object] = {"limit": limit[0], "allowed": limit[1]}
@@ -196,6 +131,8 @@ def main() -> int:
     options = vars(parser.parse_args())
     options.pop("spec")
     limits = ProgramLimits(**options)
+    _control(_SET_DUMPABLE, 0)  # nobody below may read or write this process
+    _control(_SET_SUBREAPER, 1)
     kernel = subprocess.Popen(
         [sys.executable, "-I", "-m", "sls_jupyter.guest.kernel"],
         stdin=subprocess.DEVNULL,

@@ -2,14 +2,19 @@
 
 Every message is four bytes of length, big-endian, then that many bytes of UTF-8 JSON. A peer that is
 the program is hostile: lengths are bounded before anything is read.
+
+The program makes no socket and no file that a neighbour opens: its neighbours listen, take one connection for
+each role while nothing but our own code runs in the program, and then listen no more. Nobody connects again.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import resource
 import socket
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,8 +26,7 @@ if TYPE_CHECKING:
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 CONNECT_SECONDS = 60.0
 FEED_SOCKET, RESULT_SOCKET, AUDIT_SOCKET = "feed.sock", "result.sock", "audit.sock"
-SHELL_PREFIX, IOPUB_PREFIX = "kernel", "iopub"  # of the kernel's ipc sockets
-PORTS = {"shell_port": 1, "stdin_port": 2, "control_port": 3, "hb_port": 4, "iopub_port": 5}  # ipc suffixes
+MAX_FRAMES = 64  # of one message of a kernel
 
 
 def here(path: str) -> str:
@@ -57,6 +61,12 @@ def listen(path: str) -> socket.socket:
     return listening
 
 
+def accept_one(listening: socket.socket) -> socket.socket:
+    """The only connection there will be; nobody reaches this socket after it."""
+    with listening:
+        return listening.accept()[0]
+
+
 def connect(path: str, *, timeout: float = CONNECT_SECONDS) -> socket.socket:
     """Connect to a neighbour that may not have started yet.
 
@@ -83,8 +93,8 @@ def send(file: ByteFile, message: dict[str, Any]) -> None:
     file.flush()
 
 
-def receive(file: ByteFile) -> dict[str, Any] | None:
-    """The next message; ``None`` when the peer has closed.
+def receive(file: ByteFile, *, most: int = MAX_MESSAGE_BYTES) -> dict[str, Any] | None:
+    """The next message, of ``most`` bytes; ``None`` when the peer has closed.
 
     Raises:
         MalformedDocument: too long, cut, or not a JSON object.
@@ -95,12 +105,49 @@ def receive(file: ByteFile) -> dict[str, Any] | None:
     if not head:
         return None
     length = int.from_bytes(head, "big")
-    if len(head) < 4 or length > MAX_MESSAGE_BYTES:
+    if len(head) < 4 or length > most:
         raise MalformedDocument("A message between containers is malformed.", expected="a bounded length")
     data = file.read(length)
     if len(data) < length:
         return None
-    value = parse_json(data, max_bytes=MAX_MESSAGE_BYTES)
+    value = parse_json(data, max_bytes=most)
     if not isinstance(value, dict):
         raise MalformedDocument("A message between containers is not an object.")
     return value
+
+
+def send_frames(file: ByteFile, frames: Sequence[bytes]) -> None:
+    """Write a message of a kernel as it is: the number of its frames, then each with its length."""
+    heads = (len(frame).to_bytes(4, "big") for frame in frames)
+    parts = (part for pair in zip(heads, frames, strict=True) for part in pair)
+    file.write(len(frames).to_bytes(4, "big") + b"".join(parts))
+    file.flush()
+
+
+def receive_frames(file: ByteFile, count: Callable[[int], None]) -> list[bytes] | None:
+    """The next message of a kernel; ``None`` when the peer has closed.
+
+    Args:
+        count: called with the length of each frame before it is read; raises when it is too much.
+
+    Raises:
+        MalformedDocument: too many frames.
+    """
+    head = file.read(4)
+    number = int.from_bytes(head, "big")
+    if number > MAX_FRAMES:
+        raise MalformedDocument("A message between containers is malformed.", expected=f"{MAX_FRAMES} frames at most")
+    frames: list[bytes] = []
+    while len(head) == 4 and len(frames) < number:
+        head = file.read(4)
+        length = int.from_bytes(head, "big")
+        count(length + len(head))
+        frames.append(file.read(length))
+        if len(frames[-1]) < length:
+            return None
+    return frames if len(head) == 4 else None
+
+
+def bound_memory(most: int) -> None:
+    """Bound this process's memory (bytes), so that too much is an error here and not the end of the machine."""
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))

@@ -13,7 +13,7 @@ import resource
 import signal
 import sys
 
-_SET_DEATH_SIGNAL, _SET_SECCOMP, _SET_NO_NEW_PRIVILEGES, _MODE_FILTER = 1, 22, 38, 2  # prctl(2)
+_SET_DEATH_SIGNAL, _SET_SECCOMP, _SET_SUBREAPER, _SET_NO_NEW_PRIVILEGES, _MODE_FILTER = 1, 22, 36, 38, 2  # prctl(2)
 INSTRUCTION_BYTES = 8
 
 
@@ -33,9 +33,16 @@ def _control(option: int, *values: object) -> None:
 
 def die_with(parent: int) -> None:
     """Die when the thread that started this process does; at once if it is gone already."""
-    _control(_SET_DEATH_SIGNAL, int(signal.SIGKILL))
+    if sys.platform.startswith("linux"):
+        _control(_SET_DEATH_SIGNAL, int(signal.SIGKILL))
     if os.getppid() != parent:
         sys.exit("the host is gone")
+
+
+def be_a_reaper() -> None:
+    """Become the parent of every orphan below this process."""
+    if sys.platform.startswith("linux"):
+        _control(_SET_SUBREAPER, 1)
 
 
 def refuse_calls(descriptor: int) -> None:
@@ -49,7 +56,7 @@ def refuse_calls(descriptor: int) -> None:
 def main(arguments: list[str]) -> None:
     parent, bpf, command = int(arguments[0]), int(arguments[1]), arguments[2:]
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold the program's memory
-    os.umask(0o022)
+    os.umask(0o077)
     if sys.platform.startswith("linux"):
         die_with(parent)
         _control(_SET_NO_NEW_PRIVILEGES, 1)

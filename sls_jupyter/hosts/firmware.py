@@ -55,8 +55,10 @@ class PolicyMount(Model):
     source: str  # a regular expression
     type: Literal["bind"]
 
-    def admits(self, source: str, destination: str) -> bool:
-        return destination == self.destination and re.fullmatch(self.source, source) is not None
+    def admits(self, source: str, destination: str, access: str) -> bool:
+        """Whether a mount with this access, ``ro`` or ``rw``, is what this rule allows."""
+        options = ("rbind", "rshared", access)
+        return (destination, options) == (self.destination, self.options) and bool(re.fullmatch(self.source, source))
 
 
 class PolicyContainer(Model):
@@ -138,7 +140,7 @@ class StartRequest:
     name: str  # for messages, never for a decision
     command: tuple[str, ...]
     environment: tuple[str, ...]  # NAME=value
-    mounts: tuple[tuple[str, str], ...]  # source, destination
+    mounts: tuple[tuple[str, str, str], ...]  # source, destination, ro or rw
     seccomp_sha256: str  # of the profile that will be applied; "" for none
 
 
@@ -148,7 +150,10 @@ def start_request(container: Container, environment: Iterable[str]) -> StartRequ
         name=container.name,
         command=container.command,
         environment=tuple(environment),
-        mounts=tuple((EMPTY_DIR + mount.volume, mount.destination) for mount in container.mounts),
+        mounts=tuple(
+            (EMPTY_DIR + mount.volume, mount.destination, "ro" if mount.read_only else "rw")
+            for mount in container.mounts
+        ),
         seccomp_sha256=container.seccomp_sha256,
     )
 
@@ -161,7 +166,7 @@ def _environment_admitted(rules: Iterable[PolicyEnvRule], environment: tuple[str
     return allowed and complete and len(names) == len(set(names))
 
 
-def _mounts_admitted(rules: tuple[PolicyMount, ...], mounts: tuple[tuple[str, str], ...]) -> bool:
+def _mounts_admitted(rules: tuple[PolicyMount, ...], mounts: tuple[tuple[str, str, str], ...]) -> bool:
     """Every mount has its own rule and every rule its mount."""
     pairs = zip(
         sorted(rules, key=lambda rule: rule.destination), sorted(mounts, key=lambda pair: pair[1]), strict=False
@@ -202,8 +207,8 @@ def _questions(request: StartRequest, layers: tuple[str, ...]) -> tuple[_Questio
         _Question(
             "list of mounts",
             lambda item: _mounts_admitted(item.mounts, request.mounts),
-            [destination for _, destination in request.mounts],
-            lambda item: [rule.destination for rule in item.mounts],
+            [f"{destination} ({access})" for _, destination, access in request.mounts],
+            lambda item: [f"{rule.destination} ({rule.options[-1]})" for rule in item.mounts],
         ),
         _Question(
             "seccomp profile",

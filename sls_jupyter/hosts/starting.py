@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sls_jupyter.contract.group import Container
+from sls_jupyter.contract.places import PRIVATE_FOLDERS
 from sls_jupyter.contract.seccomp import program_profile, program_profile_bytes
 from sls_jupyter.errors import Unavailable
 from sls_jupyter.hosts import entry, sandbox
@@ -79,13 +80,30 @@ def hidden_folders(machine_folder: Path) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(name.absolute() for name in names))
 
 
+def _keeper(container: Container) -> list[str]:
+    """What watches a container with limits from outside; nothing for one without."""
+    limits = container.limits
+    if limits is None:
+        return []
+    values = (limits.cpu_seconds, limits.wall_seconds, limits.memory_bytes, limits.processes)
+    return [sys.executable, "-I", "-m", "sls_jupyter.hosts.watch", str(os.getpid()), *map(str, values)]
+
+
 def _run(
     remains: Remains, item: Start, arguments: list[str], environment: dict[str, str], descriptors: list[int]
 ) -> ContainerProcess:
     def register(process: ContainerProcess) -> None:
         remains.processes[item.container.name] = process
 
-    return start(arguments, environment=environment, descriptors=descriptors, keep_log=item.keep_log, register=register)
+    kept = item.container.limits is not None
+    return start(
+        [*_keeper(item.container), *arguments],
+        environment=environment,
+        descriptors=descriptors,
+        keep_log=item.keep_log,
+        kept=kept,
+        register=register,
+    )
 
 
 # --- with a sandbox -------------------------------------------------------------------------------
@@ -93,12 +111,14 @@ def _run(
 
 def _box(remains: Remains, item: Start) -> Box:
     container, root = item.container, remains.folder.path
+    volumes = [((root / VOLUMES / one.volume, one.destination), one.read_only) for one in container.mounts]
+    device = [(root / TEE, DEVICE_FOLDER)] if item.attests else []
     return Box(
         name=container.name,
         command=container.command,
         environment=item.environment,
-        writable=tuple((root / VOLUMES / mount.volume, mount.destination) for mount in container.mounts),
-        readable=((root / TEE, DEVICE_FOLDER),) if item.attests else (),
+        writable=tuple(pair for pair, read_only in volumes if not read_only),
+        readable=(*(pair for pair, read_only in volumes if read_only), *device),
         network=container.network,
         scratch_bytes=container.memory_bytes // 2,
         hidden=item.hidden,
@@ -158,6 +178,11 @@ def _own_root(remains: Remains, item: Start) -> Path:
     return root
 
 
+def _parent(item: Start) -> str:
+    """Whose end is the container's end: its keeper's, or this process's."""
+    return str(os.getpid()) if item.container.limits is None else "@keeper"
+
+
 def start_plain(remains: Remains, item: Start) -> ContainerProcess:
     """Start a container as an ordinary process of this user, with its mounts below ``SLS_ROOT``.
 
@@ -166,9 +191,11 @@ def start_plain(remains: Remains, item: Start) -> ContainerProcess:
     """
     root = _own_root(remains, item)
     environment = dict(assignment.split("=", 1) for assignment in item.environment)
-    environment |= {"SLS_ROOT": str(root), "HOME": str(root / "tmp"), "TMPDIR": str(root / "tmp")}
+    private = str(root / "tmp")
+    environment |= {"SLS_ROOT": str(root), "TMPDIR": private, "PYTHONNOUSERSITE": "1"}
+    environment |= dict.fromkeys(PRIVATE_FOLDERS, private)
     filters = [sandbox.pipe_with(item.bpf)] if item.bpf else []
-    head = [sys.executable, "-I", "-S", entry.__file__, str(os.getpid()), str(filters[0] if filters else -1)]
+    head = [sys.executable, "-I", "-S", entry.__file__, _parent(item), str(filters[0] if filters else -1)]
     try:
         return _run(remains, item, [*head, *sandbox.interpreted(item.container.command)], environment, filters)
     finally:

@@ -31,6 +31,7 @@ from sls_jupyter.notebook.cards import (
     Tone,
     Warn,
     escape,
+    marks,
 )
 from sls_jupyter.notebook.print_style import PRINT_STYLE, page_footer
 from sls_jupyter.notebook.receipts import NOT_PROVEN, Checks, end_words, failed_words, long_or_words, verdict_words
@@ -89,6 +90,7 @@ def page_card(audit: Audit, path: Path) -> Card:
         f"Audit report of run {audit.run}",
         [Facts(facts)],
         simulated=audit.simulated,
+        not_isolated=audit.isolated is False,
         tone=tone,
         incomplete=bool(audit.unreached),
     )
@@ -111,7 +113,8 @@ def _verdict_box(audit: Audit) -> str:
     tone, word = ("bad", "✗ REFUSED") if verdict else ("none", "! NO RECEIPT")
     if verdict is not None and verdict.accepted:
         tone, word = "good", "✓ ACCEPTED"
-    stamp = '<span class="stamp">SIMULATED</span>' if audit.simulated or (verdict and verdict.simulated) else ""
+    said = marks(audit.simulated or bool(verdict and verdict.simulated), audit.isolated is False)
+    stamp = "".join(f'<span class="stamp">{word}</span>' for word in said)
     lines = "".join(f"<p>{escape(line)}</p>" for line in _verdict_lines(audit))
     digest = f"<p><code>{escape(verdict.id)}</code></p>" if verdict else ""
     return f'<div class="verdict {tone}"><p class="word"><span>{word}</span>{stamp}</p>{lines}{digest}</div>'
@@ -130,6 +133,8 @@ def _verdict_lines(audit: Audit) -> list[str]:
         lines = [f"The receipt does not verify. Failed: {failed_words(verdict)}. Do not rely on what it states."]
     if audit.simulated:
         lines.append("No hardware stands behind this run: its evidence is SIMULATED, for demonstrations only.")
+    if audit.isolated is False:
+        lines.append("The program was NOT ISOLATED: its host had no sandbox, and it could read its user's files.")
     return lines
 
 

@@ -291,11 +291,23 @@ class Details(Block):
         return f"<details><summary>{escape(self.summary)}</summary>{inner}</details>"
 
 
+def marks(simulated: bool, not_isolated: bool) -> tuple[str, ...]:
+    """The words that stand beside a title, wherever what they say is so."""
+    return (*(["SIMULATED"] if simulated else []), *(["NOT ISOLATED"] if not_isolated else []))
+
+
+def mark_chips(simulated: bool, not_isolated: bool) -> str:
+    """The chips of :func:`marks`."""
+    chip = '<span class="sls-chip sls-sim sls-note">{}</span>'
+    return "".join(chip.format(word) for word in marks(simulated, not_isolated))
+
+
 @dataclass(frozen=True, slots=True)
 class Card:
     """One thing on the screen, as ``text/plain`` and ``text/html``.
 
-    ``simulated`` puts the word SIMULATED beside the title: something here rests on simulated evidence.
+    ``simulated`` puts the word SIMULATED beside the title: something here rests on simulated evidence;
+    ``not_isolated`` puts NOT ISOLATED there: a program here could or can reach its user's files.
     """
 
     title: str
@@ -303,6 +315,7 @@ class Card:
     subtitle: str = ""
     simulated: bool = False
     tone: Tone = ""
+    not_isolated: bool = False
     incomplete: bool = False  # something could not be had: the command line's exit status is 1
 
     def __post_init__(self) -> None:
@@ -312,14 +325,15 @@ class Card:
         object.__setattr__(self, "subtitle", clean(self.subtitle))
 
     def __str__(self) -> str:
-        head = " · ".join(part for part in (self.title, self.subtitle, "SIMULATED" if self.simulated else "") if part)
+        parts = (self.title, self.subtitle, *marks(self.simulated, self.not_isolated))
+        head = " · ".join(part for part in parts if part)
         body = [line for block in self.blocks for line in block.text()]
         return "\n".join([row(head), *(f"  {row(line)}".rstrip() for line in body)])
 
     def _repr_html_(self) -> str:
         title = f'<span class="sls-title">{escape(self.title)}</span>'
         subtitle = f'<span class="sls-sub">{escape(self.subtitle)}</span>' if self.subtitle else ""
-        badge = '<span class="sls-chip sls-sim sls-note">SIMULATED</span>' if self.simulated else ""
+        badge = mark_chips(self.simulated, self.not_isolated)
         body = "".join(block.html() for block in self.blocks)
         head = f'<div class="sls-head">{title}{subtitle}{badge}</div>'
         return f'{STYLE}<div class="sls-card sls-{self.tone or "plain"}">{head}{body}</div>'

@@ -172,14 +172,15 @@ def _runs(context: Context) -> Card:
 def _result(context: Context) -> object:
     wanted = context.options.run.removeprefix("sha256:")[:12]
     outputs = context.session.result(context.options.run)
-    tee = next((one.tee for one in context.session.runs() if one.id.startswith(wanted)), "")
+    record = next((one for one in context.session.runs() if one.id.startswith(wanted)), None)
     if context.namespace is not None:
         context.namespace.update(outputs)
     rows = [(Mono(name), type(value).__name__, _extent(value)) for name, value in outputs.items()]
     card = Card(
         f"Result of run {wanted}",
         [Table(("variable", "type", "size"), rows, "It returned nothing by name.")],
-        simulated=is_simulated(tee),
+        simulated=record is not None and is_simulated(record.tee),
+        not_isolated=record is not None and record.isolated is False,
     )
     return card, *outputs.values()
 

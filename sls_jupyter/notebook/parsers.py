@@ -16,13 +16,16 @@ POLICY_FIELDS = (
 """Options of %seal that are fields of the policy; see :func:`sls_jupyter.policy.options.policy_from_options`."""
 
 
+CONFIDENTIAL = "keep the code from reviewers; a cell that runs with it can still read it back"
+
+
 @cache
 def seal_parser(cell: bool) -> Parser:
     """``%seal FRAME`` and ``%%seal NAME``."""
     if cell:
         parser = Parser("%%seal", "Seal this cell's body as a code asset and publish it with a policy.")
         parser.add_argument("name", metavar="NAME", help="name of the code asset")
-        parser.add_argument("--confidential", action="store_true", help="keep the code from reviewers")
+        parser.add_argument("--confidential", action="store_true", help=CONFIDENTIAL)
     else:
         parser = Parser(
             "%seal",

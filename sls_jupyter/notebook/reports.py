@@ -19,6 +19,7 @@ from sls_jupyter.notebook.cards import (
     Mono,
     Table,
     Tone,
+    marks,
 )
 from sls_jupyter.notebook.receipts import failed_words, verdict_words
 from sls_jupyter.notebook.render import silent_lines, unreachable_lines
@@ -132,13 +133,24 @@ def runs_card(records: Sequence[RunRecord]) -> Card:
             time_words(one.started_at),
             ", ".join(one.inputs),
             one.purpose or "not stated",
-            f"{one.tee} (SIMULATED)" if is_simulated(one.tee) else one.tee or "none",
+            _tee_words(one.tee, one.isolated is False) or "none",
             one.reason,
         )
         for one in records
     ]
     heads = ("run", "state", "started", "assets", "purpose", "TEE", "why it ended")
-    return Card("Runs", [Table(heads, rows, "No run yet.")], simulated=any(is_simulated(one.tee) for one in records))
+    return Card(
+        "Runs",
+        [Table(heads, rows, "No run yet.")],
+        simulated=any(is_simulated(one.tee) for one in records),
+        not_isolated=any(one.isolated is False for one in records),
+    )
+
+
+def _tee_words(tee: str, not_isolated: bool) -> str:
+    """A TEE with what has to be said beside it; nothing for no TEE."""
+    said = ", ".join(marks(is_simulated(tee), not_isolated))
+    return f"{tee} ({said})" if said else tee
 
 
 def audit_card(audit: Audit) -> Card:
@@ -180,6 +192,7 @@ def audit_card(audit: Audit) -> Card:
             ),
         ],
         simulated=audit.simulated,
+        not_isolated=audit.isolated is False,
         tone=_audit_tone(audit),
         incomplete=bool(audit.unreached),
     )
@@ -248,7 +261,7 @@ def hosts_card(hosts: Mapping[str, Host]) -> Card:
     rows: list[Sequence[Cell]] = [
         (
             Mono(name),
-            f"{has.tee} (SIMULATED)" if is_simulated(has.tee) else has.tee,
+            _tee_words(has.tee, not has.isolated),
             str(has.max_cpus),
             size_words(has.max_memory_bytes),
             "; ".join(has.warnings) or "none",
@@ -256,7 +269,12 @@ def hosts_card(hosts: Mapping[str, Host]) -> Card:
         for name, has in known.items()
     ]
     table = Table(("host", "TEE", "CPUs", "memory", "warnings"), rows, "No host.")
-    return Card("Hosts", [table], simulated=any(is_simulated(has.tee) for has in known.values()))
+    return Card(
+        "Hosts",
+        [table],
+        simulated=any(is_simulated(has.tee) for has in known.values()),
+        not_isolated=not all(has.isolated for has in known.values()),
+    )
 
 
 def whoami_card(about: Mapping[str, str], note: str = "") -> Card:
@@ -283,7 +301,8 @@ def overview_card(
     inbox: Cell = (
         Chip(f"{count_words(len(waiting), 'request')} waiting for you", "wait") if waiting else "nothing waits"
     )
-    kinds = [host.capabilities().tee for host in hosts.values()]
+    known = [host.capabilities() for host in hosts.values()]
+    kinds = [has.tee for has in known]
     facts: list[tuple[str, Cell]] = [
         ("assets", f"{mine} yours, {len(assets) - mine} of others"),
         ("inbox", inbox),
@@ -293,7 +312,7 @@ def overview_card(
     simulated = any(map(is_simulated, kinds))
     troubles = [*unreachable_lines(unreachable), *silent_lines(silent, "assets and requests are")]
     blocks = [Facts(facts), *troubles, Line("%sls help lists what there is.")]
-    return Card(f"sls · {name}", blocks, simulated=simulated)
+    return Card(f"sls · {name}", blocks, simulated=simulated, not_isolated=not all(has.isolated for has in known))
 
 
 def help_card(commands: Mapping[str, str]) -> Card:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from sls_jupyter.errors import ApprovalPending
-from sls_jupyter.notebook.cards import STYLE, Tone, escape
+from sls_jupyter.notebook.cards import STYLE, Tone, escape, mark_chips, marks
 from sls_jupyter.notebook.words import count_words, is_simulated
 from sls_jupyter.printing import one_line
 from sls_jupyter.safestream.run import Run, Step
@@ -36,12 +36,13 @@ class StatusBlock:
         self._steps = [(_clean(step), _seconds(step)) for step in run.steps]
         self._run_id, self._state = run.id, run.state
         self._pending = isinstance(run.error, ApprovalPending)
-        self._simulated = is_simulated(str(run.summary.get("tee", "")))
+        simulated = is_simulated(str(run.summary.get("tee", "")))
+        self._marks = simulated, run.summary.get("isolated") is False
 
     @property
     def _title(self) -> str:
         words = "waits for approval" if self._pending else self._state
-        return f"SafeStream {self._run_id} · {words}" + (" · SIMULATED" if self._simulated else "")
+        return " · ".join((f"SafeStream {self._run_id}", words, *marks(*self._marks)))
 
     def lines(self) -> list[str]:
         """The text form, line by line."""
@@ -59,10 +60,10 @@ class StatusBlock:
 
     def _repr_html_(self) -> str:
         tone = "wait" if self._pending else _TONES[self._state]
-        title, _, rest = self._title.partition(" · ")
-        badge = '<span class="sls-chip sls-sim sls-note">SIMULATED</span>' if self._simulated else ""
+        title, state, *_ = self._title.split(" · ")
+        badge = mark_chips(*self._marks)
         head = f'<span class="sls-title">{escape(title)}</span>'
-        head += f'<span class="sls-chip">{escape(rest.removesuffix(" · SIMULATED"))}</span>{badge}'
+        head += f'<span class="sls-chip">{escape(state)}</span>{badge}'
         rows = "".join(self._row(step, seconds) for step, seconds in self._steps)
         return (
             f'{STYLE}<div class="sls-card sls-{tone}" role="status" aria-label="SafeStream {escape(self._run_id)}">'
@@ -110,7 +111,8 @@ def summary_line(run: Run) -> str:
     label = str(about.get("label", "no TEE"))
     if about.get("simulated") and "SIMULATED" not in label:
         label = f"SIMULATED {label}"
-    parts = [label, f"{count_words(int(about.get('checks', 0)), 'check')} passed"]
+    isolated = [] if about.get("isolated") is not False else marks(False, True)
+    parts = [label, *isolated, f"{count_words(int(about.get('checks', 0)), 'check')} passed"]
     receipt = str(about.get("receipt", ""))
     none = "no receipt yet" if run.state == "running" else NO_RECEIPT
     none = f"receipt REFUSED: {about['receipt_refused']}" if about.get("receipt_refused") else none

@@ -22,6 +22,7 @@ class HostCapabilities:
     max_cpus: int
     max_memory_bytes: int
     warnings: tuple[str, ...] = ()  # what this host cannot isolate, in words for the user
+    isolated: bool = True  # a program is kept from its user's files and processes; said on every card where it is not
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,7 @@ class _Execution:
             run.on_cancel(running.stop)
             run.require_going()
             run.steps.done("launched", f"4 containers on {name}")
+            run.summary["isolated"] = host.capabilities().isolated
             for warning in host.capabilities().warnings:
                 run.steps.note("launched", evidence=warning)
             simulated = self._execute(run, running, cce.host_data(policy), answers)

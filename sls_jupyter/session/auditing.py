@@ -50,6 +50,7 @@ class Audit:
     simulated: bool
     unreached: tuple[str, ...] = ()  # a sentence for each log that could not be read
     doubts: tuple[str, ...] = ()  # a sentence for each thing that does not fit
+    isolated: bool | None = None  # as this persona remembers the run; nobody else can know
 
 
 def _label(did: str, names: Mapping[str, str]) -> str:
@@ -161,6 +162,7 @@ class Auditing(Running):
             simulated=simulated or (verdict is not None and verdict.simulated),
             unreached=tuple(f"{_log_of(one)} could not be reached ({why}): {one.hint}." for one, why in unreached),
             doubts=tuple(doubts),
+            isolated=record.isolated,
         )
 
     def _ask_logs(self, spec: StreamSpec, names: Mapping[str, str]) -> tuple[list[_Told], list[tuple[Silent, str]]]:

@@ -270,8 +270,7 @@ class Directory(People):
 
     def owner_at(self, url: str) -> Who:
         """Whose authority the one at this URL says that it is."""
-        with self._asked_for(url) as client:
-            facts = client.facts
+        facts = self._asked_for(url).facts
         return self.who(facts.owner, facts.owner_contact.name)
 
     def _owners(self) -> dict[str, str]:

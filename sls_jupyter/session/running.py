@@ -37,6 +37,7 @@ class RunRecord:
     purpose: str
     tee: str
     reason: str
+    isolated: bool | None = None  # whether its host kept the program apart; None: it was not launched, or is not known
 
 
 class Running(Preparing):
@@ -155,6 +156,7 @@ class Running(Preparing):
             purpose=spec.purpose,
             tee=known.get("tee", ""),
             reason=known.get("reason", ""),
+            isolated=known.get("isolated") if live is None else live.summary.get("isolated"),
         )
 
     def _spec(self, run: str) -> StreamSpec:
@@ -167,6 +169,7 @@ class Running(Preparing):
             "state": WAITS if isinstance(run.error, ApprovalPending) else run.state,
             "tee": run.summary.get("tee", ""),
             "reason": run.error.sentence if run.error else "",
+            "isolated": run.summary.get("isolated"),
         }
         folder = self._run_folder(run.spec_digest)
         (folder / "end.json").write_text(json.dumps(state))

@@ -1,0 +1,154 @@
+"""The keeper of a program's container: it holds where the supervisor inside was put out of action."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import pytest
+from host_contract import group_of, settle, told
+
+from sls_jupyter.contract import cce
+from sls_jupyter.contract.spec import Limits
+from sls_jupyter.contract.usage import ProgramLimits
+from sls_jupyter.hosts import probing, watch
+from sls_jupyter.hosts.local import LocalHost
+from sls_jupyter.hosts.running import LocalGroup
+
+needs_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="this needs Linux")
+needs_sandbox = pytest.mark.skipif(probing.find_bubblewrap()[0] is None, reason=probing.find_bubblewrap()[1])
+BOTH = pytest.mark.parametrize("sandbox", [pytest.param(True, marks=needs_sandbox), False])
+LIMITS = Limits(cpu_seconds=60, wall_seconds=60, memory_bytes=256 << 20, processes=32)
+SECONDS = 60.0
+
+# The first process stands for the supervisor; what it forks stands for the program.
+PROGRAM = """
+import signal
+child = os.fork()
+if child:
+    tell(program=child)
+    while True: signal.pause()
+time.sleep(0.5)
+"""
+
+
+def kept(tmp_path: Path, sandbox: bool, code: str, limits: Limits = LIMITS) -> LocalGroup:
+    group = group_of(program=PROGRAM + code)
+    program = dataclasses.replace(group.container("program"), limits=limits)
+    others = tuple(one for one in group.containers if one.name != "program")
+    group = dataclasses.replace(group, containers=(*others, program))
+    host = LocalHost(tmp_path / "machine", sandbox=sandbox, keep_program_log=True)
+    return host.launch(group, cce.render(group))
+
+
+def ended(group: LocalGroup) -> bool:
+    try:
+        settle(group, "program", SECONDS)
+        return not group.states()["program"].running
+    finally:
+        group.stop()
+
+
+@needs_linux
+@BOTH
+def test_memory_has_an_end_behind_a_stopped_supervisor(tmp_path: Path, sandbox: bool) -> None:
+    """A cell that stops its supervisor would hold what it likes."""
+    code = "os.kill(os.getppid(), signal.SIGSTOP)\ndata = bytearray(b'x') * (600 << 20)\ntime.sleep(600)"
+    assert ended(kept(tmp_path, sandbox, code))
+
+
+@needs_linux
+@BOTH
+def test_a_cell_under_another_name_is_not_spared(tmp_path: Path, sandbox: bool) -> None:
+    """The keeper knows its own by where they are, not by what they call themselves."""
+    code = (
+        "open('/proc/self/comm', 'w').write('bwrap')\nos.kill(os.getppid(), signal.SIGSTOP)\n"
+        "for _ in range(40):\n    if os.fork() == 0: time.sleep(600)\ntime.sleep(600)"
+    )
+    assert ended(kept(tmp_path, sandbox, code, LIMITS.model_copy(update={"processes": 4})))
+
+
+@needs_linux
+@BOTH
+def test_a_stopped_supervisor_is_woken(tmp_path: Path, sandbox: bool) -> None:
+    """While no limit is crossed, a supervisor has its word."""
+    code = """
+parent = os.getppid()
+os.kill(parent, signal.SIGSTOP)
+while open(f"/proc/{parent}/stat").read().rpartition(")")[2].split()[0] != "S": time.sleep(0.01)
+os.kill(parent, signal.SIGTERM)
+time.sleep(600)
+"""
+    assert ended(kept(tmp_path, sandbox, code))
+
+
+@needs_linux
+@needs_sandbox
+def test_files_that_were_removed_count_outside_too(tmp_path: Path) -> None:
+    """What the sandbox's file systems hold is seen from outside, whatever became of its names."""
+    code = """
+os.kill(os.getppid(), signal.SIGSTOP)
+for folder in ("/tmp", "/dev/shm"):
+    file = open(folder + "/x", "wb", 0); os.unlink(folder + "/x"); globals()[folder] = file
+    try:
+        while True: file.write(bytes(1 << 20))
+    except OSError: pass
+data = bytearray(b"x") * (64 << 20)
+time.sleep(600)
+"""
+    assert ended(kept(tmp_path, True, code))
+
+
+@needs_linux
+def test_what_left_the_session_ends_with_the_group(tmp_path: Path) -> None:
+    """Without a namespace a daemon of the cell would go on after the run."""
+    code = """
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0: time.sleep(600)
+os._exit(0)
+"""
+    group = kept(tmp_path, False, "tell(pid=os.getpid())" + code)
+    told(group, "program")
+    assert ended_processes(group)
+
+
+def ended_processes(group: LocalGroup) -> bool:
+    """Stop a group; whether its keeper left no process that had a file of the group's folder open."""
+    root = str(group._remains.folder.path)
+    group.stop()
+    left = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if root.encode() in path.read_bytes():
+                left.append(path)
+        except OSError:
+            continue
+    return left == []
+
+
+def test_the_limits_outside_are_wider() -> None:
+    """An honest supervisor speaks first, so that its user learns which limit it was."""
+    inside = ProgramLimits(1, 2, 3, 4)
+    outside = watch.wider(inside)
+    assert all(
+        getattr(outside, name) > getattr(inside, name)
+        for name in ("cpu_seconds", "wall_seconds", "memory_bytes", "processes")
+    )
+
+
+def test_an_exit_code_comes_through(tmp_path: Path) -> None:
+    """The manager can tell a crash from an end, with a keeper between."""
+    limits = ProgramLimits(60, 60, 1 << 40, 99)
+    assert watch_code("import sys; sys.exit(3)", limits) == 3
+    assert watch_code("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", limits) == 128 + 9
+
+
+def watch_code(code: str, limits: ProgramLimits) -> int:
+    import os
+    import subprocess
+
+    values = (limits.cpu_seconds, limits.wall_seconds, limits.memory_bytes, limits.processes)
+    head = [sys.executable, "-I", "-m", "sls_jupyter.hosts.watch", str(os.getpid()), *map(str, values)]
+    return subprocess.run([*head, sys.executable, "-c", code], check=False).returncode
