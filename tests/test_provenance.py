@@ -15,13 +15,15 @@ from walk_kit import Meddler, hearsay, leaves, models_in, unmarked
 from sls_jupyter.authority import answers, questions
 from sls_jupyter.documents import Model
 from sls_jupyter.errors import ApprovalPending, SlsError
+from sls_jupyter.guest import messages
 from sls_jupyter.notebook import render, reports
 from sls_jupyter.provenance import Checked, Hearsay
 from sls_jupyter.session import Session
 
 ANSWERS = models_in(answers, below=Model)
 BODIES = models_in(questions, below=questions.Body)
-MESSAGES = [*ANSWERS, *BODIES]
+DOORS = models_in(messages, below=Model)
+MESSAGES = [*ANSWERS, *BODIES, *DOORS]
 Look = Callable[[], set[str]]
 LISTED = Path(__file__).parent.parent / "docs" / "hearsay.md"
 

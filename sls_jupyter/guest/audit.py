@@ -32,7 +32,7 @@ from sls_jupyter.documents import canonical_json
 from sls_jupyter.errors import DigestMismatch, SlsError
 from sls_jupyter.guest import wire
 from sls_jupyter.guest.account import Account
-from sls_jupyter.guest.contract import Contract, Material, chosen_in
+from sls_jupyter.guest.contract import Contract, Material
 from sls_jupyter.receipt.receipt import make_envelope
 from sls_jupyter.transparency.chain import Chain, ChainedRecord, encode_records
 from sls_jupyter.transparency.proofs import DisclosedEntry
@@ -146,7 +146,7 @@ class Sidecar:
 
     def _take(self, role: str, message: dict[str, Any]) -> None:
         if role == "input" and "contract" in message:
-            self.chosen = chosen_in(message)
+            self.chosen = frozenset(str(url) for url in message.get("chosen") or ())  # bounded by the input
             self._contract(str(message["contract"]).encode(), message.get("inputs"))
         elif role == "input" and "released" in message and self.account is not None:
             self.account.release(str(message["released"]), message.get("logged"))

@@ -12,9 +12,9 @@ from sls_jupyter.contract.grants import Grant, Obligations, combined_obligations
 from sls_jupyter.contract.spec import StreamSpec, verify_stream_spec
 from sls_jupyter.documents import b64decode, require_digest, verify
 from sls_jupyter.errors import BadInput, DigestMismatch, MalformedDocument, NotAuthorised
+from sls_jupyter.guest.messages import ContractMessage, MaterialMessage, part_of
 from sls_jupyter.identity import verify_signature
 
-MAX_CHOSEN = 64  # URLs of authorities
 MAX_CONTRACT_BYTES = 3 * 2**19  # spec, manifests and grants together: the receipt has to hold them, in base64 again
 
 
@@ -59,11 +59,8 @@ def accept_contract(body: dict[str, Any], measured: str, caller: str, *, now: in
         DigestMismatch: another spec than the measured one.
         SignatureInvalid, MalformedDocument, BadInput: the spec or a grant.
     """
-    try:
-        envelope = str(body["spec"]).encode()
-        grant_envelopes = [str(grant).encode() for grant in body["grants"]]
-    except (KeyError, TypeError):
-        raise MalformedDocument("A contract is a spec and its grants.") from None
+    brought = part_of(ContractMessage, body)
+    envelope, grant_envelopes = brought.spec.encode(), [grant.encode() for grant in brought.grants]
     spec = verify_stream_spec(envelope)
     if spec.digest != measured:
         raise DigestMismatch("This group was measured for another spec.", found=spec.digest, expected=measured)
@@ -82,20 +79,12 @@ def accept_contract(body: dict[str, Any], measured: str, caller: str, *, now: in
             raise BadInput(f"No valid grant for {item.alias}.", expected=f"one signed by {item.authority}")
         ordered.append(fitting[0])
     return Contract(
-        spec, envelope, tuple(grant for grant, _ in ordered), tuple(one for _, one in ordered), chosen_in(body)
+        spec,
+        envelope,
+        tuple(grant for grant, _ in ordered),
+        tuple(one for _, one in ordered),
+        frozenset(brought.chosen),
     )
-
-
-def chosen_in(body: dict[str, Any]) -> frozenset[str]:
-    """The URLs of authorities that the requester says are their own choice; none if they say nothing.
-
-    Raises:
-        MalformedDocument: not a short list of texts.
-    """
-    chosen = body.get("chosen", [])
-    if not isinstance(chosen, list) or len(chosen) > MAX_CHOSEN or not all(isinstance(url, str) for url in chosen):
-        raise MalformedDocument("The chosen URLs of a contract are a list of texts.", expected=f"{MAX_CHOSEN} at most")
-    return frozenset(chosen)
 
 
 def accept_material(body: dict[str, Any], contract: Contract) -> Material:
@@ -105,14 +94,12 @@ def accept_material(body: dict[str, Any], contract: Contract) -> Material:
         DigestMismatch: any of them is another.
         BadInput: an asset's owner named another authority or URL, or no receipt could hold all this.
     """
-    spec = contract.spec
-    try:
-        code, parameters = str(body["code"]), b64decode(body["parameters"])
-        envelopes = {name: str(envelope).encode() for name, envelope in dict(body["manifests"]).items()}
-        ordered = tuple(envelopes[item.asset] for item in spec.inputs)
-        manifests = tuple(verify_manifest(one, item.asset) for one, item in zip(ordered, spec.inputs, strict=True))
-    except (KeyError, TypeError, ValueError):
-        raise MalformedDocument("The input needs code, parameters and one manifest for each asset.") from None
+    spec, brought = contract.spec, part_of(MaterialMessage, body)
+    code, parameters = brought.code, b64decode(brought.parameters)
+    if set(brought.manifests) != {item.asset for item in spec.inputs}:
+        raise MalformedDocument("The input needs one manifest for each asset.", found=f"{len(brought.manifests)}")
+    ordered = tuple(brought.manifests[item.asset].encode() for item in spec.inputs)
+    manifests = tuple(verify_manifest(one, item.asset) for one, item in zip(ordered, spec.inputs, strict=True))
     require_digest(code.encode(), spec.code, "the cell")
     require_digest(parameters, spec.parameters, "the parameters")
     for item, manifest in zip(spec.inputs, manifests, strict=True):

@@ -22,6 +22,7 @@ from sls_jupyter.attestation.evidence import AttestationResult, Evidence, Refere
 from sls_jupyter.attestation.verify import verify
 from sls_jupyter.documents import digest, parse_json
 from sls_jupyter.errors import MalformedDocument, SlsError, Unavailable, from_problem
+from sls_jupyter.guest.messages import check_event
 from sls_jupyter.identity import SigningKey, make_token
 from sls_jupyter.network import Answer, Http, NotReached
 
@@ -166,7 +167,7 @@ class AttestedDoor:
         """The guest's events, as they come, to the last.
 
         Raises:
-            Unavailable: the connection broke before the last one.
+            Unavailable: the connection broke before the last one. MalformedDocument: one is of no known form.
         """
         path = "/v1/events"
         headers = self._headers("GET", path, b"")
@@ -176,7 +177,7 @@ class AttestedDoor:
                 if isinstance(line, Answer):
                     _body(line)
                 else:
-                    yield dict(parse_json(line, max_bytes=MAX_EVENT_BYTES))
+                    yield check_event(parse_json(line, max_bytes=MAX_EVENT_BYTES))
         except NotReached as failure:
             raise Unavailable("The connection to the container group broke.", found=failure.reason) from None
 
