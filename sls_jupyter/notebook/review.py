@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from sls_jupyter.session.inbox import InputReview
 
 MAX_VALUE = 20_000  # characters of one parameter, unless everything is asked for
-MAX_ROWS, MAX_COLUMNS, MAX_CELL = 10, 12, 80  # of a table among the parameters
+MAX_TABLES = 20  # among the parameters
+MAX_ROWS, MAX_COLUMNS, MAX_CELL = 10, 12, 80  # of each
 _KIND_WORDS = {"table": "tables", "text": "text", "figure": "figures"}
 _NOBODY: Mapping[str, str] = MappingProxyType({})
 _TAKEN = frozenset(dir(builtins)) | {"pd", "np"}  # names that code takes for granted
@@ -52,7 +53,7 @@ def request_card(
 
     Args:
         people: DID to what this persona calls somebody.
-        everything: whole parameters, however long; code is always whole.
+        everything: whole parameters, and whole code too where it has more rows than a screen can take.
         now: seconds since 1970; the clock's by default.
     """
     values, doubts = _parameters(request)
@@ -64,7 +65,7 @@ def request_card(
         *_assets(request, values),
         *_leaving(request, people),
         *_parameter_blocks(request, values, everything),
-        *_code(request),
+        *_code(request, everything),
         *_holds(request, int(time.time()) if now is None else now),
         Details("Evidence", [Facts(_evidence(request.spec))]),
     ]
@@ -224,14 +225,16 @@ def _parameter_blocks(request: RequestInfo, values: Mapping[str, Any], everythin
             text = text[:MAX_VALUE] + " …"
         lines.append(f"{_name(name)} = {text}")
     if lines:
-        blocks.append(Listing("\n".join(lines)))
+        blocks.append(Listing("\n".join(lines), "" if everything else _all(request)))
     blocks += [
         Warn(f"{_name(name)}: {MAX_VALUE:,} of {size:,} characters are shown. {_all(request)}", "note")
         for name, size in cuts
     ]
-    for name, value in values.items():
-        if name not in plain:
-            blocks += _frame(request, name, value, everything)
+    tables = [name for name in values if name not in plain]
+    for name in tables if everything else tables[:MAX_TABLES]:
+        blocks += _frame(request, name, values[name], everything)
+    if len(tables) > MAX_TABLES and not everything:
+        blocks.append(Warn(f"{MAX_TABLES} of {len(tables)} tables are shown. {_all(request)}", "note"))
     return blocks
 
 
@@ -270,21 +273,21 @@ def _shortened(value: object, everything: bool) -> Mono:
 # --- code -----------------------------------------------------------------------------------------
 
 
-def _code(request: RequestInfo) -> list[Block]:
+def _code(request: RequestInfo, everything: bool) -> list[Block]:
     """Every text that runs, in the order of the guest: the code assets as the contract lists them, then the cell."""
     assets = [item for item in request.inputs if item.kind == "code"]
-    count = len(assets) + 1
+    count, rest = len(assets) + 1, "" if everything else _all(request)
     blocks: list[Block] = [
         Heading("Code, exactly as it will run" + (f": {count} texts, in this order" if assets else ""))
     ]
     for number, item in enumerate(assets, start=1):
-        blocks += [Heading(f"{number} of {count}: code asset {item.alias} = {_label(item)}"), *_asset_text(item)]
+        blocks += [Heading(f"{number} of {count}: code asset {item.alias} = {_label(item)}"), *_asset_text(item, rest)]
     if assets:
         blocks.append(Heading(f"{count} of {count}: the cell"))
-    return [*blocks, Listing(request.code)]
+    return [*blocks, Listing(request.code, rest)]
 
 
-def _asset_text(item: InputReview) -> list[Block]:
+def _asset_text(item: InputReview, rest: str) -> list[Block]:
     if item.confidential:
         return [
             Warn(
@@ -298,7 +301,7 @@ def _asset_text(item: InputReview) -> list[Block]:
     together = [Line("Its files are put together in this order, an empty line between them, and run as one cell.")]
     blocks: list[Block] = list(together if len(files) > 1 else [])
     for path, text in files:
-        blocks += [Line(f"file {path}"), Listing(text)]
+        blocks += [Line(f"file {path}"), Listing(text, rest)]
     return blocks
 
 
