@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from notebook_kit import check_html
 from test_printing import HIDDEN
 
-from sls_jupyter.notebook.listing import MAX_ROWS, PART_ROWS, Listing, odd_names, odd_texts, rows_of
+from sls_jupyter.notebook.letters import odd_names, odd_texts
+from sls_jupyter.notebook.listing import MAX_ROWS, PART_ROWS, Listing, rows_of
 
 MARK = re.compile(r"⟦(?:(\d+) spaces?|(tab)|U\+([0-9A-F]{4,6}))⟧")
 CODE = st.text(st.characters() | st.sampled_from(" \t\r\n⟦⟧#'\"{}\u202e\u3164\u0301é“"), max_size=120)

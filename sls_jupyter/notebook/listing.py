@@ -8,9 +8,7 @@ in the code, so no code can pretend to one. A lot of code is folded into parts, 
 
 from __future__ import annotations
 
-import io
 import re
-import tokenize
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,13 +19,14 @@ from operator import itemgetter
 from typing import ClassVar
 
 from sls_jupyter.notebook.cards import Block, Warn, text_width
+from sls_jupyter.notebook.letters import odd_names, odd_texts
 from sls_jupyter.printing import Carrier, by_number, is_unseen
 
 ROW_WIDTH = 88  # columns of code in a row
 PART_ROWS = 400  # rows that are shown unfolded
 MAX_SPACES = 24  # in a row, within a line; more are counted
 MAX_ROWS = 30_000  # where the rest can be had elsewhere
-MAX_COLOURED = 100_000  # characters; more code than this is not coloured, and not told apart into names and texts
+MAX_COLOURED = 100_000  # characters; more code than this is not coloured
 MAX_WORD = 40  # characters of a word that a notice quotes
 MAX_NOTICES = 20  # of one kind; the rest is counted
 _REORDERING = frozenset({"R", "AL", "AN", "RLE", "RLO", "RLI", "LRE", "LRO", "LRI", "FSI", "PDF", "PDI"})
@@ -117,66 +116,7 @@ def _columns(text: str) -> int:
     return len(text) + sum(unicodedata.east_asian_width(one) in "WF" for one in text)
 
 
-# --- letters that look like others ----------------------------------------------------------------
-
-
-def odd_names(code: str) -> list[tuple[int, str]]:
-    """(line, word) of each name with letters outside ASCII: it may look like another, and Python folds some into others."""
-    if code.isascii():
-        return []
-    return [(line, word) for line, word, named in _outside(code) if named]
-
-
-def odd_texts(code: str) -> list[tuple[int, str]]:
-    """(line, word) of each word in strings and comments with a letter that is no ASCII letter under its accents."""
-    if code.isascii():
-        return []
-    return [(line, word) for line, word, named in _outside(code) if not named and any(map(_is_foreign, word))]
-
-
-def _is_foreign(one: str) -> bool:
-    return one.isalpha() and not unicodedata.normalize("NFD", one)[0].isascii()
-
-
-@lru_cache(maxsize=8)  # a page asks for each text's words several times
-def _outside(code: str) -> tuple[tuple[int, str, bool], ...]:
-    return tuple(_words(code))
-
-
-def _words(code: str) -> Iterator[tuple[int, str, bool]]:
-    """(line, word, whether it may be a name) of words with letters outside ASCII. Code that is very long, or no Python, is all names."""
-    code = re.sub("\r\n?", "\n", code)
-    if len(code) > MAX_COLOURED:
-        yield from _words_in(code, 1, named=True)
-        return
-    try:
-        tokens = list(tokenize.generate_tokens(io.StringIO(code).readline))
-    except (tokenize.TokenError, SyntaxError, ValueError):
-        yield from _words_in(code, 1, named=True)
-        return
-    for token in tokens:
-        if token.string.isascii():
-            continue
-        start = token.start[0]
-        if token.type == tokenize.STRING and "f" in re.split("['\"]", token.string)[0].lower() and "{" in token.string:
-            # within the braces of a formatted string stand names; which braces are text is not asked
-            first, last = token.string.index("{"), token.string.rindex("}") + 1 if "}" in token.string else None
-            yield from _words_in(token.string[:first], start, named=False)
-            yield from _words_in(token.string[first:last], start + token.string.count("\n", 0, first), named=True)
-            if last is not None:
-                yield from _words_in(token.string[last:], start + token.string.count("\n", 0, last), named=False)
-        else:
-            kinds = (tokenize.STRING, tokenize.COMMENT, getattr(tokenize, "FSTRING_MIDDLE", -1))
-            yield from _words_in(token.string, start, named=token.type not in kinds)
-
-
-def _words_in(text: str, line: int, *, named: bool) -> Iterator[tuple[int, str, bool]]:
-    counted = 0
-    for word in re.finditer(r"\w+", text):
-        if not word[0].isascii():
-            line += text.count("\n", counted, word.start())
-            counted = word.start()
-            yield line, word[0], named
+# --- what a reader could overlook -----------------------------------------------------------------
 
 
 def notices(code: str, rows: Sequence[Row]) -> list[str]:
