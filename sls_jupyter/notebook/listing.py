@@ -8,24 +8,24 @@ in the code, so no code can pretend to one. A lot of code is folded into parts, 
 
 from __future__ import annotations
 
-import io
 import re
-import tokenize
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape as escape_html
-from itertools import groupby
+from itertools import groupby, islice
 from operator import itemgetter
 from typing import ClassVar
 
 from sls_jupyter.notebook.cards import Block, Warn, text_width
+from sls_jupyter.notebook.letters import odd_names, odd_texts
 from sls_jupyter.printing import Carrier, by_number, is_unseen
 
 ROW_WIDTH = 88  # columns of code in a row
 PART_ROWS = 400  # rows that are shown unfolded
 MAX_SPACES = 24  # in a row, within a line; more are counted
+MAX_ROWS = 30_000  # where the rest can be had elsewhere
 MAX_COLOURED = 100_000  # characters; more code than this is not coloured
 MAX_WORD = 40  # characters of a word that a notice quotes
 MAX_NOTICES = 20  # of one kind; the rest is counted
@@ -58,22 +58,20 @@ def code_lines(code: str) -> Iterator[tuple[int, str, str]]:
         yield found.start(), found[1] if found[3] is None else found[3], found[2] or ""
 
 
-def rows_of(code: str, width: int = ROW_WIDTH) -> list[Row]:
+def rows_of(code: str, width: int = ROW_WIDTH) -> Iterator[Row]:
     """Every row of some code, each of at most ``width`` columns (a single mark may be longer)."""
-    rows = []
     for number, (place, text, end) in enumerate(code_lines(code), start=1):
         if len(text) <= width and end in ("", "\n") and _PLAIN.fullmatch(text):  # most lines
-            rows.append(Row(number, (Unit(text, place),)))
+            yield Row(number, (Unit(text, place),))
             continue
-        units = list(_units(text, place))
-        if end.startswith("\r"):
-            units.append(Unit(by_number("\r"), place + len(text), mark=True))
-        first, *more = _wrapped(units, width)
-        rows += [Row(number, first), *(Row(0, one) for one in more)]
-    return rows
+        begun = False
+        for units in _wrapped(_units(text, place, end), width):
+            yield Row(0 if begun else number, units)
+            begun = True
 
 
-def _units(text: str, place: int) -> Iterator[Unit]:
+def _units(text: str, place: int, end: str = "") -> Iterator[Unit]:
+    """What stands for a line and for its end, if that is another than ``\\n``."""
     carrier = Carrier()
     for found in _PIECE.finditer(text):
         piece, at = found[0], place + found.start()
@@ -83,6 +81,8 @@ def _units(text: str, place: int) -> Iterator[Unit]:
         else:
             shown, mark = _shown(piece, hidden)
             yield Unit(shown, at, mark)
+    if end.startswith("\r"):
+        yield Unit(by_number("\r"), place + len(text), mark=True)
 
 
 @lru_cache(maxsize=4096)
@@ -98,17 +98,17 @@ def _shown(one: str, hidden: bool) -> tuple[str, bool]:
     return one + by_number(one), True
 
 
-def _wrapped(units: Sequence[Unit], width: int) -> list[tuple[Unit, ...]]:
-    rows: list[list[Unit]] = [[]]
+def _wrapped(units: Iterable[Unit], width: int) -> Iterator[tuple[Unit, ...]]:
+    row: list[Unit] = []
     filled = 0
     for unit in units:
         size = _columns(unit.text)
-        if filled + size > width and rows[-1]:
-            rows.append([])
-            filled = 0
-        rows[-1].append(unit)
+        if filled + size > width and row:
+            yield tuple(row)
+            row, filled = [], 0
+        row.append(unit)
         filled += size
-    return [tuple(row) for row in rows]
+    yield tuple(row)
 
 
 @lru_cache(maxsize=4096)
@@ -116,54 +116,7 @@ def _columns(text: str) -> int:
     return len(text) + sum(unicodedata.east_asian_width(one) in "WF" for one in text)
 
 
-# --- letters that look like others ----------------------------------------------------------------
-
-
-def odd_names(code: str) -> list[tuple[int, str]]:
-    """(line, word) of each name with letters outside ASCII: it may look like another, and Python folds some into others."""
-    if code.isascii():
-        return []
-    return [(line, word) for line, word, named in _words(code) if named and not word.isascii()]
-
-
-def odd_texts(code: str) -> list[tuple[int, str]]:
-    """(line, word) of each word in strings and comments with a letter that is no ASCII letter under its accents."""
-    if code.isascii():
-        return []
-    return [(line, word) for line, word, named in _words(code) if not named and any(map(_is_foreign, word))]
-
-
-def _is_foreign(one: str) -> bool:
-    return one.isalpha() and not unicodedata.normalize("NFD", one)[0].isascii()
-
-
-def _words(code: str) -> Iterator[tuple[int, str, bool]]:
-    """(line, word, whether it may be a name). Code that Python cannot read is all names."""
-    try:
-        tokens = list(tokenize.generate_tokens(io.StringIO(re.sub("\r\n?", "\n", code)).readline))
-    except (tokenize.TokenError, SyntaxError, ValueError):
-        yield from _words_in(code, 1, named=True)
-        return
-    for token in tokens:
-        if token.string.isascii():
-            continue
-        start = token.start[0]
-        if token.type == tokenize.STRING and "f" in re.split("['\"]", token.string)[0].lower() and "{" in token.string:
-            # within the braces of a formatted string stand names; which braces are text is not asked
-            first, last = token.string.index("{"), token.string.rindex("}") + 1 if "}" in token.string else None
-            yield from _words_in(token.string[:first], start, named=False)
-            yield from _words_in(token.string[first:last], start + token.string.count("\n", 0, first), named=True)
-            if last is not None:
-                yield from _words_in(token.string[last:], start + token.string.count("\n", 0, last), named=False)
-        else:
-            kinds = (tokenize.STRING, tokenize.COMMENT, getattr(tokenize, "FSTRING_MIDDLE", -1))
-            yield from _words_in(token.string, start, named=token.type not in kinds)
-
-
-def _words_in(text: str, line: int, *, named: bool) -> Iterator[tuple[int, str, bool]]:
-    for word in re.finditer(r"\w+", text):
-        if not word[0].isascii():
-            yield line + text.count("\n", 0, word.start()), word[0], named
+# --- what a reader could overlook -----------------------------------------------------------------
 
 
 def notices(code: str, rows: Sequence[Row]) -> list[str]:
@@ -214,32 +167,50 @@ def _listed(words: Sequence[tuple[int, str]], *, numbers: bool) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Listing(Block):
-    """Some code, all of it."""
+    """Some code, all of it; or, with ``rest``, its first :data:`MAX_ROWS` rows, if it has more.
+
+    Args:
+        rest: where the rest can be seen. A stranger's megabyte of line ends does not freeze a reader's screen.
+    """
 
     code: str
+    rest: str = ""
     exact: ClassVar[frozenset[str]] = frozenset({"code"})
 
+    def _rows(self, width: int) -> tuple[list[Row], list[Warn]]:
+        """The rows to show, with what has to be said above them."""
+        most = MAX_ROWS if self.rest else None
+        rows = list(islice(rows_of(self.code, width), None if most is None else most + 1))
+        said = [Warn(words, "note") for words in notices(self.code, rows[:most])]
+        if most is None or len(rows) <= most:
+            return rows, said
+        lines = sum(1 for _ in code_lines(self.code))
+        words = f"NOT ALL OF IT: {lines:,} lines, {len(self.code):,} characters, of which the first {most:,} rows are shown."
+        return rows[:most], [Warn(f"{words} {self.rest} Approve nothing that you have not read."), *said]
+
     def text(self) -> list[str]:
-        rows, odd = rows_of(self.code, max(20, min(ROW_WIDTH, text_width() - 12))), self._odd()
-        size = len(str(max((row.number for row in rows), default=0)))
+        rows, said = self._rows(max(20, min(ROW_WIDTH, text_width() - 12)))
+        size, odd = _digits(rows), self._odd()
         lines = [f"{_gutter(row, odd, size)}{''.join(unit.text for unit in row.units)}".rstrip() for row in rows]
-        said = [line for words in notices(self.code, rows) for line in Warn(words, "note").text()]
-        return ["", *said, *(lines or ["(empty)"]), ""]
+        return ["", *(line for one in said for line in one.text()), *(lines or ["(empty)"]), ""]
 
     def html(self) -> str:
-        rows, odd = rows_of(self.code), self._odd()
-        size = len(str(max((row.number for row in rows), default=0)))
-        colours = _Colours(self.code)
-        said = "".join(Warn(words, "note").html() for words in notices(self.code, rows))
+        rows, said = self._rows(ROW_WIDTH)
+        size, odd, colours = _digits(rows), self._odd(), _Colours(self.code)
+        above = "".join(one.html() for one in said)
         parts = [rows[start : start + PART_ROWS] for start in range(0, len(rows), PART_ROWS)]
         if len(parts) < 2:
-            return f"{said}{_pre(rows, odd, size, colours)}"
+            return f"{above}{_pre(rows, odd, size, colours)}"
         last = max(row.number for row in rows)
         words = f"<p>{last:,} lines, folded into {len(parts)} parts: open each.</p>"
-        return said + words + "".join(_folded(part, odd, size, colours, first=not at) for at, part in enumerate(parts))
+        return above + words + "".join(_folded(part, odd, size, colours, first=not at) for at, part in enumerate(parts))
 
     def _odd(self) -> frozenset[int]:
         return frozenset(line for line, _ in (*odd_names(self.code), *odd_texts(self.code)))
+
+
+def _digits(rows: Sequence[Row]) -> int:
+    return len(str(max((row.number for row in rows), default=0)))
 
 
 def _gutter(row: Row, odd: frozenset[int], size: int) -> str:

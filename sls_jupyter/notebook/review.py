@@ -8,7 +8,6 @@ what was read before somebody decided.
 from __future__ import annotations
 
 import builtins
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
@@ -19,10 +18,10 @@ from sls_jupyter.documents import b64decode, digest
 from sls_jupyter.errors import SlsError
 from sls_jupyter.notebook.cards import Block, Card, Cell, Details, Facts, Heading, Line, Mono, Table, Warn
 from sls_jupyter.notebook.listing import Listing
+from sls_jupyter.notebook.values import parameter_blocks, rest_words
 from sls_jupyter.notebook.words import (
     STATES,
     asks_simulated,
-    count_words,
     limit_words,
     said_state,
     short_id,
@@ -33,13 +32,9 @@ from sls_jupyter.session.inbox import APPROVAL_SECONDS
 from sls_jupyter.session.parameters import read_parameters
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from sls_jupyter.session import RequestInfo
     from sls_jupyter.session.inbox import InputReview
 
-MAX_VALUE = 20_000  # characters of one parameter, unless everything is asked for
-MAX_ROWS, MAX_COLUMNS, MAX_CELL = 10, 12, 80  # of a table among the parameters
 _KIND_WORDS = {"table": "tables", "text": "text", "figure": "figures"}
 _NOBODY: Mapping[str, str] = MappingProxyType({})
 _TAKEN = frozenset(dir(builtins)) | {"pd", "np"}  # names that code takes for granted
@@ -52,7 +47,7 @@ def request_card(
 
     Args:
         people: DID to what this persona calls somebody.
-        everything: whole parameters, however long; code is always whole.
+        everything: whole parameters, and whole code too where it has more rows than a screen can take.
         now: seconds since 1970; the clock's by default.
     """
     values, doubts = _parameters(request)
@@ -63,8 +58,8 @@ def request_card(
         Facts(_facts(request)),
         *_assets(request, values),
         *_leaving(request, people),
-        *_parameter_blocks(request, values, everything),
-        *_code(request),
+        *parameter_blocks(request, values, everything),
+        *_code(request, everything),
         *_holds(request, int(time.time()) if now is None else now),
         Details("Evidence", [Facts(_evidence(request.spec))]),
     ]
@@ -206,85 +201,24 @@ def _recipients(request: RequestInfo, people: Mapping[str, str]) -> Iterator[str
             yield f"{name or 'unknown'} (unknown to you: ask who this is), {person.did}"
 
 
-# --- parameters -----------------------------------------------------------------------------------
-
-
-def _parameter_blocks(request: RequestInfo, values: Mapping[str, Any], everything: bool) -> list[Block]:
-    if digest(request.parameters) != request.spec.parameters:
-        return [Heading("Parameters"), Line("Not shown: see the doubts above.")]
-    if not values:
-        return [Heading("Parameters"), Line("None.")]
-    blocks: list[Block] = [Heading(f"Parameters: {count_words(len(values), 'value')} that the code is given, in JSON")]
-    plain = {name: value for name, value in values.items() if not hasattr(value, "columns")}
-    lines, cuts = [], []
-    for name, value in plain.items():
-        text = json.dumps(value, ensure_ascii=False)
-        if len(text) > MAX_VALUE and not everything:
-            cuts.append((name, len(text)))
-            text = text[:MAX_VALUE] + " …"
-        lines.append(f"{_name(name)} = {text}")
-    if lines:
-        blocks.append(Listing("\n".join(lines)))
-    blocks += [
-        Warn(f"{_name(name)}: {MAX_VALUE:,} of {size:,} characters are shown. {_all(request)}", "note")
-        for name, size in cuts
-    ]
-    for name, value in values.items():
-        if name not in plain:
-            blocks += _frame(request, name, value, everything)
-    return blocks
-
-
-def _name(name: str) -> str:
-    return name if name.isidentifier() else json.dumps(name, ensure_ascii=False)
-
-
-def _all(request: RequestInfo) -> str:
-    return f"%sls show {short_id(request.id)} --all shows everything."
-
-
-def _frame(request: RequestInfo, name: str, frame: pd.DataFrame, everything: bool) -> list[Block]:
-    """A table among the parameters: its shape, its types, its first rows."""
-    rows, columns = (len(frame), len(frame.columns)) if everything else (MAX_ROWS, MAX_COLUMNS)
-    part = frame.iloc[:rows, :columns]
-    heads = [f"{column} ({kind})" for column, kind in zip(part.columns, part.dtypes, strict=True)]
-    labels = None if type(part.index).__name__ == "RangeIndex" else part.index.tolist()
-    if labels is not None:
-        heads = [f"index {', '.join(str(name) for name in part.index.names)}", *heads]
-    cells = [
-        [_shortened(value, everything) for value in ([labels[at], *line] if labels is not None else line)]
-        for at, line in enumerate(part.itertuples(index=False, name=None))
-    ]
-    words = f"{_name(name)} = a table, {count_words(len(frame), 'row')} × {count_words(len(frame.columns), 'column')}"
-    cut = len(frame) > len(part) or len(frame.columns) > len(part.columns)
-    notes = [
-        Warn(f"{_name(name)}: {len(part)} rows and {len(part.columns)} columns are shown. {_all(request)}", "note")
-    ]
-    return [Line(words), Table(heads, cells, "It has no row."), *(notes if cut else [])]
-
-
-def _shortened(value: object, everything: bool) -> Mono:
-    return Mono(one_line(str(value), None if everything else MAX_CELL))
-
-
 # --- code -----------------------------------------------------------------------------------------
 
 
-def _code(request: RequestInfo) -> list[Block]:
+def _code(request: RequestInfo, everything: bool) -> list[Block]:
     """Every text that runs, in the order of the guest: the code assets as the contract lists them, then the cell."""
     assets = [item for item in request.inputs if item.kind == "code"]
-    count = len(assets) + 1
+    count, rest = len(assets) + 1, "" if everything else rest_words(request)
     blocks: list[Block] = [
         Heading("Code, exactly as it will run" + (f": {count} texts, in this order" if assets else ""))
     ]
     for number, item in enumerate(assets, start=1):
-        blocks += [Heading(f"{number} of {count}: code asset {item.alias} = {_label(item)}"), *_asset_text(item)]
+        blocks += [Heading(f"{number} of {count}: code asset {item.alias} = {_label(item)}"), *_asset_text(item, rest)]
     if assets:
         blocks.append(Heading(f"{count} of {count}: the cell"))
-    return [*blocks, Listing(request.code)]
+    return [*blocks, Listing(request.code, rest)]
 
 
-def _asset_text(item: InputReview) -> list[Block]:
+def _asset_text(item: InputReview, rest: str) -> list[Block]:
     if item.confidential:
         return [
             Warn(
@@ -298,7 +232,7 @@ def _asset_text(item: InputReview) -> list[Block]:
     together = [Line("Its files are put together in this order, an empty line between them, and run as one cell.")]
     blocks: list[Block] = list(together if len(files) > 1 else [])
     for path, text in files:
-        blocks += [Line(f"file {path}"), Listing(text)]
+        blocks += [Line(f"file {path}"), Listing(text, rest)]
     return blocks
 
 

@@ -1,0 +1,85 @@
+"""What a request hands to its code: values as JSON, tables by shape, types and rows. Shown, never executed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from sls_jupyter.documents import digest
+from sls_jupyter.notebook.cards import Block, Heading, Line, Mono, Table, Warn
+from sls_jupyter.notebook.listing import Listing
+from sls_jupyter.notebook.words import count_words, short_id
+from sls_jupyter.printing import one_line
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sls_jupyter.session import RequestInfo
+
+MAX_VALUE = 20_000  # characters of one parameter, unless everything is asked for
+MAX_TABLES = 20  # among the parameters
+MAX_ROWS, MAX_COLUMNS, MAX_CELL = 10, 12, 80  # of each
+
+
+def parameter_blocks(request: RequestInfo, values: Mapping[str, Any], everything: bool) -> list[Block]:
+    if digest(request.parameters) != request.spec.parameters:
+        return [Heading("Parameters"), Line("Not shown: see the doubts above.")]
+    if not values:
+        return [Heading("Parameters"), Line("None.")]
+    blocks: list[Block] = [Heading(f"Parameters: {count_words(len(values), 'value')} that the code is given, in JSON")]
+    plain = {name: value for name, value in values.items() if not hasattr(value, "columns")}
+    lines, cuts = [], []
+    for name, value in plain.items():
+        text = json.dumps(value, ensure_ascii=False)
+        if len(text) > MAX_VALUE and not everything:
+            cuts.append((name, len(text)))
+            text = text[:MAX_VALUE] + " …"
+        lines.append(f"{_name(name)} = {text}")
+    if lines:
+        blocks.append(Listing("\n".join(lines), "" if everything else rest_words(request)))
+    blocks += [
+        Warn(f"{_name(name)}: {MAX_VALUE:,} of {size:,} characters are shown. {rest_words(request)}", "note")
+        for name, size in cuts
+    ]
+    tables = [name for name in values if name not in plain]
+    for name in tables if everything else tables[:MAX_TABLES]:
+        blocks += _frame(request, name, values[name], everything)
+    if len(tables) > MAX_TABLES and not everything:
+        blocks.append(Warn(f"{MAX_TABLES} of {len(tables)} tables are shown. {rest_words(request)}", "note"))
+    return blocks
+
+
+def _name(name: str) -> str:
+    return name if name.isidentifier() else json.dumps(name, ensure_ascii=False)
+
+
+def rest_words(request: RequestInfo) -> str:
+    """Where what a page leaves out can be seen."""
+    return f"%sls show {short_id(request.id)} --all shows everything."
+
+
+def _frame(request: RequestInfo, name: str, frame: pd.DataFrame, everything: bool) -> list[Block]:
+    """A table among the parameters: its shape, its types, its first rows."""
+    rows, columns = (len(frame), len(frame.columns)) if everything else (MAX_ROWS, MAX_COLUMNS)
+    part = frame.iloc[:rows, :columns]
+    heads = [f"{column} ({kind})" for column, kind in zip(part.columns, part.dtypes, strict=True)]
+    labels = None if type(part.index).__name__ == "RangeIndex" else part.index.tolist()
+    if labels is not None:
+        heads = [f"index {', '.join(str(name) for name in part.index.names)}", *heads]
+    cells = [
+        [_shortened(value, everything) for value in ([labels[at], *line] if labels is not None else line)]
+        for at, line in enumerate(part.itertuples(index=False, name=None))
+    ]
+    words = f"{_name(name)} = a table, {count_words(len(frame), 'row')} × {count_words(len(frame.columns), 'column')}"
+    cut = len(frame) > len(part) or len(frame.columns) > len(part.columns)
+    notes = [
+        Warn(
+            f"{_name(name)}: {len(part)} rows and {len(part.columns)} columns are shown. {rest_words(request)}", "note"
+        )
+    ]
+    return [Line(words), Table(heads, cells, "It has no row."), *(notes if cut else [])]
+
+
+def _shortened(value: object, everything: bool) -> Mono:
+    return Mono(one_line(str(value), None if everything else MAX_CELL))
