@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sls_jupyter.errors import BadInput, SlsError, Unavailable
+from sls_jupyter.printing import row
 
 if TYPE_CHECKING:
     from sls_jupyter.attestation.evidence import TrustAnchors
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
 DEFAULT_PORT = 8642
 _PERSONA_HELP = "which of your personas; SLS_PERSONA, or else me, by default"
 _SESSION_COMMANDS = (
-    "whoami", "assets", "requests", "show", "approve", "deny", "mute", "runs", "audit", "receipt", "connect",
-)  # fmt: skip
+    *("whoami", "assets", "requests", "show", "approve", "deny", "mute", "runs", "audit", "receipt"),
+    *("connect", "name", "contact", "contacts"),
+)
 _BROKEN_PIPE = 141  # what a shell reports of a command that wrote to a pipe nobody reads
 
 
@@ -54,12 +56,27 @@ def _show_every_character() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
+def _say(*lines: str) -> None:
+    """Print lines. Nothing in one, such as a stranger's name, steers the terminal or begins another."""
+    print(*map(row, lines), sep="\n", flush=True)
+
+
+def _tell(*lines: str) -> None:
+    """The same on standard error."""
+    print(*map(row, lines), sep="\n", file=sys.stderr, flush=True)
+
+
+def _show(shown: object) -> None:
+    """Print a card, or JSON: its own lines are lines, nothing else in it is."""
+    _say(*str(shown).split("\n"))
+
+
 def _main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(_joined(arguments))
     try:
         return _run(options)
     except SlsError as error:
-        print("\n".join(error.lines()), file=sys.stderr)
+        _tell(*error.lines())
         return 1
     except KeyboardInterrupt:
         return 130
@@ -98,9 +115,15 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("whoami", help="name, DID and folder of this persona")
     commands.add_parser("assets", help="every sealed asset that you can see")
     commands.add_parser("requests", help="requests that wait for you, and your own")
-    for name, about in (("show", "one request with its code"), ("approve", "approve a request"), ("deny", "deny one")):
+    for name, about in (
+        ("show", "one request with all that will run"),
+        ("approve", "approve a request"),
+        ("deny", "deny one"),
+    ):
         command = commands.add_parser(name, help=about)
         command.add_argument("id", metavar="ID")
+        if name == "show":
+            command.add_argument("--all", action="store_true", help="long parameters too, whole")
         if name != "show":
             needed = name == "deny"
             command.add_argument("--reason", default="", required=needed, help="why; it is signed and can be read")
@@ -108,12 +131,29 @@ def _parser() -> argparse.ArgumentParser:
     mute.add_argument("who", nargs="?", metavar="WHO")
     mute.add_argument("--undo", action="store_true", help="take their requests again")
     commands.add_parser("runs", help="your runs")
-    commands.add_parser("connect", help="make another owner's authority known").add_argument("url", metavar="URL")
+    _add_people(commands)
     _add_records(commands)
     for name, command in commands.choices.items():
         if name not in ("authority", "attest", "log"):  # their actions have it themselves
             _add_persona(command)
     return parser
+
+
+def _add_people(commands: Any) -> None:
+    """``connect``, ``name``, ``contacts`` and ``contact``."""
+    connect = commands.add_parser("connect", help="make another owner's authority known, and its owner by a name")
+    connect.add_argument("url", metavar="URL")
+    connect.add_argument("--did", default="", metavar="DID", help="the authority's DID, as its owner told you")
+    name = commands.add_parser("name", help="call somebody by a name of your choice")
+    name.add_argument("who", metavar="WHO", help="a DID, a name or a contact file")
+    name.add_argument("name", metavar="NAME")
+    commands.add_parser("contacts", help="everybody who has a name here")
+    contact = commands.add_parser(
+        "contact", help="save your own signed contact, or keep that of somebody: contact add FILE"
+    )
+    contact.add_argument("words", nargs="*", metavar="[add] FILE", help="contact-PERSONA.json by default")
+    for command in (connect, contact):
+        command.add_argument("--as", dest="name", default="", metavar="NAME", help="what you call them")
 
 
 def _add_persona(command: argparse.ArgumentParser) -> None:
@@ -162,6 +202,13 @@ def _add_serve(commands: Any) -> None:
     add = serving.add_argument
     add("--persona", metavar="NAME", default=argparse.SUPPRESS, help="whose authority; me by default")
     add("--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on (127.0.0.1)")
+    add(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name that others reach it by, such as a proxy's; those of the certificate are taken; repeatable",
+    )
     add("--port", type=int, metavar="N", help=f"port; {DEFAULT_PORT}, or on 127.0.0.1 the persona's own, by default")
     add("--database", metavar="URL", help="SQLAlchemy URL; SQLite in the persona's folder by default")
     add("--tls-cert", type=Path, metavar="FILE", help="certificate chain, PEM; needed beyond this machine")
@@ -222,7 +269,7 @@ def attest(options: argparse.Namespace) -> int:
 
     try:
         if options.action == "show":
-            print(files.report_card(options.files))
+            _show(files.report_card(options.files))
             return 0
         if options.action == "export":
             return _export(options)
@@ -236,9 +283,9 @@ def attest(options: argparse.Namespace) -> int:
             anchors=anchors,
         )
     except BadInput as error:
-        print("\n".join(error.lines()), file=sys.stderr)
+        _tell(*error.lines())
         return 2
-    print(files.verdict_json(verdict) if options.json else files.verdict_card(verdict))
+    _show(files.verdict_json(verdict) if options.json else files.verdict_card(verdict))
     return 0 if verdict.accepted else 1
 
 
@@ -251,13 +298,13 @@ def verify(options: argparse.Namespace) -> int:
         data = read_receipt(options.file)
         verdict = receipts.judge(data, options)
     except BadInput as error:
-        print("\n".join(error.lines()), file=sys.stderr)
+        _tell(*error.lines())
         return 2
     advice = receipts.advice(data, verdict)
     if options.json:
-        print(receipts.verdict_json(verdict, advice))
+        _show(receipts.verdict_json(verdict, advice))
     else:
-        print(receipts.receipt_card(verdict, file=options.file, advice=advice))
+        _show(receipts.receipt_card(verdict, file=options.file, advice=advice))
     return 0 if verdict.accepted else 1
 
 
@@ -273,9 +320,10 @@ def _export(options: argparse.Namespace) -> int:
         exported = session_for(options.persona).export_release(options.asset, options.authority, digests)
     finally:
         close_all()
-    print(exported["key_vault"], exported["maa"], sep="\n")
+    _show(exported["key_vault"])
+    _show(exported["maa"])
     if exported["left_out"]:
-        print(f"Not exported, because no Azure service attests it: {exported['left_out']}", file=sys.stderr)
+        _tell(f"Not exported, because no Azure service attests it: {exported['left_out']}")
     return 0
 
 
@@ -293,7 +341,7 @@ def _session_command(options: argparse.Namespace) -> int:
         require_persona(options.persona)
     try:
         shown = COMMANDS[command](Context(session_for(options.persona), options))
-        print(shown)
+        _show(shown)
     finally:
         close_all()
     return 1 if isinstance(shown, Card) and shown.incomplete else 0
@@ -309,35 +357,86 @@ def serve(options: argparse.Namespace) -> int:
         BadInput: it would listen beyond this machine without TLS, or an option does not fit.
         Unavailable: the port is taken.
     """
-    import uvicorn
-
     from sls_jupyter.authority.http import create_app
     from sls_jupyter.authority.service import open_authority
+    from sls_jupyter.authority.serving import BoundedServer, configure
     from sls_jupyter.authority.witness_loop import collecting
     from sls_jupyter.identity import Home
 
     tls = _tls(options)
     home = Home.find(options.persona)
     anchors = _anchors(options.accept_simulated, home)
-    authority = open_authority(home, anchors=anchors, database=options.database)
-    config = uvicorn.Config(
-        create_app(authority), log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=5, **tls
-    )
-    _load(config, options)
-    with contextlib.closing(_listen(options, home)) as listening:
+    with contextlib.ExitStack() as ending:
+        authority = open_authority(home, anchors=anchors, database=options.database)
+        listening = ending.enter_context(contextlib.closing(_listen(options, home)))
         port = listening.getsockname()[1]
         if not tls and _is_loopback(options.host):
             _keep_port(home, port)
+        _load(configure(_nothing, graceful_seconds=5, **tls), options)
+        app = create_app(authority, _hosts(options, home, port))
+        config = configure(app, graceful_seconds=5, **tls)
+        sockets = [listening, *_private_socket(home, ending)]
         _announce(authority, f"{'https' if tls else 'http'}://{_in_url(options.host)}:{port}", options.accept_simulated)
-        with contextlib.suppress(KeyboardInterrupt), collecting(authority):  # uvicorn has ended in good order by then
-            uvicorn.Server(config).run(sockets=[listening])
+        ending.enter_context(contextlib.suppress(KeyboardInterrupt))  # uvicorn has ended in good order by then
+        ending.enter_context(collecting(authority))
+        BoundedServer(config).run(sockets=sockets)
     return 0
 
 
+def _hosts(options: argparse.Namespace, home: Home, port: int) -> frozenset[str]:
+    """The names that this authority answers to.
+
+    Raises:
+        BadInput: it would answer to none that others could use.
+    """
+    from sls_jupyter.authority.embedded import url_in
+    from sls_jupyter.authority.guard import loopback_hosts
+
+    kept = url_in(home.folder("authority"))
+    own = loopback_hosts(port) if _is_loopback(options.host) else frozenset[str]()
+    own |= loopback_hosts(int(kept.rpartition(":")[2])) if kept else frozenset()
+    wildcard = options.host in ("0.0.0.0", "::")  # noqa: S104  # compared, not bound
+    named = {*options.allowed_host, *_names_in(options.tls_cert)} | (set() if wildcard else {_in_url(options.host)})
+    if wildcard and not named:
+        raise BadInput(
+            "It is not known by which name others reach this authority.",
+            found=f"--host {options.host}, and a certificate without a name",
+            hint="Give each name: --allowed-host authority.example",
+        )
+    return own | frozenset(named)
+
+
+def _names_in(certificate: Path | None) -> list[str]:
+    """The DNS names and addresses of a PEM certificate, wildcards left out."""
+    from cryptography import x509
+
+    if certificate is None:
+        return []
+    try:
+        names = x509.load_pem_x509_certificate(certificate.read_bytes()).extensions
+        found = names.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (ValueError, OSError, x509.ExtensionNotFound):
+        return []  # what is wrong with the file is told when it is loaded
+    hosts = [*found.get_values_for_type(x509.DNSName), *map(str, found.get_values_for_type(x509.IPAddress))]
+    return [_in_url(name) for name in hosts if "*" not in name]
+
+
+def _private_socket(home: Home, ending: contextlib.ExitStack) -> list[socket.socket]:
+    """The socket by which this user's own sessions reach the authority; none while a notebook of it has it."""
+    from sls_jupyter.authority.embedded import listen_private, take_lock
+
+    folder = home.folder("authority")
+    lock = take_lock(folder)
+    if lock is None:
+        return []
+    ending.callback(os.close, lock)
+    return [ending.enter_context(contextlib.closing(listen_private(folder)))]
+
+
 def _announce(authority: Authority, url: str, simulated: Sequence[str]) -> None:
-    print(f"{authority.identity.name}\n  DID  {authority.did}\n  URL  {url}", flush=True)
+    _say(authority.identity.name, f"  DID  {authority.did}", f"  URL  {url}")
     words = "believes SIMULATED evidence: for demonstrations only" if simulated else "believes no SIMULATED evidence"
-    print(f"  It {words}. Analysts run: %sls connect {url}\n  Interrupt (Ctrl-C) ends it.", flush=True)
+    _say(f"  It {words}. Analysts run: %sls connect {url}#{authority.did}", "  Interrupt (Ctrl-C) ends it.")
 
 
 def _is_loopback(host: str) -> bool:
@@ -365,6 +464,10 @@ def _tls(options: argparse.Namespace) -> dict[str, Any]:
             hint="Give --tls-cert and --tls-key, or listen on 127.0.0.1 behind a proxy that has them.",
         )
     return {"ssl_certfile": str(options.tls_cert), "ssl_keyfile": str(options.tls_key)} if given else {}
+
+
+async def _nothing(scope: Any, receive: Any, send: Any) -> None:
+    """An application for the sake of a configuration."""
 
 
 def _load(config: Any, options: argparse.Namespace) -> None:

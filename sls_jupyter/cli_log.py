@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sls_jupyter.errors import BadInput, UnknownName
 from sls_jupyter.notebook.receipt_options import count_of_witnesses
+from sls_jupyter.printing import row
 from sls_jupyter.transparency.tiles import TILE_WIDTH
 
 if TYPE_CHECKING:
     from sls_jupyter.authority.log_reading import LogKey
     from sls_jupyter.authority.service import Authority
     from sls_jupyter.identity import Home
+    from sls_jupyter.notebook.cards import Card
     from sls_jupyter.transparency.checkpoint import Checkpoint
     from sls_jupyter.transparency.reader import Fetch
 
@@ -80,11 +82,15 @@ def log_command(options: argparse.Namespace) -> int:
 # --- the screen -----------------------------------------------------------------------------------
 
 
-def _say(text: object) -> None:
-    """Print a line; nothing in it, such as a stranger's name, steers the terminal."""
-    from sls_jupyter.notebook.cards import visible
+def _say(*lines: str) -> None:
+    """Print lines; nothing in one, such as a stranger's name, steers the terminal or begins another."""
+    sys.stdout.writelines(row(line) + "\n" for line in lines)
+    sys.stdout.flush()
 
-    sys.stdout.write(visible(str(text)) + "\n")
+
+def _show(card: Card) -> None:
+    """Print a card, whose lines are clean."""
+    sys.stdout.write(f"{card}\n")
     sys.stdout.flush()
 
 
@@ -100,7 +106,7 @@ class _Working:
     def _tell(self) -> None:
         start = time.monotonic()
         while not self._done.wait(1.0 if self._live or time.monotonic() - start < 1.0 else 10.0):
-            words = f"{self.what}{self.detail}, {time.monotonic() - start:.0f} s"
+            words = f"{row(self.what + self.detail)}, {time.monotonic() - start:.0f} s"
             sys.stderr.write(f"\r\x1b[K{words}" if self._live else f"{words}\n")
             sys.stderr.flush()
 
@@ -148,7 +154,7 @@ def _publish(options: argparse.Namespace) -> int:
 
     with _authority(options) as authority, _Working(f"publishing to {options.url}"):
         done = publish_log(authority, options.url, witnesses=options.witnesses)
-    _say(
+    _show(
         Card(
             "Published" if done.written else "The copy was up to date",
             [
@@ -173,11 +179,13 @@ def _keys(options: argparse.Namespace) -> int:
 
     with _authority(options) as authority:
         log = verifier_key(authority.origin, authority.identity.signing.public_bytes)
-        _say(f"The log of {authority.identity.name}. Whoever witnesses it runs: sls log watch KEY\n  {log}")
+        _say(f"The log of {authority.identity.name}. Whoever witnesses it runs: sls log watch KEY", f"  {log}")
         _say(
-            f"That authority as a witness. A log's owner runs: sls log trust KEY --url ITS_URL\n  {own_witness_key(authority)}"
+            "That authority as a witness. A log's owner runs: sls log trust KEY --url ITS_URL",
+            f"  {own_witness_key(authority)}",
         )
-    _say(f"You as a witness. A log's owner runs: sls log trust KEY\n  {witness_key_of(_home(options).identity().did)}")
+    own = witness_key_of(_home(options).identity().did)
+    _say("You as a witness. A log's owner runs: sls log trust KEY", f"  {own}")
     return 0
 
 
@@ -239,7 +247,7 @@ def _witnesses(options: argparse.Namespace) -> int:
         evidence = {origin: pair for origin in watched if (pair := witnessing.evidence(authority, origin)) is not None}
     who = [(Mono(one.name), _size(one.tree_size), Mono(one.url or "brings them itself")) for one in found]
     logs = [(Mono(name), _size(last), "FORKED" if name in evidence else "") for name, last in watched.items()]
-    _say(
+    _show(
         Card(
             f"{authority.origin}, {count_words(size, 'entry', 'entries')}",
             [
@@ -251,9 +259,9 @@ def _witnesses(options: argparse.Namespace) -> int:
         )
     )
     for origin, notes in evidence.items():
-        _say(f"\n✗ {origin} shows two faces. It signed both of these; show them to its owner and its readers:")
+        _say("", f"✗ {origin} shows two faces. It signed both of these; show them to its owner and its readers:")
         for note in notes:
-            _say("\n".join(["", *(f"    {line}".rstrip() for line in note.decode().split("\n")[:-1])]))
+            _say("", *(f"    {line}".rstrip() for line in note.decode().split("\n")[:-1]))
     return 0
 
 
@@ -281,7 +289,7 @@ def _collect(options: argparse.Namespace) -> int:
         if error is None:
             _say(f"✓ {name}  cosigned tree size {sizes[name]:,}")
         else:
-            _say("\n  ".join([f"✗ {name}", *error.lines()]))
+            _say(f"✗ {name}", *(f"  {line}" for line in error.lines()))
     return 1 if any(results.values()) else 0
 
 
@@ -338,7 +346,7 @@ def _check(options: argparse.Namespace) -> int:
         else f"consistent with tree size {before:,}, seen before",
     ]
     facts = [("size", f"{checkpoint.tree_size:,}"), ("root", Mono(checkpoint.root_hash.hex())), *who]
-    _say(Card(key.origin, [Facts(facts), Bullets(checks)], subtitle="every check passed"))
+    _show(Card(key.origin, [Facts(facts), Bullets(checks)], subtitle="every check passed"))
     return 0
 
 

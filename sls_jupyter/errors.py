@@ -27,7 +27,8 @@
         └── TooManyRequests      somebody asked too often; carries after how many seconds to try again
 
 Each carries what was *found*, what was *expected* and a *hint* (what to do next), so a terminal, a
-notebook and an HTTP problem document (RFC 9457) show the same three things.
+notebook and an HTTP problem document (RFC 9457) show the same three things. What another party reported keeps
+saying whose words it is: a stranger's advice is never printed as ours.
 """
 
 from __future__ import annotations
@@ -35,10 +36,11 @@ from __future__ import annotations
 import re
 from typing import Any, ClassVar
 
+from sls_jupyter.printing import printable as printable  # at hand where errors are made
 
-def printable(text: str) -> str:
-    """A stranger's text in one line: what cannot be printed, a newline or an escape, stands there by its number."""
-    return "".join(one if one.isprintable() else f"⟦U+{ord(one):04X}⟧" for one in text)
+MAX_SAID = 600  # characters of one text in another party's report of an error
+MAX_DATA_VALUES = 2_000  # of its data
+MAX_DATA_DEPTH = 8
 
 
 class SlsError(Exception):
@@ -70,6 +72,12 @@ class SlsError(Exception):
         self.expected = None if expected is None else str(expected)
         self.hint = hint
         self.detail: dict[str, Any] = dict(detail or {})
+        self.said_by = ""  # who reported this, if it was not this process
+
+    @property
+    def sentence(self) -> str:
+        """The message in one line; another party's as what it is, its words."""
+        return printable(f"{self.said_by} says: {self.message}" if self.said_by else self.message)
 
     @classmethod
     def code(cls) -> str:
@@ -77,14 +85,19 @@ class SlsError(Exception):
         return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", cls.__name__).lower()
 
     def lines(self) -> list[str]:
-        """The error as a person reads it: the sentence, found and expected, the next step."""
-        lines = [f"{type(self).__name__}: {self.message}"]
-        if self.found is not None or self.expected is not None:
-            pairs = (("found", self.found), ("expected", self.expected))
-            lines.append("  " + "; ".join(f"{name} {printable(text)}" for name, text in pairs if text is not None))
-        if self.hint:
-            lines.append(f"  → {self.hint}")
-        return lines
+        """The error as a person reads it: the sentence, found and expected, the next step. A line stays a line."""
+        return [printable(line) for line in [f"{type(self).__name__}: {self.sentence}", *self._more()]]
+
+    def _more(self) -> list[str]:
+        """What follows the sentence."""
+        pairs = [
+            (name, text) for name, text in (("found", self.found), ("expected", self.expected)) if text is not None
+        ]
+        lines = ["  " + "; ".join(f"{name} {printable(text)}" for name, text in pairs)] if pairs else []
+        return [*lines, *([f"  → {self._advised(self.hint)}"] if self.hint else [])]
+
+    def _advised(self, advice: str) -> str:
+        return f"{self.said_by} advises: {advice}" if self.said_by else advice
 
     def __str__(self) -> str:
         return "\n".join(self.lines())[len(type(self).__name__) + 2 :]
@@ -137,15 +150,15 @@ class Refused(SlsError):
 class AccessDenied(Refused):
     """The owner's policy denies; ``detail["reasons"]`` has every reason with its alias, text and fix."""
 
-    def lines(self) -> list[str]:
+    def _more(self) -> list[str]:
         """Each reason with its own fix, one below the other."""
         reasons = self.detail.get("reasons")
         if not isinstance(reasons, list) or not all(isinstance(reason, dict) for reason in reasons):
-            return super().lines()
-        lines = [f"{type(self).__name__}: {self.message}"]
+            return super()._more()
+        lines = []
         for reason in reasons:
             lines.append(f"  • {reason.get('alias', '')}: {reason.get('text', '')}")
-            lines.append(f"    → {reason.get('fix', '')}")
+            lines.append(f"    → {self._advised(str(reason.get('fix', '')))}")
         return lines
 
 
@@ -233,22 +246,54 @@ def to_problem(error: SlsError) -> dict[str, Any]:
     return problem
 
 
-def from_problem(problem: dict[str, Any]) -> SlsError:
-    """The error that :func:`to_problem` described; an unknown type becomes a plain :class:`SlsError`."""
+def from_problem(problem: dict[str, Any], said_by: str = "the other side") -> SlsError:
+    """The error that :func:`to_problem` described; an unknown type becomes a plain :class:`SlsError`.
+
+    Every text of it is cut to :data:`MAX_SAID` characters and made one line, and it is printed as the words of
+    whoever said it.
+
+    Args:
+        said_by: who reported it, as a person knows them: ``the authority at https://…``.
+    """
     code = str(problem.get("type", "")).rpartition(":")[2]
     known, families = _tree(SlsError), problem.get("families")
-    names = [code, *(families if isinstance(families, list) else [])]
+    names = [code, *(families[:MAX_DATA_DEPTH] if isinstance(families, list) else [])]
     cls = next((known[name] for name in names if isinstance(name, str) and name in known), SlsError)
-    found = problem.get("data")
-    data: dict[str, Any] = found if isinstance(found, dict) else {}
+    data = _data(problem.get("data"))
     fields: dict[str, Any] = {
-        "found": problem.get("found"),
-        "expected": problem.get("expected"),
-        "hint": str(problem.get("hint", "")),
+        **{name: None if problem.get(name) is None else _said(problem[name]) for name in ("found", "expected")},
+        "hint": _said(problem.get("hint") or ""),
         "detail": data,
     }
-    message = str(problem.get("detail") or "The other side reported an error without a description.")
-    if cls is KeyRefused:
-        check = data.get("check")
-        return KeyRefused(check if isinstance(check, int) else 0, message, **fields)
-    return cls(message, **fields)
+    message = _said(problem.get("detail") or "It reported an error without a description.")
+    check = data.get("check")
+    number = check if isinstance(check, int) else 0
+    error = KeyRefused(number, message, **fields) if cls is KeyRefused else cls(message, **fields)
+    error.said_by = printable(said_by, MAX_SAID)
+    return error
+
+
+def _said(value: object) -> str:
+    """Another party's text, bounded, in one line."""
+    return printable(value if isinstance(value, str) else str(value)[: 2 * MAX_SAID], MAX_SAID)
+
+
+def _data(found: object) -> dict[str, Any]:
+    """Another party's JSON values: texts as :func:`_said` has them, and none at all if they are too many or too deep."""
+    left = MAX_DATA_VALUES
+
+    def clean(value: Any, depth: int) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0 or depth > MAX_DATA_DEPTH:
+            raise OverflowError
+        if isinstance(value, dict):
+            return {_said(name): clean(one, depth + 1) for name, one in value.items()}
+        if isinstance(value, list):
+            return [clean(one, depth + 1) for one in value]
+        return _said(value) if isinstance(value, str) else value
+
+    try:
+        return clean(found, 0) if isinstance(found, dict) else {}
+    except OverflowError:
+        return {"left_out": "more data than an error needs"}

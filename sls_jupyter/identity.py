@@ -33,15 +33,8 @@ TOKEN_SECONDS = 60  # lifetime of a token
 CLOCK_SKEW_SECONDS = 30  # how far two honest clocks may differ
 _ED25519_MULTICODEC = b"\xed\x01"
 _P = 2**255 - 19  # the field of Curve25519, RFC 8032, section 5.1
-_SMALL_ORDER_Y = frozenset(
-    {
-        0,
-        1,
-        _P - 1,
-        0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826,
-        0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD83D3D706A17C7,
-    }
-)
+_Y8 = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826  # of order 8; the other is its negative
+_SMALL_ORDER_Y = frozenset({0, 1, _P - 1, _Y8, _P - _Y8})
 """y of the eight points whose order divides 8 ("Taming the many EdDSAs", Chalkias et al. 2020, table 1)."""
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
@@ -160,6 +153,18 @@ class Contact(Document):
 
     def signer(self) -> str:
         return self.did
+
+
+class Appointment(Document):
+    """An owner's word that an authority is theirs; without it an authority could name anybody as its owner."""
+
+    payload_type: ClassVar[str] = "application/vnd.sls.appointment.v1+json"
+
+    owner: Did
+    authority: Did
+
+    def signer(self) -> str:
+        return self.owner
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import ipaddress
+import math
 import os
 import socket
 import ssl
@@ -21,10 +22,11 @@ import stat
 import struct
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpcore
@@ -34,11 +36,24 @@ from sls_jupyter.errors import Unavailable
 SECONDS = 30.0  # of a whole call, from the first byte sent to the last one read
 _CHUNK_BYTES = 64 * 1024
 _KEPT_CONNECTIONS = 8
-_METADATA = frozenset({ipaddress.ip_address("168.63.129.16")})
+_NOT_PUBLIC = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "168.63.129.16/32",
+            "192.0.0.0/24",  # of these and the next, Python's releases know different parts
+            "192.88.99.0/24",
+            "2001::/23",
+            "3fff::/20",
+        ),
+    )
+)
+_UNICAST = ipaddress.ip_network("2000::/3")  # all of IPv6 that was given out
 _IPv4 = ipaddress.IPv4Address
+T = TypeVar("T")
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: an IPv4 address in the last 32 bits
-_deadline: contextvars.ContextVar[float] = contextvars.ContextVar("deadline", default=float("inf"))
+_deadline: contextvars.ContextVar[float] = contextvars.ContextVar("deadline", default=math.inf)
 
 
 class NotReached(Exception):  # callers turn it into an error of this package
@@ -84,8 +99,10 @@ def is_public(address: str) -> bool:
             found = found.ipv4_mapped
         elif found.sixtofour is not None or found.teredo is not None or "%" in address:
             return False  # tunnels: where they end cannot be seen from here
+        elif found not in _UNICAST:
+            return False
     wrong = found.is_multicast or found.is_reserved or found.is_unspecified or found.is_loopback or found.is_link_local
-    return found.is_global and not found.is_private and not wrong and found not in _METADATA
+    return found.is_global and not found.is_private and not wrong and not any(found in one for one in _NOT_PUBLIC)
 
 
 def _resolve(host: str, port: int) -> list[str]:
@@ -107,9 +124,12 @@ def _resolve(host: str, port: int) -> list[str]:
 # --- connections ----------------------------------------------------------------------------------
 
 
-def _left() -> float:
-    """Seconds of the present call that are left."""
-    left = _deadline.get() - time.monotonic()
+def _left() -> float | None:
+    """Seconds of the present call that are left; ``None`` for one without a deadline."""
+    deadline = _deadline.get()
+    if math.isinf(deadline):
+        return None
+    left = deadline - time.monotonic()
     if left <= 0:
         raise httpcore.TimeoutException("the call took too long")
     return left
@@ -142,6 +162,8 @@ class _Stream(httpcore.NetworkStream):
             raise httpcore.WriteError(type(error).__name__) from None
 
     def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)  # a thread that reads from it is woken
         self._socket.close()
 
     def start_tls(
@@ -228,7 +250,7 @@ def peer_is_us(connected: socket.socket) -> bool:
     return bool(user == os.getuid())
 
 
-def connect_private(path: Path, seconds: float) -> socket.socket:
+def connect_private(path: Path, seconds: float | None) -> socket.socket:
     """A connection to this user's own socket.
 
     Raises:
@@ -257,11 +279,20 @@ class Http:
         anywhere: the URLs are this user's own choice: private addresses of theirs are reached as well.
         private: a Unix socket to call over, whatever host the URLs name.
         seconds: of a whole call.
+        tls: whom to believe over HTTPS; the public roots by default.
     """
 
-    def __init__(self, *, anywhere: bool, private: Path | None = None, seconds: float = SECONDS) -> None:
+    def __init__(
+        self,
+        *,
+        anywhere: bool,
+        private: Path | None = None,
+        seconds: float = SECONDS,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.seconds = seconds
         self._pool = httpcore.ConnectionPool(
+            ssl_context=tls,
             max_connections=64,
             max_keepalive_connections=_KEPT_CONNECTIONS,
             keepalive_expiry=4.0,  # less than servers keep one: a call is not sent into one that just ends
@@ -289,32 +320,81 @@ class Http:
         Raises:
             NotReached: no whole answer within the deadline and the bound.
         """
-        asked = {"Accept-Encoding": "identity", **(headers or {})}
-        try:
-            with within(self.seconds if seconds is None else seconds):
-                return self._send(method, url, asked, content, max_bytes)
-        except httpcore.TimeoutException:
-            raise NotReached("no whole answer in time") from None
-        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.UnsupportedProtocol) as error:
-            raise NotReached(type(error).__name__) from None
-        except (OSError, ValueError, RuntimeError) as error:  # closed meanwhile, or no URL
-            raise NotReached(type(error).__name__) from None
-
-    def _send(self, method: str, url: str, headers: dict[str, str], content: bytes, max_bytes: int) -> Answer:
-        if content or method in ("POST", "PUT"):
-            headers["Content-Length"] = str(len(content))
-        given = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-        extensions = {"timeout": {"pool": _left()}}
-        with self._pool.stream(method, url, headers=given, content=content, extensions=extensions) as response:
-            found = _headers(response.headers)
-            if found.get("content-encoding", "identity") != "identity":
-                raise NotReached("an answer in an encoding that was not asked for")
+        left, asked = self.seconds if seconds is None else seconds, headers or {}
+        with _failures(), within(left), self._open(method, url, asked, content) as response:
             body = bytearray()
             for chunk in response.iter_stream():
                 body += chunk
                 if len(body) > max_bytes:
                     raise NotReached(f"an answer of more than {max_bytes} bytes")
-            return Answer(response.status, found, bytes(body))
+            return Answer(response.status, _headers(response.headers), bytes(body))
+
+    def lines(
+        self, url: str, *, headers: Mapping[str, str] | None = None, max_line_bytes: int, max_body_bytes: int
+    ) -> Iterator[bytes | Answer]:
+        """The lines of an answer as they come, for as long as it takes; or the one answer that is no success.
+
+        Args:
+            max_body_bytes: of an answer that is no success.
+
+        Raises:
+            NotReached: the connection broke before its end, or a line is too long.
+        """
+        with _failures(), self._open("GET", url, headers or {}, b"") as response:
+            good, rest = response.status == 200, bytearray()
+            for chunk in response.iter_stream():
+                rest += chunk
+                if len(rest) > (max_line_bytes if good else max_body_bytes):
+                    raise NotReached("a line that is too long")
+                if good and b"\n" in chunk:
+                    *whole, rest = rest.split(b"\n")
+                    yield from map(bytes, whole)
+            if not good:
+                yield Answer(response.status, _headers(response.headers), bytes(rest))
+            elif rest:
+                yield bytes(rest)
+
+    @contextlib.contextmanager
+    def _open(self, method: str, url: str, headers: Mapping[str, str], content: bytes) -> Iterator[httpcore.Response]:
+        asked = {"Accept-Encoding": "identity", **headers}
+        if content or method in ("POST", "PUT"):
+            asked["Content-Length"] = str(len(content))
+        given = [(name.encode(), value.encode("latin-1")) for name, value in asked.items()]
+        pool = {"timeout": {"pool": _left()}}
+        with self._pool.stream(method, url, headers=given, content=content, extensions=pool) as response:
+            if _headers(response.headers).get("content-encoding", "identity") != "identity":
+                raise NotReached("an answer in an encoding that was not asked for")
+            yield response
+
+
+@contextlib.contextmanager
+def _failures() -> Iterator[None]:
+    """Every way in which a call can fail, as :class:`NotReached`."""
+    try:
+        yield
+    except httpcore.TimeoutException:
+        raise NotReached("no whole answer in time") from None
+    except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.UnsupportedProtocol) as error:
+        raise NotReached(type(error).__name__) from None
+    except (OSError, ValueError, RuntimeError) as error:  # closed meanwhile, or no URL
+        raise NotReached(type(error).__name__) from None
+
+
+def side_by_side(calls: Sequence[Callable[[], T]], seconds: float) -> list[T]:
+    """The results of several calls that are made at the same time, in their order, all within one deadline.
+
+    Raises:
+        what the first of them raises that fails.
+    """
+
+    def one(call: Callable[[], T]) -> T:
+        with within(seconds):
+            return call()
+
+    if len(calls) < 2:
+        return [one(call) for call in calls]
+    with ThreadPoolExecutor(len(calls), "sls-ask") as pool:
+        return list(pool.map(one, calls))
 
 
 def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -26,9 +26,9 @@ from sls_jupyter.contract.grants import Approval, Denial
 from sls_jupyter.contract.group import group_for
 from sls_jupyter.contract.image import GuestImage
 from sls_jupyter.contract.spec import AssetInput, Limits, Recipient, StreamSpec
-from sls_jupyter.documents import b64encode, digest, sign
+from sls_jupyter.documents import digest, sign
 from sls_jupyter.hpke import HpkeKey
-from sls_jupyter.identity import Identity, SigningKey
+from sls_jupyter.identity import Appointment, Identity, SigningKey
 from sls_jupyter.policy.model import OwnerPolicy
 from sls_jupyter.transparency.entries import Entry
 from sls_jupyter.transparency.proofs import LogProof, verify_log_proof
@@ -60,6 +60,11 @@ def chain(label: str = "chip") -> DevelopmentChain:
 def person(name: str) -> Identity:
     """Somebody with keys, made once a process."""
     return Identity(name, SigningKey.generate(), HpkeKey.generate())
+
+
+def recipient(who: Identity) -> Recipient:
+    """Somebody as a recipient: the contact that they signed."""
+    return Recipient.of(sign(who.contact(), who))
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,7 @@ class World:
         self.authority = Authority(
             owner=self.owner.did,
             owner_contact=sign(self.owner.contact(), self.owner),
+            appointment=sign(Appointment(owner=self.owner.did, authority=person(self.authority_name).did), self.owner),
             identity=person(self.authority_name),
             store=Store(self.database or self.folder / "authority.db"),
             keyring=Keyring.load(self.folder),
@@ -191,7 +197,7 @@ class World:
             "parameters": digest(b""),
             "outputs": ("risk",),
             "kinds": ("table", "figure"),
-            "recipients": (Recipient(did=me.did, hpke_public_key=b64encode(me.hpke.public_bytes)),),
+            "recipients": (recipient(me),),
             "limits": Limits(),
             "tees": ("simulated-snp",),
             "nonce": f"{nonce:032x}",

@@ -9,11 +9,12 @@ from sls_jupyter.contract.grants import Approval, Denial, Grant, Obligations
 from sls_jupyter.contract.image import GuestImage
 from sls_jupyter.contract.spec import AssetInput, Limits, Recipient, StreamSpec
 from sls_jupyter.documents import b64encode
-from sls_jupyter.identity import Contact, did_from_public_key
+from sls_jupyter.identity import Appointment, Contact, did_from_public_key
 
 ANALYST, OWNER, BANK, FIRST, SECOND = (did_from_public_key(bytes([number]) * 32) for number in (1, 2, 3, 4, 5))
 HPKE_KEY = b64encode(bytes(range(256)) * 4 + bytes(192))  # 1216 bytes; the shape of a key, nobody's
 CELL, MODEL, TABLE = (f"sha256:{letter * 64}" for letter in "abc")
+SIGNATURE = b64encode(bytes(range(64)))  # the shape of a signature, nobody's
 IMAGE = GuestImage("registry.example/guest@sha256:" + "d" * 64, ("e" * 64, "f" * 64), bytes(range(48)))
 
 SPEC = StreamSpec(
@@ -33,7 +34,10 @@ SPEC = StreamSpec(
     parameters="sha256:" + "9" * 64,
     outputs=("risk", "summary"),
     kinds=("table", "figure"),
-    recipients=tuple(Recipient(did=did, hpke_public_key=HPKE_KEY) for did in sorted((ANALYST, OWNER))),
+    recipients=tuple(
+        Recipient(did=did, name=name, hpke_public_key=HPKE_KEY, signature=SIGNATURE)
+        for did, name in sorted(((ANALYST, "analyst"), (OWNER, "Größe & Söhne")))
+    ),
     limits=Limits(cpus=4, cpu_seconds=1200, wall_seconds=900, memory_bytes=2**33, processes=128, output_bytes=2**20),
     tees=("sev-snp", "simulated-snp"),
     nonce="00112233445566778899aabbccddeeff",
@@ -54,6 +58,7 @@ GRANT = Grant(
     tees=("sev-snp",), issued_at=1_790_000_300, expires_at=1_790_086_400,
 )  # fmt: skip
 CONTACT = Contact(did=ANALYST, name="analyst", hpke_public_key=HPKE_KEY)
+APPOINTMENT = Appointment(owner=OWNER, authority=FIRST)
 
 
 # --- another value for every field ----------------------------------------------------------------
@@ -80,6 +85,8 @@ def other(value: Any) -> Any:
         return value + 1
     if value is None:
         return ["age"]
+    if len(value) == len(SIGNATURE) and value.endswith("=="):
+        return b64encode(bytes(64))
     if value.startswith("did:"):
         return BANK if value != BANK else OWNER
     if len(value) > 1000:

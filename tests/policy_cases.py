@@ -27,6 +27,7 @@ def request(**changes: Any) -> DecisionInput:
         "columns": None,
         "code": (CELL,),
         "recipients": (ANALYST,),
+        "recipient_keys": {ANALYST: OTHER},
         "kinds": ("table",),
         "outputs": ("risk",),
         "limits": {"cpus": 1},

@@ -127,6 +127,9 @@ def public_key(did):
         number = number * 58 + BASE58.index(letter)
     data = number.to_bytes((number.bit_length() + 7) // 8, "big")
     require(len(data) == 34 and data[:2] == b"\xed\x01" and not text.startswith("1"), "no Ed25519 key")
+    field, y = 2**255 - 19, int.from_bytes(data[2:], "little") % 2**255
+    eighth = int.from_bytes(bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"), "little")
+    require(y < field and y not in (0, 1, field - 1, eighth, field - eighth), "a key that nobody holds")
     return Ed25519PublicKey.from_public_bytes(data[2:])
 
 
@@ -149,6 +152,22 @@ def open_envelope(envelope, payload_type, signer, example):
     return document, identifier(payload)
 
 
+CONTACT = "application/vnd.sls.contact.v1+json"
+
+
+@refusing()
+def recipients_of(spec):
+    """Each recipient's key by DID, once the recipient's own signature on it was checked."""
+    found = {}
+    for person in spec["recipients"]:
+        contact = canonical({name: person[name] for name in ("did", "hpke_public_key", "name")}).encode()
+        public_key(person["did"]).verify(unbase64(person["signature"]), pae(CONTACT, contact))
+        found[person["did"]] = unbase64(person["hpke_public_key"])
+        require(len(found[person["did"]]) == 1216, "no X-Wing key")
+    require(list(found) == sorted(found) and len(found) == len(spec["recipients"]), "not sorted, or one twice")
+    return found
+
+
 @refusing()
 def caller_of(token, audience, method, path, body, now):
     """The DID of whoever made a token for this call."""
@@ -161,6 +180,31 @@ def caller_of(token, audience, method, path, body, now):
     require({"iat", "exp"} <= set(value) and value["exp"] - value["iat"] <= 60, "lives too long")
     require(value["iat"] - 30 <= now <= value["exp"] + 30, "time")
     return value["iss"]
+
+
+# --- authority-calls.md ---------------------------------------------------------------------------
+
+
+def require_answer(expected, nonce, method, target, question, status, answer, authority, signature):
+    """An authority's answer to this very call."""
+    require(authority == expected, "another authority")
+    questions = [question] if status < 400 else [question, b""]
+    for asked in questions:
+        digests = hashlib.sha256(asked).digest(), hashlib.sha256(answer).digest()
+        parts = (
+            "sls-jupyter/answer/v1",
+            authority,
+            bytes.fromhex(nonce),
+            method,
+            target,
+            digests[0],
+            str(status),
+            digests[1],
+        )
+        with contextlib.suppress(InvalidSignature):
+            public_key(authority).verify(unbase64(signature), lp(*parts))
+            return lp(*parts)
+    raise Refused("signature")
 
 
 # --- sealed-asset.md ------------------------------------------------------------------------------

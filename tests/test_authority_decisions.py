@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from builders import CODE, NOW, World, person
+from builders import CODE, NOW, World, person, recipient
 
 from sls_jupyter.authority import catalogue, decisions, inbox, release, runs
 from sls_jupyter.authority.verdicts import record_verdict
@@ -54,6 +54,16 @@ def test_allow_gives_grants_that_say_what_will_be_released(world):
     assert (grant.columns, grant.tees) == (("age", "outcome", "sex"), ("simulated-snp",))
     assert grant.obligations.min_group == 10
     assert grant.expires_at == spec.expires_at
+
+
+def test_results_for_somebody_go_to_a_key_that_they_signed(world):
+    """A requester who puts a key of their own beside the board's DID gets no grant, not even an answer."""
+    sealed, board, mallory = world.publish(recipients=(person("board").did,)), person("board"), person("mallory")
+    honest = recipient(board)
+    assert world.submit(world.spec(world.input(sealed), recipients=(honest,))).verdict == "allow"
+    lie = honest.model_copy(update={"hpke_public_key": recipient(mallory).hpke_public_key})
+    with pytest.raises(SignatureInvalid, match="not signed by the recipient"):
+        world.submit(world.spec(world.input(sealed), recipients=(lie,)))
 
 
 def test_asking_again_gives_the_same_grants(world):

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from notebook_kit import frame
@@ -14,6 +15,7 @@ from receipt_kit import signed_run, worlds_at
 import sls_jupyter
 from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.cli import main
+from sls_jupyter.errors import AccessDenied
 from sls_jupyter.identity import Home
 from sls_jupyter.notebook import commands
 from sls_jupyter.notebook.cards import Card
@@ -180,8 +182,61 @@ def test_a_request_is_denied_from_the_command_line(home, capsys):
     run = analyst.run(analyst.prepare("risk = 1\n", ["patients"]))
     run._thread.join()
     (request,) = owner.requests()
-    assert "    risk = 1" in sls(capsys, "show", request.id)[1]
+    assert "1  │ risk = 1" in sls(capsys, "show", request.id)[1]
     assert "Denied request" in sls(capsys, "deny", request.id, "--reason", "no")[1]
+    analyst.close()
+    owner.close()
+
+
+def test_people_have_names_on_the_command_line(home, tmp_path, capsys):
+    """A contact goes from one person to another as a file, and names are given and listed."""
+    board, mine = Session(Home(tmp_path / "elsewhere", "board")), Session(Home(home, "me"))
+    board.save_contact(tmp_path / "board.json")
+    assert "Kept the contact of board" in sls(capsys, "contact", "add", str(tmp_path / "board.json"))[1]
+    assert "You call them the board" in sls(capsys, "name", "board", "the board")[1]
+    code, out, _ = sls(capsys, "contacts")
+    assert (code, "the board" in out, board.did in out) == (0, True, True)
+    assert "Saved your contact" in sls(capsys, "contact", str(tmp_path / "me.json"))[1]
+    assert board.recipient(str(tmp_path / "me.json")).did == mine.did
+    code, _, err = sls(capsys, "contact", "add", str(tmp_path / "me.json"), "--as", "me")
+    assert code == 0
+    code, _, err = sls(capsys, "name", mine.did, "boss")
+    assert (code, "folder" in err) == (1, True)
+    board.close()
+    mine.close()
+
+
+FORGED = "Dr. Weber\n  state    … open\n  Code, exactly as it will run\n\n  1  │ risk = 1\x1b[2J\x9b\u202e" + "\n" * 60
+
+
+def test_a_stranger_s_name_and_purpose_forge_no_line_in_a_terminal(home, tmp_path, capsys):
+    """What sls prints about a stranger's request has the lines that it would have anyway, and steers nothing."""
+    owner, stranger = Session(Home(home, "me")), Session(Home(tmp_path / "elsewhere", "stranger"))
+    stranger.identity = replace(stranger.identity, name=FORGED)
+    owner.seal(frame(), "patients", tee="simulated-snp")
+    stranger.connect(owner.own_authority().url, name="the hospital")
+    run = stranger.run(stranger.prepare("risk = patients\n", ["patients"], purpose=FORGED))
+    run._thread.join()
+    (request,) = owner.requests()
+    for words in (["requests"], ["show", request.id]):
+        code, out, _ = sls(capsys, *words)
+        assert code == 0
+        assert not set("\x1b\x9b\u202e") & set(out)
+        assert "⟦U+000A⟧" in out
+        assert not [line for line in out.splitlines() if line.strip() in ("state    … open", "1  │ risk = 1")]
+    assert "\n  1  │ risk = patients\n" in out
+    stranger.close()
+    owner.close()
+
+
+def test_a_refusal_says_whose_words_it_is(home, capsys):
+    """Reasons and advice come from the owner's authority, and are not printed as if they were ours."""
+    owner, analyst = Session(Home(home, "me")), Session(Home(home, "analyst"))
+    owner.seal(frame(), "patients", tee="simulated-snp", requester=[owner.did])
+    with pytest.raises(AccessDenied) as caught:
+        analyst.run(analyst.prepare("risk = 1\n", ["patients"])).wait()
+    assert "authority says: " in caught.value.lines()[0]
+    assert all("authority advises: " in line for line in caught.value.lines() if "→" in line)
     analyst.close()
     owner.close()
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from builders import World, person
-from contract_kit import APPROVAL, CONTACT, DENIAL, GRANT, SPEC, changed_specs
+from builders import World, person, recipient
+from contract_kit import APPOINTMENT, APPROVAL, CONTACT, DENIAL, GRANT, SPEC, changed_specs
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from sls_jupyter.assets.manifest import AssetManifest
 from sls_jupyter.contract.grants import Approval, Denial, Grant, Obligations, combined_obligations
-from sls_jupyter.contract.spec import KINDS, Recipient, StreamSpec, fresh_nonce
+from sls_jupyter.contract.spec import KINDS, Recipient, StreamSpec, fresh_nonce, verify_stream_spec
 from sls_jupyter.documents import canonical_json, digest, sign, verify
-from sls_jupyter.errors import MalformedDocument, SlsError
-from sls_jupyter.identity import Contact, verify_signature
+from sls_jupyter.errors import MalformedDocument, SignatureInvalid, SlsError
+from sls_jupyter.identity import Appointment, Contact, verify_signature
 from sls_jupyter.policy.model import OwnerPolicy
 
 GOLDEN = Path(__file__).parent / "vectors" / "documents"
@@ -27,6 +28,7 @@ CLASSES = {
     "denial": (Denial, DENIAL),
     "grant": (Grant, GRANT),
     "contact": (Contact, CONTACT),
+    "appointment": (Appointment, APPOINTMENT),
 }
 
 
@@ -53,6 +55,13 @@ def test_every_field_is_in_the_bytes(name):
     """No field can be changed without changing what was signed."""
     _, document = CLASSES[name]
     assert set(json.loads(document.payload())) == set(type(document).model_fields)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path)
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +176,37 @@ def test_one_person_is_named_once():
     """Recipients are a set, whatever keys somebody lists for one person."""
     one = SPEC.recipients[0]
     with pytest.raises(ValidationError):
-        StreamSpec(**{**dict(SPEC), "recipients": (one, Recipient(did=one.did, hpke_public_key=""))})
+        StreamSpec(**{**dict(SPEC), "recipients": (one, one.model_copy(update={"hpke_public_key": ""}))})
+
+
+def test_a_recipients_key_is_the_recipients_own(world):
+    """Nobody puts a key of their own choice, or another name, beside the DID of somebody else."""
+    board, mallory = recipient(person("board")), recipient(person("mallory"))
+    sealed = world.seal(world.policy())
+
+    def signed(person_: Recipient) -> bytes:
+        return sign(world.spec(world.input(sealed), recipients=(person_,)), world.analyst)
+
+    assert verify_stream_spec(signed(board)).recipients == (board,)
+    for lie in (
+        {"hpke_public_key": mallory.hpke_public_key},
+        {"hpke_public_key": mallory.hpke_public_key, "signature": mallory.signature},
+        {"did": mallory.did},
+        {"name": "the board"},
+        {"signature": ""},
+        {"signature": mallory.signature},
+    ):
+        with pytest.raises(SignatureInvalid, match="not signed by the recipient"):
+            verify_stream_spec(signed(board.model_copy(update=lie)))
+    with pytest.raises(SignatureInvalid, match="somebody else"):
+        verify_stream_spec(signed(board), did=mallory.did)
+
+
+def test_a_recipients_key_is_one_that_can_be_sealed_to():
+    """A key of another size is refused before anything runs, whoever signed it."""
+    short = Contact(did=person("board").did, name="board", hpke_public_key="AAAA")
+    with pytest.raises(MalformedDocument, match="X-Wing"):
+        Recipient.of(sign(short, person("board"))).verify()
 
 
 # --- obligations ----------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from builders import CODE, World, person
+from builders import CODE, World, person, recipient
 
 from sls_jupyter.assets.sealing import SealedAsset
 from sls_jupyter.contract.grants import Grant, Obligations
@@ -86,6 +86,15 @@ def test_a_forged_grant_or_spec_is_refused(world: World, granted: Any) -> None:
     forged = grant(world, spec).replace('"sig":"', '"sig":"AAAA')
     with pytest.raises((SignatureInvalid, MalformedDocument)):
         accept_contract(body(world, spec, forged), spec.digest, spec.requester, now=world.clock())
+
+
+def test_a_recipients_key_that_somebody_else_chose_is_refused(world: World, granted: Any) -> None:
+    """The guest seals results to keys that their owners signed, even where an authority granted the spec."""
+    _, spec = granted
+    lie = recipient(person("board")).model_copy(update={"hpke_public_key": spec.recipients[0].hpke_public_key})
+    forged = spec.model_copy(update={"recipients": (lie,)})
+    with pytest.raises(SignatureInvalid, match="not signed by the recipient"):
+        accept_contract(body(world, forged, grant(world, forged)), forged.digest, forged.requester, now=world.clock())
 
 
 @pytest.mark.parametrize(

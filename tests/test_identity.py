@@ -15,11 +15,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sls_jupyter.documents import digest, sign, verify
+from sls_jupyter import hpke
+from sls_jupyter.documents import b64decode, b64encode, digest, sign, verify
 from sls_jupyter.errors import BadInput, MalformedDocument, NotAuthorised, SignatureInvalid, SlsError, Unavailable
+from sls_jupyter.hpke import HpkeKey
 from sls_jupyter.identity import (
     Contact,
     Home,
+    Identity,
     SigningKey,
     contact_key,
     did_from_public_key,
@@ -308,3 +311,49 @@ def test_hostile_tokens(payload):
     for token in (f"{header}.{segment(payload)}.{segment(bytes(64))}", f"{segment(payload)}.{header}.{segment(b'')}"):
         with pytest.raises(NotAuthorised):
             verify_token(token, **CALL, now=NOW)
+
+
+# --- keys that nobody holds -----------------------------------------------------------------------
+
+KEYS = json.loads((Path(__file__).parent / "vectors" / "documents" / "keys.json").read_text())
+
+
+def _did_of(key: bytes) -> str:
+    """A did:key by the book, whatever the bytes are."""
+    number, text = int.from_bytes(b"\xed\x01" + key, "big"), ""
+    while number:
+        number, rest = divmod(number, 58)
+        text = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"[rest] + text
+    return f"did:key:z{text}"
+
+
+@pytest.mark.parametrize("case", KEYS["ed25519_refused"], ids=lambda case: case["name"])
+def test_keys_that_nobody_holds(case):
+    """A key under which one signature fits every message names nobody: no DID, signature, token or log key."""
+    key = bytes.fromhex(case["key"])
+    signature = bytes([1]) + bytes(63)
+    with pytest.raises(MalformedDocument):
+        did_from_public_key(key)
+    for message in (b"1", b"2"):
+        with pytest.raises((MalformedDocument, SignatureInvalid)):
+            verify_signature(_did_of(key), signature, message)
+    with pytest.raises(NotAuthorised):
+        verify_token(forged(iss=_did_of(key)), **CALL, now=NOW)
+
+
+@pytest.mark.parametrize("key", KEYS["ed25519"])
+def test_keys_that_somebody_holds(key):
+    """Keys of the standard are taken."""
+    assert public_key_from_did(_did_of(bytes.fromhex(key))).hex() == key
+
+
+@pytest.mark.parametrize("case", KEYS["x25519_refused"], ids=lambda case: case["name"])
+def test_contacts_with_keys_that_everybody_holds(case):
+    """Nothing is sealed to a key of small order, or to a second spelling of one."""
+    good = Identity("a", WHO, HpkeKey.generate()).contact()
+    weak = b64decode(good.hpke_public_key)[:-32] + bytes.fromhex(case["key"])
+    with pytest.raises(MalformedDocument):
+        contact_key(good.model_copy(update={"hpke_public_key": b64encode(weak)}))
+    with pytest.raises(MalformedDocument):
+        hpke.seal(weak, b"", b"secret")
+    assert contact_key(good) == b64decode(good.hpke_public_key)

@@ -11,7 +11,7 @@ import pytest
 import sls_jupyter
 
 PACKAGE = Path(sls_jupyter.__file__).parent
-BASE = frozenset({"errors", "documents", "hpke", "identity", "network"})
+BASE = frozenset({"printing", "errors", "documents", "hpke", "identity", "network"})
 FACTS = frozenset({"assets", "attestation", "policy", "transparency"})
 AUTHORITY = BASE | FACTS | {"contract", "receipt", "authority", "provenance"}
 GUEST = (AUTHORITY | {"guest"}) - {"policy"}
@@ -19,7 +19,8 @@ SAFESTREAM = AUTHORITY | {"guest", "safestream"}
 EVERYTHING = SAFESTREAM | {"hosts", "session", "notebook", "lab", "cli"}
 
 ALLOWED: dict[str, frozenset[str]] = {
-    "errors": frozenset(),
+    "printing": frozenset(),
+    "errors": frozenset({"printing"}),
     "provenance": frozenset(),
     "documents": frozenset({"errors"}),
     "network": frozenset({"errors"}),

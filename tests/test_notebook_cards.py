@@ -1,7 +1,10 @@
 """Cards: text and HTML say the same, everything is escaped, nothing is loaded, SIMULATED is on what rests on it."""
 
+import re
+from dataclasses import dataclass
+
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 from notebook_kit import EVIL, check_html, frame, scripted_run
 
@@ -10,18 +13,19 @@ from sls_jupyter.errors import ApprovalPending
 from sls_jupyter.identity import Home
 from sls_jupyter.notebook import render, reports
 from sls_jupyter.notebook.cards import (
+    Block,
     Bullets,
     Card,
     Chip,
     Details,
     Facts,
+    Heading,
     Line,
     Mono,
-    Python,
     Table,
-    highlight,
-    visible,
+    Warn,
 )
+from sls_jupyter.notebook.listing import Listing
 from sls_jupyter.notebook.status import StatusBlock, cut_line, summary_line, withheld_line
 from sls_jupyter.notebook.words import size_words
 from sls_jupyter.policy.decide import Decision
@@ -104,7 +108,7 @@ def test_lists_of_assets_and_requests(session, sealed, request_info):
 def test_a_request_shows_its_code_exactly(request_info):
     """An approver reads every character of what will run, coloured but not run."""
     text, html = require_clean(render.request_card(request_info))
-    assert f"x = 1  # '{EVIL}'" in text
+    assert f"1  │ x = 1  # '{EVIL}'" in text
     assert "&lt;script&gt;" in html
     assert "SIMULATED" in html
 
@@ -115,7 +119,7 @@ def test_decisions(session):
     ask = decision("ask").model_copy(update={"reasons": (Reason(code="y", text=f"by {did}", fix="wait"),)})
     text, _ = require_clean(reports.preflight_card({"a": ask, "b": decision()}, {did: "hospital"}, with_code=False))
     assert "this run would be denied" in text
-    assert f"First, b: {EVIL}" in text
+    assert f"First, the authority of b says: {EVIL}" in text
     assert "by hospital" in text
     text, _ = require_clean(reports.can_run_card([("o/a", "local", decision("allow"))], {"a0": ask}, {}))
     assert "✓ allowed" in text
@@ -199,24 +203,61 @@ def test_cuts_and_withheld_outputs_are_said_once():
 def test_any_text_is_escaped_everywhere(text):
     """No name, purpose or reason can add a tag to a page."""
     rows = [(text, Mono(text), Chip(text, "bad"))]
-    blocks = [Line(text), Bullets([text]), Facts([(text, text)]), Table((text, "b", "c"), rows), Python(text)]
+    blocks = [Line(text), Bullets([text]), Facts([(text, text)]), Table((text, "b", "c"), rows), Listing(text)]
     check_html(Card(text, [*blocks, Details(text, blocks)], subtitle=text, simulated=True)._repr_html_())
 
 
-@given(code=st.text(max_size=200))
-@example(code="a = 1\r\n\ufeffb = 2\u202e\n\n")
-def test_colours_change_no_character_of_code(code):
-    """What an approver sees is what will run, whatever the highlighter thinks of it."""
-    import html
-    import re
+LINES = "a " * 60 + "\n  state    … open\r\x1b[2J\u2028\u202e"
 
-    assert html.unescape(re.sub(r"</?span[^>]*>", "", highlight(code))) == visible(code)
+
+def every_block():
+    """One of each kind of block of the package, made of a stranger's text, also of those that others define."""
+    from sls_jupyter.attestation.evidence import Check
+    from sls_jupyter.notebook.audit_report import Command
+    from sls_jupyter.notebook.receipts import Checks
+
+    check = Check(name=LINES, found=LINES, expected=LINES + "x", ok=False)
+    rows = [(LINES, Mono(LINES), Chip(LINES, "bad"))]
+    blocks = [Line(LINES), Warn(LINES), Heading(LINES), Bullets([LINES]), Facts([(LINES, LINES), ("b", Mono(LINES))])]
+    blocks += [Table((LINES, "b", "c"), rows), Table((LINES,), [], LINES), Checks([check]), Command([LINES])]
+    return [*blocks, Details(LINES, blocks), Listing("x")]
+
+
+def test_no_block_lets_a_stranger_add_a_line():
+    """Whatever a text holds and wherever it stands, it steers no terminal and begins no line of its own."""
+    for block in every_block():
+        for text in (str(Card(LINES, [block], subtitle=LINES)), block.html()):
+            assert not set("\r\x1b\u2028\u202e") & set(text)
+            assert not re.search(r"^(?: {2}| {6})?state ", text, re.MULTILINE)  # where a line of a card begins
+
+
+def test_a_new_kind_of_block_cannot_forget_it():
+    """A block is clean when it is made, by its type; and a card takes nothing else."""
+
+    @dataclass(frozen=True, slots=True)
+    class Careless(Block):
+        words: str
+        more: tuple[tuple[str, Chip], ...] = ()
+
+        def text(self):
+            return [self.words, *(f"{name} {chip.word}" for name, chip in self.more)]
+
+        def html(self):
+            return self.words
+
+    careless = Careless(LINES, ((LINES, Chip(LINES)),))
+    assert "\n" not in careless.html()
+    assert len(str(Card("x", [careless])).splitlines()) == 3
+    known = {type(block).__name__ for block in every_block()}
+    assert {kind.__name__ for kind in Block.__subclasses__()} <= known | {"Careless"}, "show the new one above"
+    with pytest.raises(TypeError, match="made of blocks"):
+        Card("x", ["text"])
 
 
 def test_what_could_hide_in_code_is_shown():
     """A right-to-left override, a carriage return or a terminal's escape is seen by whoever reviews or lists."""
     code = "a = 1 # \u202e evil\r\n\x1b[2J"
-    for shown in both(Card("x", [Python(code), Line(code), Facts([(code, code)])], subtitle=code)):
+    for shown in both(Card("x", [Listing(code), Line(code), Facts([(code, code)])], subtitle=code)):
         assert "U+202E" in shown
         assert "U+000D" in shown
         assert "U+001B" in shown

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sls_jupyter.errors import Unavailable
-from sls_jupyter.notebook.complete import Catalogue, Matcher, Names, complete_line
+from sls_jupyter.notebook.complete import Catalogue, Matcher, Names, complete_line, is_word
 
 NAMES = Names(
     columns={"patients": ("age", "sex", "smoker"), "clinic/visits": ("day",)},
@@ -66,6 +66,45 @@ def test_no_line_breaks_completion(rest):
     """Whatever is typed, the tab key has an answer or none."""
     for magic in ("%seal ", "%%seal ", "%%safestream ", "%sls "):
         complete_line(magic + rest, (), NAMES)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "age --to attacker",
+            "a\nimport os",
+            "--policy",
+            "-p",
+            "a'b",
+            'a"b',
+            "a`b",
+            "!ls",
+            "%run",
+            "$HOME",
+            "{x}",
+            "a{x}",
+        ),
+        *("a b", "a\tb", "a\u00a0b", "a\u3164b", "a\u202eb", "a\u200bb", "\x1b[2J", "a;b", "a|b", "a&b", "a\\b", "a#b"),
+        *("a,b", "a:b", "a=b", "a*", "a?", "~", "(a)", "<a>", "", "a" * 500, "a\r", "a\u2028", ".", "+x"),
+    ],
+    ids=ascii,
+)
+def test_only_what_is_one_harmless_word_is_offered(name):
+    """The tab key inserts no option, no second word and no line, whatever somebody called a column or an asset."""
+    names = Names(
+        columns={name: ("age",), "patients": (name, "age")},
+        **dict.fromkeys(("code", "requests", "runs", "personas", "hosts"), (name,)),
+    )
+    places = ("%%safestream -i ", "%%safestream -i patients:", "%%safestream -c ", "%%safestream --host ", "%sls as ")
+    places += ("%sls audit ", "%sls approve ", "%sls withdraw ", "%seal ", "%sls edit ")
+    offered = {text for line in places for text, _ in complete_line(line, (name,), names)[1]}
+    assert offered == {"patients", "age"}
+
+
+def test_names_in_other_scripts_are_words_too():
+    """A column may be called as people call things."""
+    assert all(map(is_word, ("größe", "年齢", "clinic/visits", "risk-model.v2", "_x")))
 
 
 def context(line):

@@ -14,7 +14,9 @@ from notebook_kit import FakeShell, endless_run, scripted_run, shell_with_magics
 from sls_jupyter.documents import b64encode
 from sls_jupyter.errors import ProgramFailed
 from sls_jupyter.guest.values import to_stream
+from sls_jupyter.notebook.follow import say
 from sls_jupyter.notebook.handle import RunHandle, RunInterrupted
+from sls_jupyter.notebook.status import summary_line
 
 
 class FakeSession:
@@ -189,3 +191,43 @@ def test_in_a_kernel_there_is_one_block(monkeypatch):
     assert captured.outputs[0].data["text/plain"].startswith("SafeStream")
     assert "✓ planned" in captured.outputs[-1].data["text/plain"]
     assert "✓ planned" not in captured.stdout
+
+
+EVIL = "hospital\x1b]0;owned\x07\x1b[2J\x1b[H\r✓ approved\n✓ attested SEV-SNP\x9b\u202e"
+STEERING = set("\x1b\x07\r\x9b\u202e")
+
+
+def test_a_stranger_s_name_steers_no_screen_and_adds_no_step():
+    """Whoever a run waits for, whatever ends it or vouches for it, each step is one line, in every form of the screen."""
+    run = scripted_run(
+        [], end=ProgramFailed(f"{EVIL} must approve"), label=EVIL, tables=[{"name": EVIL, "rows": 1, "of": 2}]
+    )
+    run.steps.note("approved", EVIL, evidence=EVIL)
+    handle = RunHandle(FakeSession(), run, FakeShell())
+    with capture_output() as captured, pytest.raises(ProgramFailed) as caught:
+        handle.wait()
+    bundle = handle._repr_mimebundle_()
+    shown = [captured.stdout, repr(handle), handle.status, summary_line(run), *bundle.values(), *caught.value.lines()]
+    shown += [repr(run), str(caught.value), *caught.value._render_traceback_()]
+    for text in shown:
+        assert not STEERING & set(text)
+        assert not [line for line in text.splitlines() if line.lstrip().startswith("✓ attested")]
+
+
+def test_a_line_of_our_own_is_one_line():
+    """Whatever is said beside a run, one call of ours is one line for each text."""
+    with capture_output() as captured:
+        say(EVIL, "    indented")
+    assert len(captured.stdout.splitlines()) == 2
+    assert not STEERING & set(captured.stdout)
+    assert captured.stdout.endswith("    indented\n")
+
+
+def test_printed_text_of_the_group_steers_no_terminal():
+    """A code asset of somebody else prints what it likes: it is text, in its place."""
+    events = [{"type": "stream", "name": "stdout", "text": EVIL}, {"type": "display", "data": {"text/plain": EVIL}}]
+    events.append({"type": "error", "error": {"traceback": [EVIL]}})
+    _, captured = follow(scripted_run(events))
+    for text in (captured.stdout, captured.stderr, captured.outputs[0].data["text/plain"]):
+        assert not (STEERING - {"\r"}) & set(text)
+        assert "hospital" in text

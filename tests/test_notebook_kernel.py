@@ -133,12 +133,15 @@ def test_completion_never_offers_what_the_owner_keeps(kernel):
     assert "outcome" not in kernel.complete("%%safestream -i patients:")
 
 
-def test_the_inbox_is_a_form_with_text_for_saved_notebooks(kernel):
-    """The form's text/plain says what to do without it."""
+def test_the_inbox_s_form_is_its_buttons_only(kernel):
+    """The page is an ordinary output, and the form's text/plain says what to do without it."""
     kernel.run(CELL + "# a third\n")
     outcome = kernel.run("%sls as hospital\n%sls requests\n%sls as analyst")
     (form,) = [one for one in outcome.bundles if "application/vnd.jupyter.widget-view+json" in one]
-    assert "%sls approve ID" in form["text/plain"]
+    assert "%sls approve " in form["text/plain"]
+    (page,) = [one for one in outcome.bundles if "Code, exactly as it will run" in one.get("text/plain", "")]
+    assert "# a third" in page["text/html"]
+    assert set(page) == {"text/plain", "text/html"}
 
 
 def _notebook(*cells):
@@ -156,6 +159,37 @@ def test_in_a_notebook_errors_are_error_outputs(tmp_path, monkeypatch):
         client.execute()
     (output,) = client.nb.cells[1].outputs
     assert output.ename == "UnknownName"
+
+
+CLICK = """
+import gc, ipywidgets
+deny = next(one for one in gc.get_objects() if isinstance(one, ipywidgets.Button) and one.description == "Deny")
+reason = next(one for one in gc.get_objects() if isinstance(one, ipywidgets.Text))
+reason.value = "not this week"
+deny.click()
+"""
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_saved_notebook_keeps_what_was_read_and_decided(tmp_path, monkeypatch):
+    """Reopened without its kernel, the notebook still has the page, and below it the answer that a button gave."""
+    monkeypatch.setenv("SLS_HOME", str(tmp_path / "home"))
+    start = (
+        f"%load_ext sls_jupyter\nimport pandas as pd\n{PATIENTS}\n%sls as hospital\n%seal patients --tee simulated-snp"
+    )
+    ask = "%%safestream -i patients -o risk --no-wait\nrisk = patients.age.mean()\n"
+    notebook = _notebook(start, "%sls as analyst", ask, "%sls as hospital\n%sls requests", CLICK)
+    nbclient.NotebookClient(notebook, timeout=60).execute()
+    nbformat.write(notebook, tmp_path / "saved.ipynb")
+    outputs = nbformat.read(tmp_path / "saved.ipynb", 4).cells[3].outputs
+    kept = [
+        one.data["text/plain"]
+        for one in outputs
+        if "application/vnd.jupyter.widget-view+json" not in one.get("data", {})
+    ]
+    assert any("risk = patients.age.mean()" in text for text in kept)
+    assert kept[-1].startswith("Denied request")
+    assert "not this week" in kept[-1]
 
 
 def test_papermill_fails_when_a_magic_does(tmp_path):

@@ -8,9 +8,13 @@ from notebook_kit import check_html, frame, run_magic, scripted_run, shell_with_
 
 import sls_jupyter
 from sls_jupyter.errors import AccessDenied, BadInput, SlsError, UnknownName
+from sls_jupyter.identity import Home
+from sls_jupyter.notebook import people
 from sls_jupyter.notebook.handle import RunHandle
 from sls_jupyter.notebook.magics import SlsMagics, register
 from sls_jupyter.notebook.sessions import close_all
+from sls_jupyter.session import Session
+from sls_jupyter.session.contacts import Who
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +102,7 @@ def test_sealing_a_cell_keeps_its_text(shell):
         ("%sls preflight -i patients:agee", "no column"),
         ("%sls preflight -i patients -p nothing", "no variable nothing"),
         ("%sls preflight -i patients -i patients", "one alias"),
-        ("%sls preflight -i patients --to nobody", "recipient"),
+        ("%sls preflight -i patients --to somebody", "contact add FILE"),
         ("%sls show '", "quotation"),
         ("%sls audit {1+1}", "plain name"),
         ("%safestream -i patients", "no code"),
@@ -234,9 +238,32 @@ def test_connecting_shows_whom_to_compare(shell):
     shown = run_magic(shell, f"%sls connect {hospital.url}").plain
     assert hospital.did in shown
     assert hospital.url in shown
-    assert "Compare the DID with its owner" in shown
+    assert "is a persona of yours" in shown
+    card = people.connected_card(Who("did:key:z6Mk", "north"), hospital.did, hospital.url, compared=False, mine=False)
+    assert "Not proven" in str(card)
+    assert "Compare the DID with its owner by another channel" in " ".join(str(card).split())
     with pytest.raises(BadInput, match=r"or http://127\.0\.0\.1:PORT on this machine"):
         run_magic(shell, "%sls connect 127.0.0.1:1")
+
+
+def test_people_get_names_by_magics(shell, tmp_path):
+    """A contact is saved, kept under a name, renamed and listed, as on the command line."""
+    path = tmp_path / "mine.json"
+    assert "Saved your contact" in run_magic(shell, f"%sls contact {path}").plain
+    other = Session(Home(tmp_path / "elsewhere", "board"))
+    other.save_contact(tmp_path / "board.json")
+    shown = run_magic(shell, f"%sls contact add {tmp_path / 'board.json'}")
+    assert "Kept the contact of board" in shown.plain
+    assert other.did in shown.plain
+    run_magic(shell, "%sls name board 'the board'")
+    assert "the board" in run_magic(shell, "%sls contacts").plain
+    assert "(you)" in run_magic(shell, "%sls contacts").plain
+    run_magic(shell, "%seal patients --as pinned --recipient 'the board' --tee simulated-snp")
+    assert "to the board (key pinned) only" in run_magic(shell, "%sls assets").plain
+    for line in ("%sls contact add", "%sls contact a b", "%sls contact --as x"):
+        with pytest.raises(BadInput):
+            run_magic(shell, line)
+    other.close()
 
 
 def test_hints_name_a_line_that_ipython_takes(shell):

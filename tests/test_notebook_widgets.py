@@ -1,12 +1,17 @@
 """Forms do what the magics do, and their text makes sense without a kernel."""
 
 import pytest
-from notebook_kit import frame
+from IPython.display import display
+from IPython.utils.capture import capture_output
+from notebook_kit import frame, shell_with_magics
+from review_kit import reviewed
 
 from sls_jupyter.identity import Home
-from sls_jupyter.notebook.widgets import inbox_form, policy_form, policy_yaml, seal_line
+from sls_jupyter.notebook.review import request_card
+from sls_jupyter.notebook.widgets import DecisionForm, policy_form, policy_yaml, seal_line
 from sls_jupyter.policy.options import policy_from_yaml
 from sls_jupyter.session import Session
+from sls_jupyter.session.contacts import Who
 
 
 @pytest.fixture(scope="module")
@@ -38,54 +43,44 @@ class FakeSession:
 @pytest.fixture
 def request_info(session):
     session.seal(frame(), "patients", tee="simulated-snp")
-    request = session.prepare("x = 1", ["patients"])
-    from sls_jupyter.session import RequestInfo
-
-    return RequestInfo(
-        id="sha256:" + "a" * 64,
-        state="open",
-        requester=session.did,
-        requester_name="<i>analyst</i>",
-        authority=session.did,
-        code="x = 1",
-        spec=request.spec,
-        assets=("patients",),
-        mine_to_decide=True,
-    )
-
-
-def parts(form):
-    """Reason, Approve, Deny and the answer of the first request of an inbox."""
-    _, controls, answer = form.children[0].children
-    return *controls.children, answer
+    return reviewed(session, ["patients"], "x = 1", requester=Who(session.did, None, "<i>analyst</i>"))
 
 
 def test_approve_signs_and_shows_the_log_entry(request_info):
     """The button is %sls approve, once."""
     session = FakeSession()
-    reason, approve, deny, answer = parts(inbox_form(session, [request_info]))
-    reason.value = "fine"
-    approve.click()
+    form = DecisionForm(session, request_info)
+    form.reason.value = "fine"
+    form.approve.click()
     assert session.said == [("approve", request_info.id, "fine")]
-    assert "log entry 7" in answer.value
-    assert approve.disabled
-    assert deny.disabled
+    assert "log entry  7" in str(form.answer)
+    assert form.approve.disabled
+    assert form.deny.disabled
 
 
 def test_an_error_is_shown_under_the_form_and_escaped(request_info):
     """A denial without a reason says so, and can be tried again."""
-    _, approve, deny, answer = parts(inbox_form(FakeSession(), [request_info]))
-    deny.click()
-    assert "A denial needs a reason &lt;b&gt;" in answer.value
-    assert not approve.disabled
+    form = DecisionForm(FakeSession(), request_info)
+    form.deny.click()
+    assert "A denial needs a reason &lt;b&gt;" in form.answer._repr_html_()
+    assert not form.approve.disabled
 
 
-def test_the_inbox_has_a_text(request_info):
-    """A saved notebook shows what to type."""
-    form = inbox_form(FakeSession(), [request_info])
-    assert "%sls approve ID" in form._repr_mimebundle_()["text/plain"]
-    assert "1 request to decide" in repr(form)
-    assert "&lt;i&gt;analyst" in form.children[0].children[0].value
+def test_what_was_decided_stays_in_the_notebook(request_info, tmp_path):
+    """Page and answer are ordinary outputs: a form is lost with its kernel, what was read and decided is not."""
+    form = DecisionForm(FakeSession(), request_info)
+    with shell_with_magics(tmp_path), capture_output() as captured:
+        display(request_card(request_info), form)
+        form.reason.value = "fine"
+        form.approve.click()
+    page, buttons, place = (output.data for output in captured.outputs[:3])
+    assert "x = 1" in page["text/plain"]
+    assert "&lt;i&gt;analyst" in page["text/html"]
+    assert "widget-view+json" not in " ".join([*page, *place])
+    assert "%sls approve" in buttons["text/plain"]
+    answer = captured.outputs[-1]
+    assert answer.data["text/plain"].startswith("Approved request")
+    assert "text/html" in answer.data
 
 
 def test_the_editor_shows_the_line_that_says_the_same(session):

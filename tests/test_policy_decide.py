@@ -60,6 +60,7 @@ ALLOWED = {
     "kind let out": (policy(kinds=("table",)), request()),
     "common TEE": (policy(tees=("sev-snp",)), request(tees=("sev-snp", "tdx"))),
     "simulated, written down": (policy(tees=("simulated-snp",)), request(tees=("simulated-snp",))),
+    "pinned recipient": (policy(recipients=(ANALYST,), recipient_keys={ANALYST: OTHER}), request()),
     "listed recipient": (policy(recipients=(COLLEAGUE,)), request(recipients=(COLLEAGUE,))),
     "last run": (policy(max_runs=3), request(runs=2)),
     "last second": (policy(expires_at=NOW + 1), request()),
@@ -77,6 +78,7 @@ DENIED = {
     "requester": (policy(requesters=(COLLEAGUE,)), request()),
     "purpose": (policy(purposes=("audit",)), request()),
     "recipient": (policy(), request(recipients=(ANALYST, STRANGER))),
+    "recipient-key": (policy(recipients=(ANALYST,), recipient_keys={ANALYST: MODEL}), request()),
     "code": (policy(code="listed", code_digests=(CELL,)), request(code=(CELL, MODEL))),
     "columns": (policy(columns=("age",)), request(columns=("age", "name"))),
     "columns-unknown": (policy(), request(columns=("agee",))),
@@ -107,6 +109,12 @@ def test_denies(code):
     decision = decide(DENIED[code][0], None, DENIED[code][1])
     assert outcome(decision) == ("deny", (code,))
     assert all(reason.text and reason.fix and "{" not in reason.text + reason.fix for reason in decision.reasons)
+
+
+def test_a_pinned_key_that_nobody_tells_is_another():
+    """Where the owner pinned a key, a request that says nothing of it is denied."""
+    pinned = policy(recipients=(ANALYST,), recipient_keys={ANALYST: OTHER})
+    assert outcome(decide(pinned, None, request(recipient_keys={}))) == ("deny", ("recipient-key",))
 
 
 @pytest.mark.parametrize("code", ASKED)
@@ -295,7 +303,7 @@ def test_facts_of_a_spec():
     model = table.model_copy(update={"alias": "q", "asset": OTHER, "kind": "code", "columns": None})
     spec = StreamSpec(
         requester=ANALYST, purpose="risk study", inputs=(table, model), code=CELL, parameters=MODEL,
-        outputs=("risk",), kinds=("table",), recipients=(Recipient(did=COLLEAGUE, hpke_public_key=""),),
+        outputs=("risk",), kinds=("table",), recipients=(Recipient(did=COLLEAGUE, name="", hpke_public_key="", signature=""),),
         limits=Limits(), tees=("sev-snp",), nonce="0" * 32, issued_at=NOW, expires_at=NOW + 1,
     )  # fmt: skip
     facts = RequestFacts.of(spec, table)

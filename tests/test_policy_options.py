@@ -9,7 +9,7 @@ from policy_cases import ANALYST, CELL, COLLEAGUE, MODEL, NOW, OTHER, OWNER
 
 from sls_jupyter.errors import BadInput
 from sls_jupyter.policy.model import OwnerPolicy
-from sls_jupyter.policy.options import policy_from_options, policy_from_yaml
+from sls_jupyter.policy.options import Person, policy_from_options, policy_from_yaml
 
 PAIR = tuple(sorted((ANALYST, COLLEAGUE)))
 EVERYTHING = f"""
@@ -80,6 +80,23 @@ def test_code(given_code, mode, digests):
     """A digest alone means that code and no other; a digest beside `reviewed` needs no review."""
     policy = policy_from_options(OWNER, now=NOW, allow_code=given_code)
     assert (policy.code, policy.code_digests) == (mode, digests)
+
+
+def test_people_are_whom_the_owner_knows():
+    """A name means whom the owner gave it to; a recipient's known key is pinned, a requester's is not."""
+    known = {"Ada": Person(ANALYST, OTHER), "Boris": Person(COLLEAGUE)}
+    options = {"recipient": ["Ada", "Boris"], "requester": "Ada,Boris", "approver": ["Boris"]}
+    policy = policy_from_options(OWNER, now=NOW, people=known.__getitem__, **options)
+    assert policy.recipients == policy.requesters == tuple(sorted((ANALYST, COLLEAGUE)))
+    assert (policy.recipient_keys, policy.approvers) == ({ANALYST: OTHER}, (COLLEAGUE,))
+    assert policy_from_yaml("recipient: Ada", OWNER, NOW, known.__getitem__).recipient_keys == {ANALYST: OTHER}
+
+
+def test_one_recipient_has_one_key():
+    """Two contacts of one person with different keys: the owner has to say which."""
+    people = {"old": Person(ANALYST, CELL), "new": Person(ANALYST, OTHER)}
+    with pytest.raises(BadInput, match="two keys"):
+        policy_from_options(OWNER, now=NOW, people=people.__getitem__, recipient="old,new")
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90m", 5400), ("12h", 43200), ("30d", 2592000), ("2 w", 1209600)])

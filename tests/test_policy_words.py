@@ -36,6 +36,13 @@ def test_somebody_without_a_name_is_shortened():
     assert who == f"Only {STRANGER[:16]}…{STRANGER[-4:]} may ask."
 
 
+def test_a_pinned_key_is_said():
+    """An owner sees on the card whether a recipient's key was pinned."""
+    document = policy(recipients=(OWNER, STRANGER), recipient_keys={STRANGER: "sha256:" + "a" * 64})
+    (line,) = [one for one in describe_policy(document, {OWNER: "us", STRANGER: "board"}) if "may leave" in one]
+    assert line.endswith("to us or board (key pinned) only.")
+
+
 def test_simulation_is_said_loudly():
     """Nobody may overlook that a policy accepts a TEE without hardware."""
     assert any("SIMULATED" in line for line in describe_policy(policy(tees=("simulated-snp",)), {}))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import IMAGE, NOW, chain, person
+from builders import IMAGE, NOW, chain, person, recipient
 from receipt_forge import (
     LAST_SECOND,
     OTHER,
@@ -69,6 +69,10 @@ LIES: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
     "spec of another requester": (
         {"spec": {"requester": person("stranger").did}},
         {"spec": "A StreamSpec is signed by somebody else."},
+    ),
+    "a recipient's key that somebody else chose": (
+        {"spec": {"recipients": (recipient(person("board")).model_copy(update={"name": "mallory"}),)}},
+        {"spec": "A recipient's key is not signed by the recipient."},
     ),
     "inputs in another order": (
         {"statement": lambda said: predicate(inputs=said.predicate.inputs[::-1])(said)},

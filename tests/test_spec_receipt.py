@@ -87,6 +87,7 @@ def test_everything_is_about_one_spec():
     """The policy, the grants and the logs all name the spec that the requester signed."""
     payload = reader.unbase64(PREDICATE["spec"]["payload"])
     spec, digest = reader.parse_canonical(payload), reader.identifier(payload)
+    assert {f"sealed/{did}" for did in reader.recipients_of(spec)} < {one["name"] for one in STATEMENT["subject"]}
     assert f'"--spec", "{digest}"' in PREDICATE["group"]["cce_policy"]
     for item, one in zip(spec["inputs"], PREDICATE["inputs"], strict=True):
         manifest, grant = (reader.unbase64(one[name]["payload"]) for name in ("manifest", "grant"))

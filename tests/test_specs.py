@@ -23,6 +23,8 @@ from sls_jupyter import errors
 from sls_jupyter.assets.manifest import AssetManifest
 from sls_jupyter.assets.opening import open_code, open_table, verify_manifest
 from sls_jupyter.attestation.binding import door_report_data, release_report_data
+from sls_jupyter.authority import guard, serving, transport
+from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.authority.embedded import AuthorityServer, listen
 from sls_jupyter.authority.http import MAX_BODY_BYTES, create_app
 from sls_jupyter.authority.protocol import publish_info, release_info
@@ -31,20 +33,21 @@ from sls_jupyter.contract import cce
 from sls_jupyter.contract.grants import Approval, Denial, Grant
 from sls_jupyter.contract.group import group_for
 from sls_jupyter.contract.image import GuestImage
-from sls_jupyter.contract.spec import StreamSpec
-from sls_jupyter.documents import Document, canonical_json, lp, sign, verify
-from sls_jupyter.errors import MalformedDocument, NotAuthorised, SlsError
+from sls_jupyter.contract.spec import StreamSpec, verify_stream_spec
+from sls_jupyter.documents import MAX_DEPTH, Document, canonical_json, lp, sign, verify
+from sls_jupyter.errors import MalformedDocument, NotAuthorised, SlsError, VerificationError
 from sls_jupyter.guest.bundle import open_result, result_info
 from sls_jupyter.guest.door import Door
 from sls_jupyter.hpke import HpkeKey
-from sls_jupyter.identity import Contact, SigningKey, public_key_from_did, verify_signature, verify_token
+from sls_jupyter.identity import Appointment, Contact, SigningKey, public_key_from_did, verify_signature, verify_token
+from sls_jupyter.network import Answer
 from sls_jupyter.policy.model import OwnerPolicy
 from sls_jupyter.transparency.proofs import LogProof, verify_log_proof
 
 ROOT = Path(__file__).resolve().parent.parent
 SPECS, VECTORS = ROOT / "docs" / "specs", Path(__file__).parent / "vectors"
 CLASSES: dict[str, type[Document]] = {
-    cls.__name__: cls for cls in (Contact, AssetManifest, OwnerPolicy, StreamSpec, Approval, Denial, Grant)
+    cls.__name__: cls for cls in (Contact, Appointment, AssetManifest, OwnerPolicy, StreamSpec, Approval, Denial, Grant)
 }
 
 
@@ -68,6 +71,7 @@ def document_examples() -> dict[str, Any]:
 
 
 SIGNING, TOKENS, EXAMPLES = load("documents/signing.json"), load("documents/tokens.json"), document_examples()
+ANSWERS, KEYS = load("calls/answers.json"), load("documents/keys.json")
 CONTENTS = load("sealed-asset/contents.json")
 RELEASE, BINDINGS, MESSAGES = (load(f"key-release/{name}.json") for name in ("release", "bindings", "messages"))
 
@@ -111,6 +115,18 @@ def test_signed_documents_by_other_means(case):
     assert json.loads(ours.payload()) == document
 
 
+@pytest.mark.parametrize("case", KEYS["ed25519_refused"], ids=lambda case: case["name"])
+def test_keys_to_refuse_by_other_means(case):
+    """No DID is read that names a key of small order or in a second encoding."""
+    number, name = int.from_bytes(b"\xed\x01" + bytes.fromhex(case["key"]), "big"), ""
+    while number:
+        number, rest = divmod(number, 58)
+        name = reader.BASE58[rest] + name
+    for read in (reader.public_key, public_key_from_did):
+        with pytest.raises((reader.Refused, MalformedDocument)):
+            read(f"did:key:z{name}")
+
+
 def test_terms_by_other_means():
     """An approver of another implementation signs the same terms."""
     (case,) = (case for case in SIGNING["envelopes"] if case["name"] == "StreamSpec")
@@ -118,6 +134,22 @@ def test_terms_by_other_means():
     kept = {name: value for name, value in spec.items() if name not in ("nonce", "issued_at", "expires_at")}
     assert reader.identifier(reader.canonical(kept).encode()) == case["terms"]
     assert StreamSpec.from_json(spec).terms == case["terms"]
+
+
+def test_recipients_by_other_means():
+    """Results go to keys that their recipients signed, seen by another implementation; a changed one is refused by both."""
+    envelope = next(case["envelope"] for case in SIGNING["envelopes"] if case["name"] == "StreamSpec")
+    spec = json.loads(reader.unbase64(json.loads(envelope)["payload"]))
+    (contact,) = (case for case in SIGNING["envelopes"] if case["name"] == "Contact")
+    ours = verify_stream_spec(envelope.encode())
+    assert reader.recipients_of(spec) == {one.did: reader.unbase64(one.hpke_public_key) for one in ours.recipients}
+    assert [one.contact().digest for one in ours.recipients] == [contact["digest"]]
+    for field, value in (("name", "board"), ("hpke_public_key", "AAAA"), ("did", SIGNING["keys"][0]["did"])):
+        changed = {**spec, "recipients": [{**spec["recipients"][0], field: value}]}
+        with pytest.raises(reader.Refused):
+            reader.recipients_of(changed)
+        with pytest.raises(SlsError):
+            StreamSpec.from_json(changed).recipients[0].verify()
 
 
 @pytest.mark.parametrize("case", SIGNING["refused_envelopes"], ids=lambda case: case["why"])
@@ -140,6 +172,55 @@ def test_tokens_by_other_means(case):
         reader.caller_of(case["token"], **call)
     with pytest.raises(NotAuthorised):
         verify_token(case["token"], **call)
+
+
+# --- authority-calls.md ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", ANSWERS["answers"], ids=lambda case: case["name"])
+def test_signed_answers_by_other_means(case):
+    """An answer is one authority's to one call, and both implementations agree whose and to which."""
+    call = {name: case[name] for name in ("nonce", "method", "target", "status", "authority", "signature")}
+    call |= {name: case[name].encode() for name in ("question", "answer")}
+    client = AuthorityClient("https://authority.example", did=case["expected"])
+    headers = {"sls-authority": case["authority"], "sls-signature": case["signature"]}
+    answer = Answer(case["status"], headers, call["answer"])
+    asked = (case["nonce"], case["method"], case["target"], call["question"])
+    if case["why"] is None:
+        reader.require_answer(case["expected"], **call)
+        client._require_signed(answer, *asked)
+        return
+    with pytest.raises(reader.Refused):
+        reader.require_answer(case["expected"], **call)
+    with pytest.raises(VerificationError):
+        client._require_signed(answer, *asked)
+
+
+def test_the_signed_message_is_the_formula_of_the_text():
+    """Byte for byte, with the same result by other means; and the text's example is that of the vectors."""
+    case = ANSWERS["answers"][0]
+    call = {name: case[name] for name in ("nonce", "method", "target", "status", "authority", "signature")}
+    call |= {name: case[name].encode() for name in ("question", "answer")}
+    assert reader.require_answer(case["expected"], **call).hex() == ANSWERS["message"]
+    for shown in (case["nonce"], case["signature"][:8], case["authority"][:16], case["question"], case["answer"]):
+        assert shown in text("authority-calls")
+
+
+def test_limits_in_the_text():
+    """A limit that changes in the code changes in the text."""
+    for words in (
+        f"{guard.MAX_BODY_BYTES >> 20} MiB to `/v1/assets`",
+        f"{guard.SMALL_BODY_BYTES >> 10} KiB to all others",
+        f"{MAX_DEPTH} levels and {guard.MAX_BODY_VALUES} values",
+        f"{serving.MAX_HEADER_BYTES >> 10} KiB; {serving.HEADER_SECONDS:.0f} seconds",
+        f"| body | {serving.BODY_SECONDS:.0f} seconds |",
+        f"{serving.ANSWER_SECONDS:.0f} seconds; {serving.STALLED_SECONDS:.0f} without",
+        f"{serving.MAX_CONNECTIONS} at most",
+        f"({transport.TIMEOUT_SECONDS:.0f} seconds by default)",
+        f"{transport.MAX_ANSWER_BYTES >> 20} MiB, {MAX_DEPTH} levels and a million values",
+    ):
+        assert words in text("authority-calls"), words
+    assert transport.MAX_ANSWER_VALUES == 1_000_000
 
 
 # --- sealed-asset.md ------------------------------------------------------------------------------
@@ -433,7 +514,7 @@ def test_the_examples_fit_the_golden_documents(name):
 
 def test_the_other_examples_are_those_of_the_vectors():
     """So are the claims of a token and the key metadata of a part."""
-    assert reader.abbreviates(blocks("signed-documents")[-1], TOKENS["claims"])
+    assert reader.abbreviates(blocks("authority-calls")[-1], TOKENS["claims"])
     part = (VECTORS / "sealed-asset" / "table" / "part-00000.parquet").read_bytes()
     (block,) = re.findall(r"```json\n(.*PKMT1.*)\n", text("sealed-asset"))
     assert block.encode() in part

@@ -189,3 +189,11 @@ def test_malformed_verifier_keys_are_refused(key):
     """A mistyped key would be pinned."""
     with pytest.raises(MalformedDocument):
         parse_verifier_key(key)
+
+
+@pytest.mark.parametrize("signature_type", [1, 4])
+def test_a_log_or_witness_whose_key_nobody_holds_is_none(signature_type):
+    """A verifier key of small order would let anybody sign for the log."""
+    for key in (bytes([1]) + bytes(31), bytes(32)):
+        with pytest.raises(MalformedDocument):
+            parse_verifier_key(verifier_key("log.example", key, signature_type), signature_type)

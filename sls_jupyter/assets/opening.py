@@ -47,7 +47,9 @@ def verify_manifest(envelope: bytes, expected: str | None) -> AssetManifest:
 
 
 def local_parts(manifest: AssetManifest) -> PartOpener:
-    """Opens parts where the manifest says they are stored (any fsspec URL that this process can reach).
+    """Opens parts where the manifest says they are stored, for the owner whose place it is.
+
+    Of manifests of others the place is their word: :func:`sls_jupyter.assets.public_storage.public_opener`.
 
     Raises:
         BadInput: a place where assets cannot be.

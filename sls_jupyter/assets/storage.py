@@ -14,7 +14,7 @@ import fsspec
 from sls_jupyter.errors import BadInput, SlsError, Unavailable
 
 MANIFEST = "manifest.json"
-PROTOCOLS = ("file", "local", "memory", "az", "abfs", "abfss", "s3", "gs", "gcs", "https", "http")
+PROTOCOLS = ("file", "local", "memory", "az", "abfs", "abfss", "s3", "gs", "gcs")
 _OURS = re.compile(r"(part|dictionary)-[0-9]{5}\.parquet|manifest\.json(\.partial)?")
 
 

@@ -40,8 +40,9 @@ class About(Model):
 
     did: Annotated[Did, Checked("the signature of this very answer (authority.transport), and the DID expected")]
     origin: Annotated[ShortLine, Checked("log_origin(did) (authority.client.about)")]
-    owner: Annotated[Did, Checked("the signer of owner_contact; that the authority is theirs, the caller's own doing")]
+    owner: Annotated[Did, Checked("the signer of owner_contact and of the appointment (authority.client.about)")]
     owner_contact: Annotated[EnvelopeText, Checked("the owner's signature (documents.verify in client.about)")]
+    appointment: Annotated[EnvelopeText, Checked("the owner's signature, and the DID of this authority (client.about)")]
     hpke_public_key: Annotated[Base64, Field(max_length=4096), Checked("the signature of this very answer")]
     log_key: Annotated[ShortLine, Hearsay("nobody is shown it: the key follows from the DID")]
     witness_key: Annotated[ShortLine, Hearsay("nobody is shown it: the key follows from the DID")]

@@ -28,7 +28,7 @@ from sls_jupyter.authority.answers import (
 from sls_jupyter.authority.transport import Transport, check_url
 from sls_jupyter.documents import Model, b64decode, b64encode, verify
 from sls_jupyter.errors import BadInput, MalformedDocument, VerificationError
-from sls_jupyter.identity import Contact, public_key_from_did, verify_signature
+from sls_jupyter.identity import Appointment, Contact, public_key_from_did, verify_signature
 from sls_jupyter.transparency.checkpoint import Checkpoint, log_origin
 from sls_jupyter.transparency.cosignature import cosign, witness_name
 from sls_jupyter.transparency.memory import CheckpointMemory
@@ -93,7 +93,11 @@ class AuthorityClient(Transport):
     # --- the authority and its catalogue ----------------------------------------------------------
 
     def about(self) -> AuthorityFacts:
-        """Who answers at this URL, proven by its signature."""
+        """Who answers at this URL, proven by its signature, and whose it is, by the owner's.
+
+        Raises:
+            VerificationError, SignatureInvalid: it has another name, or nobody made it theirs.
+        """
         told = self._told(About, "GET", "/v1/authority")
         envelope = told.owner_contact.encode()
         facts = AuthorityFacts(
@@ -108,6 +112,13 @@ class AuthorityClient(Transport):
         )
         if facts.did != self.did:
             raise VerificationError("An authority gives itself another name.", found=facts.did, expected=self.did)
+        appointed = verify(told.appointment.encode(), Appointment, verify_signature, did=facts.owner)
+        if appointed.authority != facts.did:
+            raise VerificationError(
+                "An authority says that it is somebody's who named another one.",
+                found=facts.did,
+                expected=appointed.authority,
+            )
         if facts.origin != log_origin(facts.did):
             raise VerificationError(
                 "An authority gives its log another name.", found=facts.origin, expected=log_origin(facts.did)

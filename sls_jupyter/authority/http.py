@@ -185,6 +185,7 @@ def _add_catalogue(app: FastAPI, authority: Authority) -> None:
             origin=authority.origin,
             owner=authority.owner,
             owner_contact=authority.owner_contact.decode(),
+            appointment=authority.appointment.decode(),
             hpke_public_key=b64encode(authority.identity.hpke.public_bytes),
             log_key=verifier_key(authority.origin, authority.identity.signing.public_bytes),
             witness_key=own_witness_key(authority),

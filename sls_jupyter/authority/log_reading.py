@@ -11,8 +11,6 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import httpx
-
 from sls_jupyter.authority.client import check_url
 from sls_jupyter.authority.publishing import FolderSink
 from sls_jupyter.documents import parse_json
@@ -26,6 +24,7 @@ from sls_jupyter.errors import (
     from_problem,
 )
 from sls_jupyter.identity import public_key_from_did
+from sls_jupyter.network import Http, NotReached
 from sls_jupyter.transparency import tree
 from sls_jupyter.transparency.checkpoint import LOG_NAME, Checkpoint, log_origin
 from sls_jupyter.transparency.memory import CheckpointMemory
@@ -99,7 +98,7 @@ def open_log(url: str, *, witnesses: int = 0) -> Iterator[tuple[bytes, Fetch]]:
         fetch = _in_folder(url)
         yield fetch(CHECKPOINT), fetch
         return
-    with httpx.Client(timeout=TIMEOUT_SECONDS, trust_env=False) as client:
+    with contextlib.closing(Http(anywhere=True, seconds=TIMEOUT_SECONDS)) as client:  # the reader typed this URL
         base, name = check_url(url), f"{CHECKPOINT}?witnesses={witnesses}" if witnesses else CHECKPOINT
         try:
             note = _get(client, f"{base}/{name}")
@@ -121,21 +120,16 @@ def _in_folder(url: str) -> Fetch:
     return fetch
 
 
-def _get(client: httpx.Client, url: str) -> bytes:
+def _get(client: Http, url: str) -> bytes:
     try:
-        with client.stream("GET", url) as response:
-            body = b""
-            for chunk in response.iter_bytes():
-                body += chunk
-                if len(body) > MAX_FILE_BYTES:
-                    raise Unavailable("A file of the log is too large.", found=url, expected=f"{MAX_FILE_BYTES} bytes")
-    except httpx.HTTPError as error:
+        answer = client.send("GET", url, max_bytes=MAX_FILE_BYTES)
+    except NotReached as failure:
         raise Unavailable(
-            "The log cannot be reached.", found=f"{url}: {type(error).__name__}", hint="Check the URL, or try again."
+            "The log cannot be reached.", found=f"{url}: {failure.reason}", hint="Check the URL, or try again."
         ) from None
-    if response.status_code == 200:
-        return body
-    raise _refusal(url, response.status_code, body)
+    if answer.status == 200:
+        return answer.body
+    raise _refusal(url, answer.status, answer.body)
 
 
 def _refusal(url: str, status: int, body: bytes) -> SlsError:
@@ -143,7 +137,7 @@ def _refusal(url: str, status: int, body: bytes) -> SlsError:
     with contextlib.suppress(MalformedDocument):
         problem = parse_json(body)
         if isinstance(problem, dict) and str(problem.get("type", "")).startswith("urn:sls-jupyter:"):
-            return from_problem(problem)
+            return from_problem(problem, f"whoever answers at {url}")
     if status == 404:
         return UnknownName("A file of the log is not there.", found=url, hint=_WHERE)
     return Unavailable("Something else than a log answers there.", found=f"{url}: HTTP {status}", hint=_WHERE)

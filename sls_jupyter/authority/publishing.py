@@ -46,8 +46,7 @@ class FolderSink:
     """
 
     def __init__(self, url: str) -> None:
-        writable = [protocol for protocol in PROTOCOLS if protocol not in ("http", "https")]
-        self._fs, self._path = open_filesystem(url, writable, "A log cannot be published there.")
+        self._fs, self._path = open_filesystem(url, PROTOCOLS, "A log cannot be published there.")
         self._local = isinstance(self._fs.protocol, tuple) and "file" in self._fs.protocol
         self.url = str(self._fs.unstrip_protocol(self._path))
 

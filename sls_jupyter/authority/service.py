@@ -14,7 +14,7 @@ from sls_jupyter.authority.keyring import Keyring
 from sls_jupyter.authority.store import Store
 from sls_jupyter.contract.image import GuestImage, installed_image
 from sls_jupyter.hpke import HpkeKey
-from sls_jupyter.identity import Home, Identity, SigningKey, read_or_create_private
+from sls_jupyter.identity import Appointment, Home, Identity, SigningKey, read_or_create_private
 from sls_jupyter.transparency.checkpoint import log_origin
 
 
@@ -33,6 +33,7 @@ class Authority:
 
     owner: str  # DID whose assets it takes and who approves by default
     owner_contact: bytes  # DSSE envelope of the owner's Contact
+    appointment: bytes  # DSSE envelope of the owner's Appointment of this authority
     identity: Identity
     store: Store
     keyring: Keyring
@@ -81,10 +82,12 @@ def open_authority(
 
     folder = home.folder("authority")
     owner = home.identity()
+    identity = _authority_identity(folder, f"{home.persona}'s authority")
     authority = Authority(
         owner=owner.did,
         owner_contact=sign(owner.contact(), owner),
-        identity=_authority_identity(folder, f"{home.persona}'s authority"),
+        appointment=sign(Appointment(owner=owner.did, authority=identity.did), owner),
+        identity=identity,
         store=Store(database or folder / "authority.db"),
         keyring=Keyring.load(folder),
         anchors=anchors,

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from sls_jupyter.contract.spec import StreamSpec
-from sls_jupyter.documents import verify
-from sls_jupyter.identity import verify_signature
+from sls_jupyter.contract.spec import StreamSpec, verify_stream_spec
 
 
 def read_spec(envelope: bytes) -> StreamSpec:
-    """The spec in an envelope, signed by the requester it names.
+    """The spec in an envelope, signed by the requester it names, each recipient's key by the recipient.
 
     Raises:
         MalformedDocument, SignatureInvalid.
     """
-    return verify(envelope, StreamSpec, verify_signature, did=None)
+    return verify_stream_spec(envelope)

@@ -36,6 +36,7 @@ from sls_jupyter.network import SECONDS, Answer, Http, NotReached, unavailable
 TIMEOUT_SECONDS = SECONDS
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 MAX_ANSWER_VALUES = 1_000_000  # JSON values of one answer
+MAX_PROBLEM_BYTES = 256 * 1024  # of an error in place of a part
 MAX_URL_CHARACTERS = 500
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _JSON = {"Content-Type": "application/json"}
@@ -53,7 +54,7 @@ def check_url(url: str) -> str:
         right = parts.port != 0 and parts.username is None and parts.password is None
     except (ValueError, httpx.InvalidURL):
         parts, right = urlsplit(""), False
-    odd = len(url) > MAX_URL_CHARACTERS or not url.isprintable() or any(one in url for one in "\\@#?")
+    odd = len(url) > MAX_URL_CHARACTERS or not url.isprintable() or any(one in url for one in "\\@#? ")
     if parts.scheme not in ("http", "https") or not parts.hostname or not right or odd or "//" in parts.path:
         raise BadInput("This is not the URL of an authority.", found=url[:200], expected="https://host[:port]")
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
@@ -151,8 +152,8 @@ class Transport:
     def _unsigned(self, path: str, headers: dict[str, str], max_bytes: int) -> bytes:
         """A call for bytes that the caller verifies by other means: sealed parts. An error must be signed."""
         target, nonce = self._target(path), secrets.token_hex(32)
-        answer = self._fetch("GET", path, b"", {NONCE: nonce, **headers}, max_bytes)
-        if answer.status in (200, 206):
+        answer = self._fetch("GET", path, b"", {NONCE: nonce, **headers}, max(max_bytes, MAX_PROBLEM_BYTES))
+        if answer.status in (200, 206) and len(answer.body) <= max_bytes:
             return answer.body
         self._require_signed(answer, nonce, "GET", target, b"")
         raise self._error(answer)
@@ -226,5 +227,5 @@ class Transport:
         except MalformedDocument:
             problem = None
         if isinstance(problem, dict) and "type" in problem:
-            return from_problem(problem)
+            return from_problem(problem, f"the authority at {self.url}")
         return Unavailable("An authority answers without a reason.", found=f"{self.url}: HTTP {answer.status}")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 
-import httpx
-
 from sls_jupyter.authority.client import check_url
 from sls_jupyter.errors import LogInconsistent, SignatureInvalid, Unavailable, UnknownName
+from sls_jupyter.network import Http, NotReached
 from sls_jupyter.transparency.witness import MAX_REQUEST_BYTES
 
 TIMEOUT_SECONDS = 10.0
@@ -25,21 +24,16 @@ def post_checkpoint(url: str, request: bytes) -> bytes:
         UnknownName: 404, it does not witness this log. SignatureInvalid: 403, it knows another key of it.
         Unavailable: it does not answer, or not as a witness would.
     """
+    http = Http(anywhere=True, seconds=TIMEOUT_SECONDS)  # its log's owner chose this URL
     try:
-        with (
-            httpx.Client(timeout=TIMEOUT_SECONDS, trust_env=False) as client,
-            client.stream("POST", check_url(url), content=request) as response,
-        ):
-            body = b""
-            for chunk in response.iter_bytes():
-                body += chunk
-                if len(body) > MAX_REQUEST_BYTES:
-                    raise Unavailable("A witness's answer is too large.", found=url)
-    except httpx.HTTPError as error:
-        raise Unavailable("A witness does not answer.", found=f"{url}: {type(error).__name__}") from None
-    if response.status_code == 200:
-        return body
-    raise _refusal(url, response.status_code, body)
+        answer = http.send("POST", check_url(url), content=request, max_bytes=MAX_REQUEST_BYTES)
+    except NotReached as failure:
+        raise Unavailable("A witness does not answer.", found=f"{url}: {failure.reason}") from None
+    finally:
+        http.close()
+    if answer.status == 200:
+        return answer.body
+    raise _refusal(url, answer.status, answer.body)
 
 
 def _refusal(url: str, status: int, body: bytes) -> Exception:

@@ -17,13 +17,20 @@ from sls_jupyter.documents import (
     Did,
     Digest,
     Document,
+    Envelope,
     Model,
     Name,
     ShortText,
     Timestamp,
+    b64decode,
+    b64encode,
     canonical_json,
     digest,
+    verify,
 )
+from sls_jupyter.errors import MalformedDocument, SignatureInvalid
+from sls_jupyter.hpke import PUBLIC_KEY_BYTES
+from sls_jupyter.identity import Contact, verify_signature
 
 Kind = Literal["table", "text", "figure"]
 KINDS: tuple[Kind, ...] = ("table", "text", "figure")
@@ -43,10 +50,67 @@ class AssetInput(Model):
 
 
 class Recipient(Model):
-    """Somebody results are sealed to."""
+    """Somebody results are sealed to: their signed contact, spelled out.
+
+    The signature is the recipient's own, so that a requester cannot put a key of their own choice beside
+    another person's DID. The name is what the recipient calls themselves: signed, and still only their word.
+    """
 
     did: Did
+    name: ShortText
     hpke_public_key: Base64  # X-Wing, 1216 bytes
+    signature: Base64  # Ed25519 by ``did`` over the PAE of the Contact with these three fields
+
+    @classmethod
+    def of(cls, contact: bytes) -> Recipient:
+        """From the DSSE envelope of a :class:`~sls_jupyter.identity.Contact`, which is verified.
+
+        Raises:
+            MalformedDocument, SignatureInvalid: it is not one, or not signed by the person it names.
+        """
+        person = verify(contact, Contact, verify_signature, did=None)
+        signature = Envelope.parse(contact, Contact.payload_type).signature
+        return cls(**person.model_dump(), signature=b64encode(signature))
+
+    def contact(self) -> Contact:
+        """The document that the signature is over."""
+        return Contact(did=self.did, name=self.name, hpke_public_key=self.hpke_public_key)
+
+    def envelope(self) -> bytes:
+        """The contact as it was signed: its DSSE envelope."""
+        return self._envelope().encode()
+
+    def _envelope(self) -> Envelope:
+        contact = self.contact()
+        return Envelope(contact.payload_type, contact.payload(), self.did, b64decode(self.signature))
+
+    @property
+    def key_digest(self) -> str:
+        """SHA-256 of the HPKE public key, as an owner pins it."""
+        return digest(b64decode(self.hpke_public_key))
+
+    def verify(self) -> None:
+        """Check that the person whom ``did`` names signed this key.
+
+        Raises:
+            SignatureInvalid: somebody else chose the key. MalformedDocument: it is no X-Wing key.
+        """
+        signed, key = self._envelope(), b64decode(self.hpke_public_key)
+        try:
+            verify_signature(self.did, signed.signature, signed.pae())
+        except SignatureInvalid as error:
+            raise SignatureInvalid(
+                "A recipient's key is not signed by the recipient.",
+                found=f"a key beside {self.did}",
+                expected=error.expected,
+                hint="Take the recipient's own contact file (%sls contact) and ask again.",
+            ) from None
+        if len(key) != PUBLIC_KEY_BYTES:
+            raise MalformedDocument(
+                "A recipient's key is not an X-Wing key.",
+                found=f"{len(key)} bytes",
+                expected=f"{PUBLIC_KEY_BYTES} bytes",
+            )
 
 
 class Limits(Model):
@@ -63,7 +127,7 @@ class Limits(Model):
 class StreamSpec(Document):
     """The run contract. Two specs that mean the same have the same bytes."""
 
-    payload_type: ClassVar[str] = "application/vnd.sls.stream-spec.v1+json"
+    payload_type: ClassVar[str] = "application/vnd.sls.stream-spec.v2+json"
     max_payload_bytes: ClassVar[int] = 2**19  # a receipt has to hold it beside everything else
 
     requester: Did
@@ -126,6 +190,24 @@ class StreamSpec(Document):
     def authorities(self) -> tuple[tuple[str, str], ...]:
         """Each authority that has to grant, as (DID, URL), sorted."""
         return tuple(sorted({(item.authority, item.authority_url) for item in self.inputs}))
+
+
+def verify_stream_spec(envelope: bytes, *, did: str | None = None) -> StreamSpec:
+    """Check the requester's signature on a spec and every recipient's on their own key. The one way to trust a spec.
+
+    What is *not* checked here: the spec's times, its digest, whether anybody granted it.
+
+    Args:
+        did: who must have signed; ``None`` takes the requester that the spec itself names.
+
+    Raises:
+        MalformedDocument: the envelope, the spec, or a recipient's key.
+        SignatureInvalid: another signer, or a signature that does not verify.
+    """
+    spec = verify(envelope, StreamSpec, verify_signature, did=did)
+    for person in spec.recipients:
+        person.verify()
+    return spec
 
 
 def fresh_nonce() -> str:

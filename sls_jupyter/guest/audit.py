@@ -27,13 +27,12 @@ from sls_jupyter.attestation.device import Device
 from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.contract.image import GuestImage, installed_image
 from sls_jupyter.contract.places import AUDIT
-from sls_jupyter.contract.spec import StreamSpec
-from sls_jupyter.documents import canonical_json, verify
+from sls_jupyter.contract.spec import verify_stream_spec
+from sls_jupyter.documents import canonical_json
 from sls_jupyter.errors import DigestMismatch, SlsError
 from sls_jupyter.guest import wire
 from sls_jupyter.guest.account import Account
-from sls_jupyter.guest.contract import Contract, Material
-from sls_jupyter.identity import verify_signature
+from sls_jupyter.guest.contract import Contract, Material, chosen_in
 from sls_jupyter.receipt.receipt import make_envelope
 from sls_jupyter.transparency.chain import Chain, ChainedRecord, encode_records
 from sls_jupyter.transparency.proofs import DisclosedEntry
@@ -92,7 +91,7 @@ class AuditClient:
                 contract.spec.inputs, material.manifest_envelopes, contract.grant_envelopes, strict=True
             )
         ]
-        self._send({"contract": contract.spec_envelope.decode(), "inputs": inputs})
+        self._send({"contract": contract.spec_envelope.decode(), "inputs": inputs, "chosen": sorted(contract.chosen)})
 
     def released(self, alias: str, logged: DisclosedEntry) -> None:
         """An authority released keys, and this is its log's word for it."""
@@ -123,6 +122,7 @@ class Sidecar:
         self._stopped = False
         self._output_ended = threading.Event()  # it said its last word, or will never
         self.account: Account | None = None
+        self.chosen: frozenset[str] = frozenset()  # URLs of authorities that the requester chose
         self.finished = threading.Event()
 
     def serve(self, role: str, listening: socket.socket) -> None:
@@ -147,6 +147,7 @@ class Sidecar:
 
     def _take(self, role: str, message: dict[str, Any]) -> None:
         if role == "input" and "contract" in message:
+            self.chosen = chosen_in(message)
             self._contract(str(message["contract"]).encode(), message.get("inputs"))
         elif role == "input" and "released" in message and self.account is not None:
             self.account.release(str(message["released"]), message.get("logged"))
@@ -180,7 +181,7 @@ class Sidecar:
                 self.account.stopped()
 
     def _contract(self, envelope: bytes, inputs: object) -> None:
-        spec = verify(envelope, StreamSpec, verify_signature, did=None)
+        spec = verify_stream_spec(envelope)
         if spec.digest != self._measured:
             raise DigestMismatch("Another spec than the measured one.", found=spec.digest, expected=self._measured)
         self.append("input", {"event": "contract", "spec": spec.digest})
@@ -210,7 +211,9 @@ def post(sidecar: Sidecar, device: Device, image: GuestImage) -> bool:
     records, head = sidecar.close()
     statement = account.statement(image, records, head, now=int(time.time()))
     receipt, parties = make_envelope(statement, device.evidence), account.spec.authorities()
-    clients = [AuthorityClient(url, did=did, timeout=POST_SECONDS) for did, url in parties]
+    clients = [
+        AuthorityClient(url, did=did, timeout=POST_SECONDS, chosen=url in sidecar.chosen) for did, url in parties
+    ]
     with ThreadPoolExecutor(len(clients)) as pool:  # none waits for another: a stop may come at any time
         return all(list(pool.map(lambda client: _post_one(client, account.spec.digest, records, receipt), clients)))
 

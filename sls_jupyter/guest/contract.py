@@ -7,12 +7,14 @@ from typing import Any
 
 from sls_jupyter.assets.manifest import AssetManifest
 from sls_jupyter.assets.opening import verify_manifest
+from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.contract.grants import Grant, Obligations, combined_obligations
-from sls_jupyter.contract.spec import StreamSpec
+from sls_jupyter.contract.spec import StreamSpec, verify_stream_spec
 from sls_jupyter.documents import b64decode, require_digest, verify
 from sls_jupyter.errors import BadInput, DigestMismatch, MalformedDocument, NotAuthorised
 from sls_jupyter.identity import verify_signature
 
+MAX_CHOSEN = 64  # URLs of authorities
 MAX_CONTRACT_BYTES = 3 * 2**19  # spec, manifests and grants together: the receipt has to hold them, in base64 again
 
 
@@ -24,6 +26,11 @@ class Contract:
     spec_envelope: bytes
     grants: tuple[Grant, ...]  # one for each input, in the order of spec.inputs
     grant_envelopes: tuple[bytes, ...]  # of these
+    chosen: frozenset[str] = frozenset()  # URLs of authorities that the requester chose: these may be private
+
+    def client_of(self, did: str, url: str, **options: Any) -> AuthorityClient:
+        """A client of an authority of the spec; a URL that its owner alone chose is a public one, or not reached."""
+        return AuthorityClient(url, did=did, chosen=url in self.chosen, **options)
 
     @property
     def obligations(self) -> Obligations:
@@ -57,7 +64,7 @@ def accept_contract(body: dict[str, Any], measured: str, caller: str, *, now: in
         grant_envelopes = [str(grant).encode() for grant in body["grants"]]
     except (KeyError, TypeError):
         raise MalformedDocument("A contract is a spec and its grants.") from None
-    spec = verify(envelope, StreamSpec, verify_signature, did=None)
+    spec = verify_stream_spec(envelope)
     if spec.digest != measured:
         raise DigestMismatch("This group was measured for another spec.", found=spec.digest, expected=measured)
     if caller != spec.requester:
@@ -74,7 +81,21 @@ def accept_contract(body: dict[str, Any], measured: str, caller: str, *, now: in
         if not fitting:
             raise BadInput(f"No valid grant for {item.alias}.", expected=f"one signed by {item.authority}")
         ordered.append(fitting[0])
-    return Contract(spec, envelope, tuple(grant for grant, _ in ordered), tuple(one for _, one in ordered))
+    return Contract(
+        spec, envelope, tuple(grant for grant, _ in ordered), tuple(one for _, one in ordered), chosen_in(body)
+    )
+
+
+def chosen_in(body: dict[str, Any]) -> frozenset[str]:
+    """The URLs of authorities that the requester says are their own choice; none if they say nothing.
+
+    Raises:
+        MalformedDocument: not a short list of texts.
+    """
+    chosen = body.get("chosen", [])
+    if not isinstance(chosen, list) or len(chosen) > MAX_CHOSEN or not all(isinstance(url, str) for url in chosen):
+        raise MalformedDocument("The chosen URLs of a contract are a list of texts.", expected=f"{MAX_CHOSEN} at most")
+    return frozenset(chosen)
 
 
 def accept_material(body: dict[str, Any], contract: Contract) -> Material:

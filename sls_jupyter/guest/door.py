@@ -29,6 +29,7 @@ from starlette.routing import Route
 
 from sls_jupyter.attestation.binding import door_report_data
 from sls_jupyter.attestation.device import Device
+from sls_jupyter.authority.guard import target_of
 from sls_jupyter.documents import digest, parse_json
 from sls_jupyter.errors import BadInput, NotAuthorised, SlsError, to_problem
 from sls_jupyter.identity import verify_token
@@ -172,7 +173,12 @@ class Door:
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
         audience = digest(self._spki)
         caller = verify_token(
-            token, audience=audience, method=request.method, path=request.url.path, body=body, now=int(time.time())
+            token,
+            audience=audience,
+            method=request.method,
+            path=target_of(request.scope),
+            body=body,
+            now=int(time.time()),
         )
         if self._requester is not None and caller != self._requester:
             raise NotAuthorised("Only the run's requester may use this door.", found=caller)

@@ -102,7 +102,7 @@ class InputRun:
 
     def _fetch_all(self) -> list[Opened]:
         spec, opened = self._contract.spec, []
-        clients = {did: AuthorityClient(url, did=did) for did, url in spec.authorities()}
+        clients = {did: self._contract.client_of(did, url) for did, url in spec.authorities()}
         for item, manifest, grant in zip(spec.inputs, self._material.manifests, self._contract.grants, strict=True):
             client = clients[item.authority]
             keys = fetch_keys(client, self._device, spec, self._contract.spec_envelope, grant)

@@ -124,7 +124,8 @@ def verdict_card(verdict: Verdict) -> Card:
 
 
 def verdict_json(verdict: Verdict) -> str:
-    return json.dumps(verdict.to_json(), indent=2, ensure_ascii=False)
+    """For programs, in ASCII: nothing in it steers a terminal."""
+    return json.dumps(verdict.to_json(), indent=2)
 
 
 def report_card(paths: Sequence[str]) -> Card:

@@ -17,7 +17,21 @@ from sls_jupyter.contract.grants import Grant
 from sls_jupyter.documents import Envelope
 from sls_jupyter.errors import MalformedDocument
 from sls_jupyter.identity import save_file
-from sls_jupyter.notebook.cards import Block, Bullets, Card, Cell, Chip, Facts, Heading, Line, Mono, Table, Tone, escape
+from sls_jupyter.notebook.cards import (
+    Block,
+    Bullets,
+    Card,
+    Cell,
+    Chip,
+    Facts,
+    Heading,
+    Line,
+    Mono,
+    Table,
+    Tone,
+    Warn,
+    escape,
+)
 from sls_jupyter.notebook.print_style import PRINT_STYLE, page_footer
 from sls_jupyter.notebook.receipts import NOT_PROVEN, Checks, end_words, failed_words, long_or_words, verdict_words
 from sls_jupyter.notebook.reports import checkpoint_words, facts_words, missing_words, record_words
@@ -120,19 +134,6 @@ def _verdict_lines(audit: Audit) -> list[str]:
 
 
 # --- the sections ---------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Warn:
-    """A sentence that nobody may overlook."""
-
-    words: str
-
-    def text(self) -> list[str]:
-        return [f"! {self.words}"]
-
-    def html(self) -> str:
-        return f'<p class="warn">✗ {escape(self.words)}</p>'
 
 
 def _sections(audit: Audit) -> list[tuple[str, str, Sequence[Block]]]:
@@ -358,7 +359,7 @@ def _limits() -> list[Block]:
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class Command(Block):
     """What to type, one option a line."""
 
     lines: Sequence[str]

@@ -2,29 +2,38 @@
 
 HTML has no script and loads nothing; colours are JupyterLab's variables with fall-backs that suit light and
 dark pages; no state is told by colour alone. Every text is escaped here and nowhere else.
+
+Most of what a card shows comes from other people. So every text that goes into a :class:`Block`, whichever block, is
+made one line of seen characters when the block is made (:func:`clean`): a new kind of block cannot forget it. Only a
+block that says so (``exact``) keeps a text as it is, and shows it line by line itself.
 """
 
 from __future__ import annotations
 
+import shutil
 import textwrap
-import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from html import escape as escape_html
 from itertools import zip_longest
-from typing import Literal, Protocol
+from typing import Any, ClassVar, Literal
+
+from sls_jupyter.printing import one_line, row, visible
 
 Tone = Literal["", "good", "bad", "wait", "note"]
-WIDTH = 100  # of the text form
-CELL_WIDTH = 48  # of a cell in it
+WIDTH = 100  # of the text form, at most
+LEAST_WIDTH = 40  # a terminal that is narrower wraps by itself
+CELL_WIDTH = 48  # of a cell in it, at most
+LEAST_CELL_WIDTH = 12
+CHIP_WIDTH = 24  # a state is not broken
 
-_UNSEEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
 _SIGNS: dict[Tone, str] = {"": "", "good": "✓ ", "bad": "✗ ", "wait": "… ", "note": "! "}
 
 STYLE = """<style>
 .sls-card{font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:13px;line-height:1.5;max-width:860px;
 color:var(--jp-ui-font-color1,inherit);border:1px solid var(--jp-border-color2,rgba(128,128,128,.35));
-border-left:4px solid var(--sls-tone,#8893a2);border-radius:4px;padding:10px 16px 12px;margin:4px 0}
+border-left:4px solid var(--sls-tone,#8893a2);border-radius:4px;padding:10px 16px 12px;margin:4px 0;
+overflow-x:auto}
 .sls-card *{box-sizing:border-box}
 .sls-good{--sls-tone:var(--jp-success-color1,#388e3c)}.sls-bad{--sls-tone:var(--jp-error-color1,#d32f2f)}
 .sls-wait{--sls-tone:var(--jp-info-color1,#1976d2)}.sls-note{--sls-tone:var(--jp-warn-color1,#d98200)}
@@ -50,30 +59,25 @@ overflow-x:auto;line-height:1.45;background:var(--jp-cell-editor-background,rgba
 .sls-card.sls-card table.sls-steps td{border:0;padding-top:1px;padding-bottom:1px}
 .sls-card .sls-checks table{table-layout:fixed}.sls-card.sls-card .sls-checks td{overflow-wrap:anywhere}
 .sls-checks th:nth-child(1){width:2.6em}.sls-checks th:nth-child(2){width:6.5em}.sls-checks th:nth-child(3){width:11em}
+.sls-card pre.sls-code{padding:6px 0;white-space:pre-wrap;overflow-wrap:anywhere}
+.sls-code .sls-row{display:block;padding:0 10px 0 6.5em;text-indent:-6.5em}
+.sls-code .sls-row>*{text-indent:0}
+.sls-no{opacity:.6;user-select:none;white-space:pre}.sls-odd{background:rgba(217,130,0,.16)}
+.sls-mark{border:1px dashed var(--jp-warn-color1,#d98200);border-radius:3px;font-weight:600}
+.sls-card .sls-warn{border:1px solid var(--sls-tone);border-left-width:4px;padding:2px 8px;font-weight:600}
+.sls-card dd,.sls-card td,.sls-card p,.sls-card li{unicode-bidi:isolate}
 .sls-card details{margin:4px 0}.sls-card td details{margin:0}.sls-card summary{cursor:pointer;opacity:.85}
 </style>"""
-
-
-def visible(text: str) -> str:
-    """The text with every control, format and line-separating character shown as its number.
-
-    Otherwise code could be shown in another order than it runs, and a purpose could steer a terminal.
-    """
-    if text.isascii() and text.replace("\n", "").replace("\t", "").isprintable():
-        return text
-    return "".join(
-        f"⟦U+{ord(one):04X}⟧" if unicodedata.category(one) in _UNSEEN and one not in "\n\t" else one for one in text
-    )
-
-
-def one_line(text: str) -> str:
-    """The same, with line ends and tabs shown too: it stays where it stands, and can add no line of its own."""
-    return visible(text).replace("\n", "⟦U+000A⟧").replace("\t", "⟦U+0009⟧")
 
 
 def escape(text: str) -> str:
     """Text as HTML: visible, and without a tag."""
     return escape_html(visible(text))
+
+
+def text_width() -> int:
+    """Columns of the text form: those of the terminal, so that it does not begin a line where none begins."""
+    return max(LEAST_WIDTH, min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns))
 
 
 class Mono(str):
@@ -94,6 +98,17 @@ Cell = str | Chip
 """One value of a table or a list of facts."""
 
 
+def clean(value: Any) -> Any:
+    """A text, or whatever texts stand in a block's field, each made one line; what is no text stays."""
+    if isinstance(value, str):
+        return type(value)(one_line(value)) if type(value) in (str, Mono) else one_line(value)
+    if isinstance(value, Chip):
+        return Chip(one_line(value.word), value.tone)
+    if isinstance(value, (list, tuple)):
+        return tuple(clean(one) for one in value)
+    return value
+
+
 def cell_text(cell: Cell) -> str:
     return one_line(_SIGNS[cell.tone] + cell.word if isinstance(cell, Chip) else str(cell))
 
@@ -104,35 +119,69 @@ def cell_html(cell: Cell) -> str:
     return f"<code>{escape(cell)}</code>" if isinstance(cell, Mono) else escape(cell)
 
 
-def _wrapped(cell: Cell) -> list[str]:
+def wrap(text: str, width: int, first: str = "", then: str = "") -> list[str]:
+    """Lines of at most ``width`` columns. A digest or a DID stays in one piece; a word that fits no terminal does not."""
+    too_long = max(map(len, text.split()), default=0) > WIDTH - 10
+    return textwrap.wrap(
+        text, width, initial_indent=first, subsequent_indent=then, break_long_words=too_long, break_on_hyphens=False
+    ) or [first]
+
+
+def _wrapped(cell: Cell, width: int) -> list[str]:
     """A cell's lines in the text form; what is to be copied stays in one."""
     if isinstance(cell, Mono):
         return [one_line(cell)]
-    return textwrap.wrap(cell_text(cell), CELL_WIDTH, break_long_words=False, break_on_hyphens=False) or [""]
+    least = CHIP_WIDTH if isinstance(cell, Chip) else 8
+    return wrap(cell_text(cell), max(width, least), then="  ")
 
 
-class Block(Protocol):
-    """A part of a card."""
+class Block:
+    """A part of a card: ``text()`` gives its lines, ``html()`` its markup, both of fields that were made clean."""
 
-    def text(self) -> list[str]: ...
-    def html(self) -> str: ...
+    __slots__ = ()
+    exact: ClassVar[frozenset[str]] = frozenset()  # fields whose text the block itself shows character by character
+
+    def __post_init__(self) -> None:
+        for one in fields(self):  # type: ignore[arg-type]  # every block is a dataclass
+            if one.name not in self.exact:
+                object.__setattr__(self, one.name, clean(getattr(self, one.name)))
+
+    def text(self) -> list[str]:
+        raise NotImplementedError
+
+    def html(self) -> str:
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Line(Block):
     """A sentence."""
 
     words: str
 
     def text(self) -> list[str]:
-        return textwrap.wrap(self.words, WIDTH, break_long_words=False) or [""]
+        return wrap(self.words, text_width(), then="  ")  # what goes on never stands where a line begins
 
     def html(self) -> str:
         return f"<p>{escape(self.words)}</p>"
 
 
 @dataclass(frozen=True, slots=True)
-class Heading:
+class Warn(Block):
+    """A sentence that nobody may overlook; ``note`` for what is no fault."""
+
+    words: str
+    tone: Tone = "bad"
+
+    def text(self) -> list[str]:
+        return wrap(self.words, text_width(), "! ", "  ")
+
+    def html(self) -> str:
+        return f'<p class="warn sls-warn sls-{self.tone}">{_SIGNS[self.tone]}{escape(self.words)}</p>'
+
+
+@dataclass(frozen=True, slots=True)
+class Heading(Block):
     """The name of what follows."""
 
     words: str
@@ -145,39 +194,61 @@ class Heading:
 
 
 @dataclass(frozen=True, slots=True)
-class Bullets:
+class Bullets(Block):
     """Sentences, one below the other."""
 
     items: Sequence[str]
 
     def text(self) -> list[str]:
-        return [
-            line
-            for item in self.items
-            for line in textwrap.wrap(item, WIDTH, initial_indent="· ", subsequent_indent="  ", break_long_words=False)
-        ]
+        return [line for item in self.items for line in wrap(item, text_width(), "· ", "  ")]
 
     def html(self) -> str:
         return "<ul>" + "".join(f"<li>{escape(item)}</li>" for item in self.items) + "</ul>" if self.items else ""
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Block):
     """Names and values."""
 
     pairs: Sequence[tuple[str, Cell]]
 
     def text(self) -> list[str]:
         width = max((len(name) for name, _ in self.pairs), default=0)
-        return [f"{name:<{width}}  {cell_text(value)}".rstrip() for name, value in self.pairs]
+        lines = []
+        for name, value in self.pairs:
+            first, *rest = _wrapped(value, text_width() - width - 4)
+            lines += [f"{name:<{width}}  {first}".rstrip(), *(f"{'':<{width}}  {one}" for one in rest)]
+        return lines
 
     def html(self) -> str:
         rows = "".join(f"<dt>{escape(name)}</dt><dd>{cell_html(value)}</dd>" for name, value in self.pairs)
         return f"<dl>{rows}</dl>" if rows else ""
 
 
+def _width(column: Sequence[Sequence[str]]) -> int:
+    return max(len(line) for cell in column for line in cell)
+
+
+def _laid_out(columns: Sequence[Sequence[Cell]], room: int) -> list[list[list[str]]]:
+    """Each column's cells as lines; the widest columns give way until all of them fit, or none can."""
+
+    def lay(column: Sequence[Cell], width: int) -> list[list[str]]:
+        head, *cells = column
+        return [[str(head)], *(_wrapped(cell, width) for cell in cells)]
+
+    laid = [lay(column, CELL_WIDTH) for column in columns]
+    stiff: set[int] = set()
+    while sum(map(_width, laid)) > room and len(stiff) < len(columns):
+        widest = max((at for at in range(len(columns)) if at not in stiff), key=lambda at: _width(laid[at]))
+        narrower = lay(columns[widest], max(_width(laid[widest]) - 4, LEAST_CELL_WIDTH))
+        if _width(narrower) >= _width(laid[widest]):
+            stiff.add(widest)
+        laid[widest] = narrower
+    return laid
+
+
 @dataclass(frozen=True, slots=True)
-class Table:
+class Table(Block):
     """Rows of cells under their heads; ``empty`` stands where there is none."""
 
     heads: Sequence[str]
@@ -187,8 +258,10 @@ class Table:
     def text(self) -> list[str]:
         if not self.rows:
             return [self.empty]
-        rows = [[[name] for name in self.heads], *([_wrapped(cell) for cell in row] for row in self.rows)]
-        widths = [max(len(word) for row in rows for word in row[column]) for column in range(len(self.heads))]
+        columns = [[name, *cells] for name, *cells in zip(self.heads, *self.rows, strict=True)]
+        laid = _laid_out(columns, text_width() - 2 * len(columns))
+        widths = [_width(column) for column in laid]
+        rows = zip(*laid, strict=True)
         lines = [line for row in rows for line in zip_longest(*row, fillvalue="")]
         return [
             "  ".join(f"{word:<{size}}" for word, size in zip(line, widths, strict=True)).rstrip() for line in lines
@@ -203,20 +276,7 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Python:
-    """Code of the language Python, coloured by a highlighter that only reads it."""
-
-    code: str
-
-    def text(self) -> list[str]:
-        return ["", *(f"    {line}".rstrip() for line in self.code.split("\n")), ""]
-
-    def html(self) -> str:
-        return f"<pre>{highlight(self.code)}</pre>"
-
-
-@dataclass(frozen=True, slots=True)
-class Details:
+class Details(Block):
     """What an argument rests on; closed until somebody wants to know."""
 
     summary: str
@@ -245,10 +305,16 @@ class Card:
     tone: Tone = ""
     incomplete: bool = False  # something could not be had: the command line's exit status is 1
 
+    def __post_init__(self) -> None:
+        if strange := [type(block).__name__ for block in self.blocks if not isinstance(block, Block)]:
+            raise TypeError(f"a card is made of blocks, not of {strange[0]}")
+        object.__setattr__(self, "title", clean(self.title))
+        object.__setattr__(self, "subtitle", clean(self.subtitle))
+
     def __str__(self) -> str:
         head = " · ".join(part for part in (self.title, self.subtitle, "SIMULATED" if self.simulated else "") if part)
         body = [line for block in self.blocks for line in block.text()]
-        return visible("\n".join([head, *(f"  {line}".rstrip() for line in body)]))
+        return "\n".join([row(head), *(f"  {row(line)}".rstrip() for line in body)])
 
     def _repr_html_(self) -> str:
         title = f'<span class="sls-title">{escape(self.title)}</span>'
@@ -264,28 +330,3 @@ class Card:
 
     def __repr__(self) -> str:
         return str(self)
-
-
-# --- code -----------------------------------------------------------------------------------------
-
-_COLOURS = (  # of Pygments' kinds of token: JupyterLab's variable, and one that light and dark pages can show
-    ("Token.Keyword", "--jp-mirror-editor-keyword-color", "#2e8b57"),
-    ("Token.Operator.Word", "--jp-mirror-editor-keyword-color", "#2e8b57"),
-    ("Token.Literal.String", "--jp-mirror-editor-string-color", "#c2543c"),
-    ("Token.Literal.Number", "--jp-mirror-editor-number-color", "#5a8a3a"),
-    ("Token.Comment", "--jp-mirror-editor-comment-color", "#7f8c8d"),
-    ("Token.Name.Builtin", "--jp-mirror-editor-builtin-color", "#3b8f8f"),
-    ("Token.Name.Function", "--jp-mirror-editor-def-color", "#4a7fd0"),
-    ("Token.Name.Class", "--jp-mirror-editor-def-color", "#4a7fd0"),
-)
-
-
-def highlight(code: str) -> str:
-    """Python as HTML with colours. Between the tags is the code as :func:`visible` shows it, and nothing else."""
-    from pygments.lexers import PythonLexer  # type: ignore[import-untyped]
-
-    parts = []
-    for _, kind, value in PythonLexer().get_tokens_unprocessed(code):  # the other way rewrites line ends
-        colour = next((f"var({name},{plain})" for token, name, plain in _COLOURS if str(kind).startswith(token)), None)
-        parts.append(escape(value) if colour is None else f'<span style="color:{colour}">{escape(value)}</span>')
-    return "".join(parts)

@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sls_jupyter.errors import BadInput, UnknownName
-from sls_jupyter.notebook import owning, render, reports
+from sls_jupyter.errors import BadInput, SlsError, UnknownName
+from sls_jupyter.notebook import owning, people, render, reports
 from sls_jupyter.notebook.args import limits_from, look_up
 from sls_jupyter.notebook.cards import Card, Facts, Line, Mono, Table
 from sls_jupyter.notebook.parsers import command_parsers
+from sls_jupyter.notebook.review import request_card
 from sls_jupyter.notebook.sessions import personas
 from sls_jupyter.notebook.words import is_simulated, short_id, state_chip
 from sls_jupyter.policy.decide import Decision
@@ -22,6 +23,7 @@ from sls_jupyter.safestream.request import StreamRequest
 from sls_jupyter.session import AssetInfo, Session
 
 MAX_TOGETHER = 64  # inputs of one stream
+MAX_PAGES = 10  # requests that the inbox opens at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,9 @@ def overview(context: Context) -> Card:
     """``%sls`` alone."""
     session = context.session
     assets, requests = session.assets(), session.requests()
-    return reports.overview_card(session.name, assets, requests, session.runs(), session.hosts, session.silent())
+    return reports.overview_card(
+        session.name, assets, requests, session.runs(), session.hosts, session.silent(), session.unreachable()
+    )
 
 
 def _whoami(context: Context) -> Card:
@@ -98,17 +102,29 @@ def _assets(context: Context) -> Card:
 
 def _requests(context: Context) -> object:
     found = context.session.requests()
-    card = render.requests_card(found, context.session.silent())
+    card = render.requests_card(found, context.session.silent(), context.session.doubts())
     waiting = [one for one in found if one.state == "open" and one.mine_to_decide]
     if not (context.forms and waiting):
         return card
-    from sls_jupyter.notebook.widgets import inbox_form
+    left = len(waiting) - MAX_PAGES
+    more = [Card(f"{left} more wait", [Line("%sls show ID opens one.")], tone="wait")] if left > 0 else []
+    return card, *(part for one in waiting[:MAX_PAGES] for part in _to_decide(context.session, one.id)), *more
 
-    return card, inbox_form(context.session, waiting)
+
+def _to_decide(session: Session, id_: str) -> tuple[object, ...]:
+    """One request's page, looked up anew and whole, with its buttons; what is in the way of that is said instead."""
+    from sls_jupyter.notebook.widgets import DecisionForm, error_lines
+
+    try:
+        request = session.request(id_)
+    except SlsError as error:
+        return (Card(f"Request {short_id(id_)} cannot be opened", error_lines(error), tone="bad"),)
+    return request_card(request, session.names_in(request.spec)), DecisionForm(session, request)
 
 
 def _show(context: Context) -> Card:
-    return render.request_card(context.session.request(context.options.id))
+    request, options = context.session.request(context.options.id), context.options
+    return request_card(request, context.session.names_in(request.spec), everything=getattr(options, "all", False))
 
 
 def _approve(context: Context) -> Card:
@@ -238,14 +254,6 @@ def _hosts(context: Context) -> Card:
     return reports.hosts_card(context.session.hosts)
 
 
-def _connect(context: Context) -> Card:
-    url = context.options.url
-    name = context.session.connect(url)
-    facts = Facts([("DID", Mono(context.session.did_at(url))), ("URL", Mono(url))])
-    compare = "Compare the DID with its owner, for instance by telephone: whoever answers at the URL chose the name."
-    return Card(f"Connected to {name}", [facts, Line(compare), Line("%sls assets lists what it has.")], tone="good")
-
-
 def _cosign(context: Context) -> Card:
     seen = context.session.cosign(context.options.url)
     facts = Facts([("log", Mono(seen.origin)), ("tree size", f"{seen.tree_size:,}")])
@@ -298,7 +306,10 @@ COMMANDS: Mapping[str, Callable[[Context], object]] = {
     "receipt": _receipt,
     "verify": _verify,
     "hosts": _hosts,
-    "connect": _connect,
+    "connect": lambda context: people.connect(context.session, context.options),
+    "name": lambda context: people.name(context.session, context.options),
+    "contacts": lambda context: people.contacts(context.session, context.options),
+    "contact": lambda context: people.contact(context.session, context.options),
     "cosign": _cosign,
     "withdraw": _withdraw,
     "mute": _mute,

@@ -1,7 +1,9 @@
 """Completion inside our magics: assets, columns, runs, requests, personas, options and commands.
 
 Names come from a catalogue that a background thread refreshes. A completion waits at most 50 ms for the
-first one, takes what there is, and never raises: no answer is better than a late or a loud one.
+first one, takes what there is, and never raises: no answer is better than a late or a loud one. Most names were chosen
+by other people, so only what is one harmless word is offered (:func:`is_word`): whatever the tab key inserts, it adds no
+option, no second word and no line.
 """
 
 from __future__ import annotations
@@ -17,9 +19,11 @@ from typing import Any
 from sls_jupyter.errors import SlsError
 from sls_jupyter.notebook.args import Parser
 from sls_jupyter.notebook.parsers import command_parsers, safestream_parser, seal_parser
-from sls_jupyter.session import Session
+from sls_jupyter.printing import is_mark, visible
+from sls_jupyter.session import AssetInfo, Session
 
 BUDGET_SECONDS = 0.05
+MAX_WORD = 120  # characters of a name that is offered
 FRESH_SECONDS = 5.0  # a catalogue older than this is refreshed while it is used
 
 Words = list[tuple[str, str]]  # (text, type) as the front end shows it
@@ -43,19 +47,19 @@ def read_names(session: Session) -> Names:
     tables = [info for info in assets if info.manifest.kind == "table"]
     twice = [info.name for info in assets]
 
-    def called(name: str, owner: str) -> str:
-        return name if twice.count(name) == 1 else f"{owner}/{name}"
+    def called(info: AssetInfo) -> str:
+        return info.name if twice.count(info.name) == 1 else info.called
 
     return Names(
         columns={
-            called(info.name, info.owner_name): tuple(
+            called(info): tuple(
                 column
                 for column in info.manifest.columns
                 if info.policy.columns is None or column in info.policy.columns
             )
             for info in tables
         },
-        code=tuple(called(info.name, info.owner_name) for info in assets if info.manifest.kind == "code"),
+        code=tuple(called(info) for info in assets if info.manifest.kind == "code"),
         requests=tuple(one.id.removeprefix("sha256:")[:12] for one in session.requests()),
         runs=tuple(one.id for one in session.runs()),
         personas=tuple(session.home.personas()),
@@ -93,8 +97,21 @@ class Catalogue:
 # --- what fits at the cursor ----------------------------------------------------------------------
 
 
+def is_word(text: str) -> bool:
+    """Whether a name stays one word on a magic's line: nothing in it separates, quotes, substitutes or hides.
+
+    Letters and digits of any script, and ``_ . / @ + -`` within; what the line gives a meaning of its own (``= : ,``),
+    a sign of IPython's or the shell's, and every character that is not seen are not among them.
+    """
+    if not text or len(text) > MAX_WORD or text[0] in "-+." or visible(text) != text:
+        return False
+    return all(one.isalnum() or one in "_./@+-" or is_mark(one) for one in text)
+
+
 def _fitting(candidates: Sequence[tuple[str, str]], fragment: str) -> Words:
-    return [(text, kind) for text, kind in candidates if text.startswith(fragment)]
+    """What begins like that; options and commands are ours, everything else has to be one word."""
+    ours = ("option", "command")
+    return [(text, kind) for text, kind in candidates if text.startswith(fragment) and (kind in ours or is_word(text))]
 
 
 def complete_line(line: str, variables: Sequence[str], names: Names) -> tuple[str, Words]:

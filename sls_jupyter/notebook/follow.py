@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sls_jupyter.notebook.status import StatusBlock, cut_line, step_line, summary_line, withheld_line
+from sls_jupyter.printing import one_line, released, row
 from sls_jupyter.safestream.run import Run
 
 UPDATE_SECONDS = 0.25  # the block changes at most four times a second
@@ -24,9 +25,9 @@ def can_update(shell: Any) -> bool:
     return getattr(shell, "kernel", None) is not None and not os.environ.get("SLS_NONINTERACTIVE")
 
 
-def say(text: str) -> None:
-    """A line of our own on standard output."""
-    sys.stdout.write(text + "\n")
+def say(*lines: str) -> None:
+    """Lines of our own on standard output. Others' names stand in them: none steers a terminal or begins a line."""
+    sys.stdout.writelines(row(line) + "\n" for line in lines)
     sys.stdout.flush()
 
 
@@ -75,7 +76,7 @@ class Screen:
         """The last picture, what was withheld or cut, and the line that says what the run rests on."""
         self._refresh()
         if not self._updates:
-            say(repr(StatusBlock(self._run)))
+            say(*StatusBlock(self._run).lines())
         held = withheld_line(self._run.summary.get("withheld", self._withheld))
         cuts = [cut_line(about["name"], about) for about in self._run.summary.get("tables", ())]
         for line in (held, *cuts):
@@ -88,14 +89,15 @@ class Screen:
 
     def _stream(self, event: dict[str, Any]) -> None:
         file = sys.stderr if event["name"] == "stderr" else sys.stdout
-        file.write(event["text"])
+        file.write(released(str(event["text"])))
         file.flush()
 
     def _display(self, event: dict[str, Any]) -> None:
         from IPython.display import publish_display_data
 
-        kinds = ", ".join(event["data"])
-        publish_display_data({"text/plain": f"<{kinds} of run {self._run.id}>", **event["data"]})
+        kinds = one_line(", ".join(event["data"]))
+        data = {"text/plain": f"<{kinds} of run {self._run.id}>", **event["data"]}
+        publish_display_data({**data, "text/plain": released(str(data["text/plain"]))})
 
     def _table(self, event: dict[str, Any]) -> None:
         import pyarrow as pa
@@ -114,7 +116,7 @@ class Screen:
         """The group's own traceback, where every owner lets it out; the error itself is raised at the end."""
         lines = event["error"].get("traceback") or []
         if lines:
-            sys.stderr.write("In the group:\n" + "\n".join(lines) + "\n")
+            sys.stderr.write("In the group:\n" + "\n".join(released(str(line)) for line in lines) + "\n")
 
     def _hold(self, event: dict[str, Any]) -> None:
         self._withheld = event["what"]

@@ -9,6 +9,7 @@ from typing import Any
 
 from sls_jupyter.notebook.follow import Screen, can_update, say
 from sls_jupyter.notebook.status import StatusBlock
+from sls_jupyter.printing import one_line
 from sls_jupyter.receipt.verdict import VerifiedReceipt
 from sls_jupyter.safestream.run import Run
 from sls_jupyter.session import Session
@@ -126,7 +127,7 @@ class RunHandle:
             raise self._run.error from None
 
     def __repr__(self) -> str:
-        return f"<Run {self.id}: {self.status}>"
+        return one_line(f"<Run {self.id}: {self.status}>")
 
     def _repr_mimebundle_(self, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> dict[str, str]:
         bundle = StatusBlock(self._run)._repr_mimebundle_(include, exclude)

@@ -61,7 +61,7 @@ class SlsMagics(Magics):  # type: ignore[misc]  # IPython has no types here
         try:
             options = seal_parser(cell is not None).parse(split(line, self.shell.user_ns))
         except HelpWanted as wanted:
-            say(str(wanted).rstrip())
+            say(*str(wanted).rstrip().split("\n"))
             return
         policy = {name: getattr(options, name) for name in POLICY_FIELDS}
         place = {"policy": options.policy, "storage": options.storage, "authority": options.authority}
@@ -88,7 +88,7 @@ class SlsMagics(Magics):  # type: ignore[misc]  # IPython has no types here
         try:
             options = safestream_parser().parse(split(line, self.shell.user_ns))
         except HelpWanted as wanted:
-            say(str(wanted).rstrip())
+            say(*str(wanted).rstrip().split("\n"))
             return None
         if cell is None or not cell.strip():
             raise BadInput("There is no code to run.", hint="Write %%safestream in the first line, the code below it.")
@@ -113,7 +113,7 @@ class SlsMagics(Magics):  # type: ignore[misc]  # IPython has no types here
         try:
             options = command_parsers()[name].parse(rest)
         except HelpWanted as wanted:
-            say(str(wanted).rstrip())
+            say(*str(wanted).rstrip().split("\n"))
             return
         _show(function(self._context(options, cell)))
 

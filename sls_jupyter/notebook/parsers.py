@@ -44,7 +44,7 @@ def seal_parser(cell: bool) -> Parser:
 def _add_policy(parser: Parser) -> None:
     add = parser.add_argument_group("policy").add_argument
     add("--allow-code", metavar="any|reviewed|sha256:…", help="which code may run (reviewed)")
-    add("--requester", action="append", metavar="DID", help="who may ask; anyone whom you approve by default")
+    add("--requester", action="append", metavar="WHO", help="who may ask; anyone whom you approve by default")
     add("--columns", metavar="a,b", help="columns that can be granted; all by default")
     add("--purpose", action="append", type=short_text, metavar="TEXT", help="a purpose it may serve; any by default")
     add("--kinds", metavar="table,text,figure", help="what may leave (table,figure)")
@@ -54,8 +54,13 @@ def _add_policy(parser: Parser) -> None:
     add("--max-runs", type=whole(1, 10**15), metavar="N", help="most runs")
     add("--expires", metavar="30d", help="how long it may be used")
     add("--tee", metavar="KIND,…", help=f"accepted TEEs (hardware only) of {', '.join(PROFILES)}")
-    add("--recipient", action="append", metavar="DID", help="who may get results; the requester by default")
-    add("--approver", action="append", metavar="DID", help="who approves; you by default")
+    add(
+        "--recipient",
+        action="append",
+        metavar="WHO",
+        help="who may get results, under the key that you know of them; the requester by default",
+    )
+    add("--approver", action="append", metavar="WHO", help="who approves; you by default")
     add("--approvals", type=whole(1, 1000), metavar="N", help="how many of them have to (1)")
     add("--full-errors", action="store_true", default=None, help="let error messages leave, not only their types")
 
@@ -68,7 +73,7 @@ def _add_stream(parser: Parser) -> None:
     add("-o", "--output", action="append", default=[], type=identifier, metavar="NAME", help="a variable to return")
     add("-p", "--parameter", action="append", default=[], metavar="NAME", help="a variable to send along")
     add("--purpose", default="", type=short_text, metavar="TEXT", help="what it is for; owners and the log see it")
-    add("--to", action="append", default=[], metavar="DID", help="who gets the results; you by default")
+    add("--to", action="append", default=[], metavar="WHO", help="who gets the results; you by default")
     add("--tee", type=one_of("kind of TEE", PROFILES), metavar="KIND,…", help="TEEs you accept; your hosts' by default")
     add("--kinds", type=one_of("kind of output", KINDS), default=list(KINDS), metavar="table,…", help="what to ask for")
     add("--cpu", type=whole(1, 31), metavar="N", help="CPUs (1)")
@@ -113,7 +118,9 @@ def command_parsers() -> dict[str, Parser]:
     command("as", "Become another persona of yours, with its own keys and authority.", "NAME")
     command("assets", "Every sealed asset that you can see.")
     command("requests", "Requests that wait for you, and your own.")
-    command("show", "One request with its code.", "ID")
+    command("show", "One request with all that will run.", "ID").add_argument(
+        "--all", action="store_true", help="long parameters too, whole"
+    )
     command("approve", "Approve a request on its terms.", "ID").add_argument(
         "--reason", default="", type=short_text, metavar="TEXT", help="why; it goes into the signed approval"
     )
@@ -140,7 +147,14 @@ def command_parsers() -> dict[str, Parser]:
     )
     add_receipt_options(verify)
     command("hosts", "Where runs can be placed.")
-    command("connect", "Make another owner's authority known.", "URL")
+    connect = command("connect", "Make another owner's authority known, and its owner by a name.", "URL")
+    connect.add_argument("--as", dest="name", default="", metavar="NAME", help="what you call its owner")
+    connect.add_argument("--did", default="", metavar="DID", help="the authority's DID, as its owner told you")
+    command("name", "Call somebody by a name of your choice: a DID, a name, or a contact file.", "WHO", "NAME")
+    command("contacts", "Everybody who has a name here.")
+    contact = command("contact", "Save your own signed contact, or keep that of somebody else: contact add FILE.")
+    contact.add_argument("words", nargs="*", metavar="[add] FILE", help="contact-PERSONA.json by default")
+    contact.add_argument("--as", dest="name", default="", metavar="NAME", help="what you call the person in the file")
     command("cosign", "Follow the log of an authority and bring it your cosignature.", "URL")
     command(
         "withdraw", "Stop granting an asset of yours: all versions of a name, or the one of a digest.", "NAME"

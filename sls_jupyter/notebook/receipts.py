@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC
@@ -18,9 +19,10 @@ from typing import TYPE_CHECKING
 from sls_jupyter.attestation.files import sort_files
 from sls_jupyter.documents import parse_json
 from sls_jupyter.errors import BadInput, MalformedDocument
-from sls_jupyter.notebook.cards import Block, Card, Cell, Chip, Facts, Heading, Line, Mono, Table, one_line
+from sls_jupyter.notebook.cards import Block, Card, Cell, Chip, Facts, Heading, Line, Mono, Table
 from sls_jupyter.notebook.receipt_options import PINS
 from sls_jupyter.notebook.words import count_words, time_words
+from sls_jupyter.printing import one_line
 from sls_jupyter.receipt.files import read_receipt, verify_file
 from sls_jupyter.receipt.statement import RUN_STATES, Predicate
 
@@ -115,7 +117,7 @@ def advice(data: bytes, verdict: ReceiptVerdict) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Checks:
+class Checks(Block):
     """Every check of a verdict, numbered; in the text form each is one line."""
 
     checks: Sequence[Check]
@@ -138,7 +140,11 @@ class Checks:
 
 def _found(check: Check) -> str:
     found = one_line(check.found) or "nothing"
-    return f"{found}  (as expected)" if check.found == check.expected else f"{found}  (expected: {check.expected})"
+    return (
+        f"{found}  (as expected)"
+        if check.found == check.expected
+        else f"{found}  (expected: {one_line(check.expected)})"
+    )
 
 
 def _cells(check: Check) -> tuple[Cell, Cell]:
@@ -229,7 +235,7 @@ def _facts(verdict: ReceiptVerdict, file: str) -> list[tuple[str, Cell]]:
 
 def _taken(taken: Sequence[Taken]) -> list[Block]:
     rows = [(one.what, Mono(one.value), one.about) for one in taken]
-    options = [f"--{one.what} {one.value}" for one in taken if one.what in PINS]
+    options = [f"--{one.what} {shlex.quote(one.value)}" for one in taken if one.what in PINS]
     return [
         Line("Nobody but the receipt says that these are the right ones. If you know whom to expect, name them:"),
         Table(("what", "who", "about"), rows),

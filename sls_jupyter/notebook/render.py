@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sls_jupyter.contract.spec import StreamSpec
 from sls_jupyter.notebook.cards import (
     Block,
     Bullets,
@@ -17,14 +16,13 @@ from sls_jupyter.notebook.cards import (
     Heading,
     Line,
     Mono,
-    Python,
     Table,
+    Warn,
 )
+from sls_jupyter.notebook.review import request_card as request_card
 from sls_jupyter.notebook.words import (
-    STATES,
+    asks_simulated,
     count_words,
-    is_simulated,
-    limit_words,
     short_id,
     size_words,
     state_chip,
@@ -36,6 +34,7 @@ from sls_jupyter.policy.words import describe_policy
 if TYPE_CHECKING:
     from sls_jupyter.session import AssetInfo, RequestInfo, Sealed
     from sls_jupyter.session.directory import Silent
+    from sls_jupyter.session.inbox import InputReview
 
 # --- assets ---------------------------------------------------------------------------------------
 
@@ -80,7 +79,7 @@ def sealed_card(sealed: Sealed) -> Card:
     )
     return Card(
         f"Sealed {info.name}",
-        [facts, *_policy_blocks(info), evidence],
+        [facts, *unreachable_lines(sealed.unreachable), *_policy_blocks(info), evidence],
         simulated=takes_simulated(info.policy),
         tone="good",
     )
@@ -98,6 +97,11 @@ def _columns(info: AssetInfo) -> list[tuple[Cell, Cell]]:
 
 def _policy_blocks(info: AssetInfo) -> list[Block]:
     return [Heading("Policy"), Bullets(describe_policy(info.policy, info.names))]
+
+
+def unreachable_lines(why: str) -> list[Block]:
+    """That groups and other people cannot reach this persona's own authority."""
+    return [Line(f"! {why}")] if why else []
 
 
 def silent_lines(silent: Sequence[Silent], what: str) -> list[Block]:
@@ -132,86 +136,49 @@ def assets_card(assets: Sequence[AssetInfo], silent: Sequence[Silent] = ()) -> C
 # --- requests -------------------------------------------------------------------------------------
 
 
-def requests_card(requests: Sequence[RequestInfo], silent: Sequence[Silent] = ()) -> Card:
-    """The inbox."""
+def requests_card(requests: Sequence[RequestInfo], silent: Sequence[Silent] = (), doubts: Sequence[str] = ()) -> Card:
+    """The inbox.
+
+    Args:
+        doubts: a sentence for each request that an authority shows and that does not verify.
+    """
     rows: list[Sequence[Cell]] = [
         (
             short_id(one.id),
             state_chip(one.state),
-            one.requester_name,
-            ", ".join(one.assets),
-            one.spec.purpose or "not stated",
+            str(one.who),
+            ", ".join(_input_words(item) for item in one.inputs),
+            f"“{one.spec.purpose}”" if one.spec.purpose else "not stated",
             "you" if one.mine_to_decide else "the owner",
         )
         for one in requests
     ]
-    heads = ("request", "state", "from", "assets", "purpose", "who decides")
+    heads = ("request", "state (said)", "from", "assets", "purpose (said)", "who decides")
     waiting = sum(one.state == "open" and one.mine_to_decide for one in requests)
-    hint = "%sls show ID shows one with its code; %sls approve ID, or %sls deny ID --reason TEXT, decides."
+    lines = [
+        Line(
+            "A state is the word of the authority, a purpose that of the requester; the rest was signed and verified."
+        ),
+        Line("%sls show ID shows one with its code; %sls approve ID, or %sls deny ID --reason TEXT, decides."),
+    ]
     return Card(
         "Requests",
-        [Table(heads, rows, "No request."), *silent_lines(silent, "requests are"), *([Line(hint)] if rows else [])],
+        [
+            *(Warn(words) for words in doubts),
+            Table(heads, rows, "No request."),
+            *silent_lines(silent, "requests are"),
+            *(lines if rows else []),
+        ],
         subtitle=f"{waiting} waiting for you" if waiting else "",
-        simulated=any(_asks_simulated(one.spec) for one in requests),
+        simulated=any(asks_simulated(one.spec) for one in requests),
         tone="wait" if waiting else "",
     )
 
 
-def _asks_simulated(spec: StreamSpec) -> bool:
-    return any(is_simulated(tee) for tee in spec.tees)
-
-
-def request_card(request: RequestInfo) -> Card:
-    """Everything an approver needs to judge one request."""
-    spec = request.spec
-    facts: list[tuple[str, Cell]] = [
-        ("state", state_chip(request.state)),
-        ("purpose", spec.purpose or "not stated"),
-        ("assets", ", ".join(request.assets)),
-        ("outputs", ", ".join(spec.outputs) or "none by name"),
-        ("kinds", ", ".join(spec.kinds)),
-        ("limits", limit_words(spec.limits)),
-        ("TEE", ", ".join(spec.tees)),
-    ]
-    inputs: list[Sequence[Cell]] = [
-        (Mono(item.alias), item.kind, "all that you grant" if item.columns is None else ", ".join(item.columns))
-        for item in spec.inputs
-    ]
-    evidence: list[tuple[str, Cell]] = [
-        ("request", Mono(request.id)),
-        ("requester", Mono(spec.requester)),
-        ("code", Mono(spec.code)),
-        ("parameters", Mono(spec.parameters)),
-        *((("recipient", Mono(person.did))) for person in spec.recipients),
-        *(((f"asset {item.alias}", Mono(item.asset))) for item in spec.inputs),
-    ]
-    return Card(
-        f"Request {short_id(request.id)}",
-        [
-            Facts(facts),
-            Table(("variable", "kind", "columns"), inputs),
-            Heading("Code, exactly as it will run"),
-            Python(request.code),
-            Line(_recipients_words(spec)),
-            *([Line(_decide_words(request))] if request.mine_to_decide and request.state == "open" else []),
-            Details("Evidence", [Facts(evidence)]),
-        ],
-        subtitle=f"from {request.requester_name}",
-        simulated=_asks_simulated(spec),
-        tone=STATES.get(request.state, ""),
-    )
-
-
-def _recipients_words(spec: StreamSpec) -> str:
-    others = [person.did for person in spec.recipients if person.did != spec.requester]
-    mine = any(person.did == spec.requester for person in spec.recipients)
-    people = [*(["the requester"] if mine else []), *others]
-    return f"Results are sealed to {', '.join(people)} only."
-
-
-def _decide_words(request: RequestInfo) -> str:
-    short = short_id(request.id)
-    return f"%sls approve {short} approves it; %sls deny {short} --reason TEXT denies it."
+def _input_words(item: InputReview) -> str:
+    """An asset by its owner's name for it, with the code's where that is another."""
+    name = item.name if item.name is not None else f"{short_id(item.asset)} (name not known)"
+    return name if item.alias == name else f"{name} (as {item.alias})"
 
 
 def decided_card(request: str, approved: bool, entry: int, reason: str) -> Card:

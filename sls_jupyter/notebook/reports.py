@@ -21,7 +21,7 @@ from sls_jupyter.notebook.cards import (
     Tone,
 )
 from sls_jupyter.notebook.receipts import failed_words, verdict_words
-from sls_jupyter.notebook.render import silent_lines
+from sls_jupyter.notebook.render import silent_lines, unreachable_lines
 from sls_jupyter.notebook.words import count_words, is_simulated, size_words, state_chip, time_words
 from sls_jupyter.policy.words import describe_decision
 
@@ -37,6 +37,8 @@ _VERDICTS: Mapping[str, Chip] = {
     "ask": Chip("needs approval", "wait"),
     "deny": Chip("denied", "bad"),
 }
+
+_SAID = ("its authority says", "and advises")  # of reasons and fixes: nobody signed them
 
 
 # --- decisions ------------------------------------------------------------------------------------
@@ -54,9 +56,12 @@ def preflight_card(decisions: Mapping[str, Decision], names: Mapping[str, str], 
     first = next(((alias, one) for alias, one in decisions.items() if one.verdict == worst and worst != "allow"), None)
     if first is not None:
         reason = first[1].reasons[0]
-        blocks += [Line(f"First, {first[0]}: {_named(reason.text, names)}"), Line(f"→ {_named(reason.fix, names)}")]
+        blocks += [
+            Line(f"First, the authority of {first[0]} says: {_named(reason.text, names)}"),
+            Line(f"→ it advises: {_named(reason.fix, names)}"),
+        ]
     rows = [row for alias, one in decisions.items() for row in _reason_rows(alias, "", one, names)]
-    blocks.append(Table(("asset", "decision", "reason", "fix"), [(*row[:2], *row[3:]) for row in rows]))
+    blocks.append(Table(("asset", "decision", *_SAID), [(*row[:2], *row[3:]) for row in rows]))
     for alias, one in decisions.items():
         sentences = [_named(text, names) for text in describe_decision(one)[1 + len(one.reasons) :]]
         if sentences:
@@ -106,7 +111,7 @@ def can_run_card(
     for asset, hosts, decision in rows:
         cells += _reason_rows(asset, hosts or "none", decision, names)
         simulated = simulated or any(is_simulated(tee) for tee in decision.tees)
-    heads = ("asset", "decision", "hosts", "reason", "fix")
+    heads = ("asset", "decision", "hosts", *_SAID)
     blocks: list[Block] = [Table(heads, cells, "No asset to run on.")]
     if together is not None:
         blocks.append(Facts([("all in one stream", _VERDICTS[worst_of(together.values())])]))
@@ -119,7 +124,7 @@ def can_run_card(
 
 
 def runs_card(records: Sequence[RunRecord]) -> Card:
-    """Runs of this persona, newest first."""
+    """Runs of this persona, newest first. Why one ended says itself when it is another party's word."""
     rows: list[Sequence[Cell]] = [
         (
             Mono(one.id),
@@ -267,6 +272,7 @@ def overview_card(
     runs: Sequence[RunRecord],
     hosts: Mapping[str, Host],
     silent: Sequence[Silent] = (),
+    unreachable: str = "",
 ) -> Card:
     """``%sls`` alone."""
     mine = sum(info.mine for info in assets)
@@ -283,7 +289,8 @@ def overview_card(
         ("hosts", ", ".join(f"{name} ({kind})" for name, kind in zip(hosts, kinds, strict=True)) or "none"),
     ]
     simulated = any(map(is_simulated, kinds))
-    blocks = [Facts(facts), *silent_lines(silent, "assets and requests are"), Line("%sls help lists what there is.")]
+    troubles = [*unreachable_lines(unreachable), *silent_lines(silent, "assets and requests are")]
+    blocks = [Facts(facts), *troubles, Line("%sls help lists what there is.")]
     return Card(f"sls · {name}", blocks, simulated=simulated)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from sls_jupyter.errors import ApprovalPending
-from sls_jupyter.notebook.cards import STYLE, Tone, escape, visible
+from sls_jupyter.notebook.cards import STYLE, Tone, escape
 from sls_jupyter.notebook.words import count_words, is_simulated
+from sls_jupyter.printing import one_line
 from sls_jupyter.safestream.run import Run, Step
 
 NO_RECEIPT = "NO RECEIPT: the group could not send one to every authority"
@@ -31,7 +33,7 @@ class StatusBlock:
     """A picture of a run as it is at this moment; ``text/plain`` and ``text/html``."""
 
     def __init__(self, run: Run) -> None:
-        self._steps = [(step, _seconds(step)) for step in run.steps]
+        self._steps = [(_clean(step), _seconds(step)) for step in run.steps]
         self._run_id, self._state = run.id, run.state
         self._pending = isinstance(run.error, ApprovalPending)
         self._simulated = is_simulated(str(run.summary.get("tee", "")))
@@ -41,12 +43,16 @@ class StatusBlock:
         words = "waits for approval" if self._pending else self._state
         return f"SafeStream {self._run_id} · {words}" + (" · SIMULATED" if self._simulated else "")
 
-    def __repr__(self) -> str:
+    def lines(self) -> list[str]:
+        """The text form, line by line."""
         lines = [self._title]
         for step, seconds in self._steps:
             if step.state != "waiting":
                 lines.append(f"  {self._sign(step)} {step.name:<13} {seconds:>8}  {step.detail}".rstrip())
-        return visible("\n".join(lines))
+        return lines
+
+    def __repr__(self) -> str:
+        return "\n".join(self.lines())
 
     def _sign(self, step: Step) -> str:
         return "…" if self._pending and step.state == "failed" else _SIGNS[step.state]
@@ -81,6 +87,11 @@ class StatusBlock:
         return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
 
+def _clean(step: Step) -> Step:
+    """The step with each of its texts in one line: names and messages of others are among them."""
+    return replace(step, detail=one_line(step.detail), evidence=[one_line(line) for line in step.evidence])
+
+
 def _seconds(step: Step) -> str:
     if step.state == "waiting" or (step.started is None and step.seconds is None):
         return ""
@@ -90,7 +101,7 @@ def _seconds(step: Step) -> str:
 
 def step_line(step: Step) -> str:
     """One finished step, where a block cannot be updated in place."""
-    return f"{_SIGNS[step.state]} {step.name:<13} {_seconds(step):>8}  {step.detail}".rstrip()
+    return f"{_SIGNS[step.state]} {step.name:<13} {_seconds(step):>8}  {one_line(step.detail)}".rstrip()
 
 
 def summary_line(run: Run) -> str:
@@ -108,7 +119,7 @@ def summary_line(run: Run) -> str:
     if entries:
         sign = " ✓" if receipt else ""
         parts.append(f"log {'entry' if len(entries) == 1 else 'entries'} {', '.join(map(str, entries))}{sign}")
-    return " · ".join([*parts, f"%sls audit {run.id}"])
+    return one_line(" · ".join([*parts, f"%sls audit {run.id}"]))
 
 
 def cut_line(name: str, about: Mapping[str, Any]) -> str:
@@ -117,7 +128,7 @@ def cut_line(name: str, about: Mapping[str, Any]) -> str:
     if rows >= of:
         return ""
     note = about.get("note") or ("the first and the last are shown" if not name else "a limit cut the rest")
-    return f"{name + ': ' if name else ''}{rows:,} of {of:,} rows: {note}"
+    return one_line(f"{name + ': ' if name else ''}{rows:,} of {of:,} rows: {note}")
 
 
 def withheld_line(counts: Mapping[str, int]) -> str:
@@ -127,4 +138,4 @@ def withheld_line(counts: Mapping[str, int]) -> str:
         one, many, why = _WITHHELD.get(kind, (kind, kind, "it may not leave"))
         if count:
             parts.append(f"{count_words(count, one, many)} ({why})")
-    return f"Withheld: {'; '.join(parts)}." if parts else ""
+    return one_line(f"Withheld: {'; '.join(parts)}.") if parts else ""

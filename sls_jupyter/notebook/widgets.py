@@ -1,4 +1,4 @@
-"""Forms, the only place for ipywidgets: the inbox and the policy editor. Whatever a form does, a magic does too.
+"""Forms, the only place for ipywidgets: the inbox's buttons and the policy editor. Whatever a form does, a magic does too.
 
 A saved notebook keeps a form as its ``text/plain``, so each has one that makes sense without a kernel. A
 form's button reports an error under itself; it is no cell that could fail.
@@ -16,9 +16,9 @@ import yaml
 
 from sls_jupyter.contract.spec import KINDS
 from sls_jupyter.errors import SlsError
-from sls_jupyter.notebook.cards import escape
-from sls_jupyter.notebook.render import request_card, sealed_card
-from sls_jupyter.notebook.words import count_words, short_id
+from sls_jupyter.notebook.cards import Card, Line, escape
+from sls_jupyter.notebook.render import decided_card, sealed_card
+from sls_jupyter.notebook.words import short_id
 from sls_jupyter.policy.model import DEFAULT_KINDS
 from sls_jupyter.session import RequestInfo, Session
 
@@ -49,29 +49,61 @@ def _attempt(place: Any, action: Callable[[], str]) -> None:
 # --- the inbox ------------------------------------------------------------------------------------
 
 
-def inbox_form(session: Session, requests: Sequence[RequestInfo]) -> Form:
-    """Approve and Deny with a reason, for each request that waits."""
-    plain = f"{count_words(len(requests), 'request')} to decide; %sls approve ID, or %sls deny ID --reason TEXT"
-    return Form([_request_form(session, one) for one in requests], plain)
+class DecisionForm:
+    """Approve and Deny with a reason, for one request whose page stands above.
+
+    Only the buttons are a form. What was decided is written into an ordinary output below them, which a saved notebook
+    keeps as it keeps the page; a form is lost with its kernel.
+    """
+
+    def __init__(self, session: Session, request: RequestInfo) -> None:
+        self._session, self._request = session, request
+        self._place: Any = None
+        self.answer = self._open_card()
+        self.reason = w.Text(placeholder="Reason (a denial needs one)", layout=w.Layout(width="420px"))
+        self.approve = w.Button(
+            description="Approve", button_style="success", tooltip="Sign an approval on these terms"
+        )
+        self.deny = w.Button(description="Deny", button_style="danger", tooltip="Sign a denial; its reason is read")
+        self.approve.on_click(partial(self._decide, session.approve, True))
+        self.deny.on_click(partial(self._decide, session.deny, False))
+        self.form = Form([w.HBox([self.reason, self.approve, self.deny])], self._words)
+
+    @property
+    def _words(self) -> str:
+        short = short_id(self._request.id)
+        return f"%sls approve {short}, or %sls deny {short} --reason TEXT, decides."
+
+    def _open_card(self) -> Card:
+        return Card(f"Request {short_id(self._request.id)} has no answer here yet", [Line(self._words)], tone="wait")
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        display(self.form)
+        self._place = display(self.answer, display_id=True)
+
+    def _decide(self, verb: Callable[[str, str], int], approved: bool, _: Any) -> None:
+        try:
+            entry = verb(self._request.id, self.reason.value)
+        except SlsError as error:
+            self._say(Card(f"Request {short_id(self._request.id)} is not decided", error_lines(error), tone="bad"))
+            return
+        self.approve.disabled = self.deny.disabled = self.reason.disabled = True
+        self._say(decided_card(self._request.id, approved, entry, self.reason.value))
+
+    def _say(self, card: Card) -> None:
+        self.answer = card
+        if self._place is not None:
+            self._place.update(card)
+
+    def __repr__(self) -> str:
+        return self._words
 
 
-def _request_form(session: Session, request: RequestInfo) -> Any:
-    reason = w.Text(placeholder="Reason (a denial needs one)", layout=w.Layout(width="420px"))
-    approve = w.Button(description="Approve", button_style="success", tooltip="Sign an approval on these terms")
-    deny = w.Button(description="Deny", button_style="danger", tooltip="Sign a denial; the requester reads the reason")
-    answer = w.HTML()
-
-    def decide(verb: Callable[[str, str], int], word: str, _: Any) -> None:
-        def action() -> str:
-            entry = verb(request.id, reason.value)
-            approve.disabled = deny.disabled = reason.disabled = True
-            return f"<p>{word} request {short_id(request.id)}: log entry {entry}.</p>"
-
-        _attempt(answer, action)
-
-    approve.on_click(partial(decide, session.approve, "✓ Approved"))
-    deny.on_click(partial(decide, session.deny, "✗ Denied"))
-    return w.VBox([w.HTML(request_card(request)._repr_html_()), w.HBox([reason, approve, deny]), answer])
+def error_lines(error: SlsError) -> list[Line]:
+    """An error as lines of a card."""
+    return [Line(line) for line in error.lines()]
 
 
 # --- the policy editor ----------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 
-from sls_jupyter.contract.spec import Limits
+from sls_jupyter.contract.spec import Limits, StreamSpec
 from sls_jupyter.notebook.cards import Chip, Mono, Tone
 from sls_jupyter.policy.model import OwnerPolicy
 
@@ -52,6 +52,11 @@ def state_chip(state: str) -> Chip:
     return Chip(state, STATES.get(state.partition(":")[0], ""))
 
 
+def said_state(state: str) -> Chip:
+    """The state of a request: its authority's word, which no signature proves."""
+    return Chip(f"{state} (as its authority says)", STATES.get(state.partition(":")[0], ""))
+
+
 def short_id(id_: str) -> Mono:
     """Enough of a digest to name it on a line."""
     return Mono(id_.removeprefix("sha256:")[:12])
@@ -60,6 +65,11 @@ def short_id(id_: str) -> Mono:
 def is_simulated(tee: str) -> bool:
     """Whether this kind of TEE proves nothing about hardware."""
     return tee.startswith("simulated")
+
+
+def asks_simulated(spec: StreamSpec) -> bool:
+    """Whether a request would run on a simulated TEE."""
+    return any(is_simulated(tee) for tee in spec.tees)
 
 
 def takes_simulated(policy: OwnerPolicy) -> bool:

@@ -50,6 +50,7 @@ _Level = Literal["deny", "ask", "note"]
 _LEVELS: tuple[_Level, ...] = ("deny", "ask", "note")
 _OUR_ENTRYPOINT = "sls/owner_policy/result"
 _MAX_NAMED = 20  # columns in a sentence
+_ASKED = {"requester", "purpose", "code", "recipients", "recipient_keys", "kinds"}  # what our rules read of a request
 _MAX_TEES = 64  # of a request; there are not so many kinds
 
 
@@ -142,7 +143,7 @@ def _our_facts(policy: OwnerPolicy, request: DecisionInput, columns: _Columns) -
         **request.model_dump(mode="json", exclude={"asset", "request"}),
         "asset": {"id": request.asset.id, "owner": request.asset.owner},
         "request": {
-            **asked.model_dump(mode="json", include={"requester", "purpose", "code", "recipients", "kinds"}),
+            **asked.model_dump(mode="json", include=_ASKED),
             "tees": list(asked.tees[:_MAX_TEES]),
         },
         "policy": policy.model_dump(mode="json", exclude={"columns"}),

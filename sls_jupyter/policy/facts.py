@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal
 
+from pydantic import Field
+
 from sls_jupyter.contract.grants import Obligations
 from sls_jupyter.contract.spec import AssetInput, Kind, StreamSpec
 from sls_jupyter.documents import Did, Digest, Model, Timestamp
@@ -43,6 +45,7 @@ class RequestFacts(Model):
     columns: tuple[str, ...] | None  # of this asset; None: every column that the owner grants
     code: tuple[Digest, ...]  # StreamSpec.code_digests
     recipients: tuple[Did, ...]
+    recipient_keys: dict[Did, Digest] = Field(default_factory=dict)  # SHA-256 of the key that each would get it under
     kinds: tuple[Kind, ...]
     outputs: tuple[str, ...]
     limits: dict[str, int]
@@ -58,6 +61,7 @@ class RequestFacts(Model):
             columns=item.columns,
             code=spec.code_digests,
             recipients=tuple(person.did for person in spec.recipients),
+            recipient_keys={person.did: person.key_digest for person in spec.recipients},
             kinds=spec.kinds,
             outputs=spec.outputs,
             limits=spec.limits.model_dump(),

@@ -57,7 +57,7 @@ Minimum = Annotated[dict[Identifier, Size], Field(min_length=1)]  # component of
 class OwnerPolicy(Document):
     """Under which conditions an owner lets an asset be used. Two policies that mean the same have the same bytes."""
 
-    payload_type: ClassVar[str] = "application/vnd.sls.owner-policy.v1+json"
+    payload_type: ClassVar[str] = "application/vnd.sls.owner-policy.v2+json"
 
     owner: Did
     requesters: tuple[Did, ...] = ()  # empty: anyone, but each request needs approval
@@ -74,6 +74,7 @@ class OwnerPolicy(Document):
     max_runs: Count | None = None
     full_errors: bool = False  # False: only the type of an exception leaves
     recipients: tuple[Did, ...] = ()  # empty: only the requester
+    recipient_keys: dict[Did, Digest] = Field(default_factory=dict)  # of recipients: SHA-256 of the one HPKE key
     approvers: tuple[Did, ...] = ()  # empty: the owner
     required_approvals: Count = 1  # by distinct approvers
     expires_at: Timestamp | None = None
@@ -106,6 +107,8 @@ class OwnerPolicy(Document):
             raise ValueError("code_digests: has no meaning where any code may run")
         if self.code == "listed" and not self.code_digests:
             raise ValueError("code_digests: at least one where only listed code may run")
+        if not set(self.recipient_keys) <= set(self.recipients):
+            raise ValueError("recipient_keys: only of recipients")
         if self.required_approvals > max(1, len(self.approvers)):
             raise ValueError("required_approvals: not more than there are approvers")
         return self

@@ -10,6 +10,7 @@ import difflib
 import re
 import reprlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -22,16 +23,39 @@ from sls_jupyter.policy.model import HARDWARE_TEES, SIMULATED_TEES, OwnerPolicy
 
 MAX_YAML_CHARACTERS = 64 * 1024
 KNOWN_TEES = (*HARDWARE_TEES, *SIMULATED_TEES)
+_PEOPLE = {"requester": "requesters", "recipient": "recipients", "approver": "approvers"}  # option -> field
 _SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 
 
-def policy_from_options(owner: str, *, now: int, **options: object) -> OwnerPolicy:
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody whom an option names."""
+
+    did: str
+    key: str | None = None  # SHA-256 of the HPKE key that the owner knows of them; a recipient's is pinned
+
+
+def by_did(word: str) -> Person:
+    """The person whose DID this is; no key of theirs is known.
+
+    Raises:
+        MalformedDocument: it is no DID.
+    """
+    public_key_from_did(word)
+    return Person(word)
+
+
+Lookup = Callable[[str], Person]
+
+
+def policy_from_options(owner: str, *, now: int, people: Lookup = by_did, **options: object) -> OwnerPolicy:
     """Build a policy from the options of ``%seal``, named with underscores or hyphens.
 
     Args:
         owner: DID of the owner.
         now: seconds since 1970-01-01 UTC; durations in ``expires`` count from it.
+        people: whom a word of ``requester``, ``recipient`` or ``approver`` means; only DIDs mean somebody by default.
         options: ``allow_code``, ``requester``, ``columns``, ``purpose``, ``kinds``, ``min_group``, ``max_rows``,
             ``max_bytes``, ``max_runs``, ``expires``, ``tee``, ``minimum_tcb``, ``recipient``, ``approver``,
             ``approvals``, ``full_errors``, ``module``. ``None`` is the same as not given.
@@ -39,16 +63,18 @@ def policy_from_options(owner: str, *, now: int, **options: object) -> OwnerPoli
     Raises:
         BadInput: an option that does not exist, or a value that means nothing, with what would.
     """
-    return _policy(owner, options, now)
+    return _policy(owner, options, now, people)
 
 
-def _policy(owner: str, options: Mapping[str, object], now: int) -> OwnerPolicy:
+def _policy(owner: str, options: Mapping[str, object], now: int, people: Lookup) -> OwnerPolicy:
     fields: dict[str, Any] = {}
     for given, value in options.items():
         name = given.replace("_", "-")
-        if name not in _READERS:
-            raise BadInput("A policy has no such field.", found=given, hint=_nearest(name, _READERS))
-        if value is not None:
+        if name not in _READERS and name not in _PEOPLE:
+            raise BadInput("A policy has no such field.", found=given, hint=_nearest(name, (*_READERS, *_PEOPLE)))
+        if value is not None and name in _PEOPLE:
+            fields |= _named(name, value, people)
+        elif value is not None:
             fields |= _READERS[name](name, value, now)
     try:
         return OwnerPolicy(owner=owner, **fields)
@@ -62,7 +88,7 @@ def _policy(owner: str, options: Mapping[str, object], now: int) -> OwnerPolicy:
         ) from None
 
 
-def policy_from_yaml(text: str, owner: str, now: int) -> OwnerPolicy:
+def policy_from_yaml(text: str, owner: str, now: int, people: Lookup = by_did) -> OwnerPolicy:
     """Build a policy from YAML with the same fields as the options of ``%seal``.
 
     Raises:
@@ -86,7 +112,7 @@ def policy_from_yaml(text: str, owner: str, now: int) -> OwnerPolicy:
     if len(names) != len(set(names)):
         twice = next(name for name in names if names.count(name) > 1)
         raise BadInput("The policy file gives a field twice.", found=twice, hint="Keep one, with a list of values.")
-    return _policy(owner, values, now)
+    return _policy(owner, values, now, people)
 
 
 # --- readers: (name, value, now) -> fields ----------------------------------------------------------
@@ -159,18 +185,21 @@ def _kinds(name: str, value: object, _: int) -> dict[str, Any]:
     return {"kinds": tuple(kind for kind in KINDS if kind in words)}
 
 
-def _dids(field: str) -> _Reader:
-    def read(name: str, value: object, _: int) -> dict[str, Any]:
-        dids = _words(name, value)
-        for did in dids:
-            try:
-                public_key_from_did(did)
-            except MalformedDocument:
-                hint = "Ask the person for it: %sls whoami shows one's own DID."
-                raise BadInput(f"The field {name} takes DIDs.", found=did[:80], expected="did:key:z6Mk…", hint=hint)
-        return {field: tuple(sorted(set(dids)))}
-
-    return read
+def _named(name: str, value: object, lookup: Lookup) -> dict[str, Any]:
+    """The people of a field; of recipients also the keys that are known."""
+    found: dict[str, Person] = {}
+    for word in _words(name, value):
+        try:
+            person = lookup(word)
+        except MalformedDocument:
+            hint = "Ask the person for it: %sls whoami shows one's own DID."
+            raise BadInput(f"The field {name} takes DIDs.", found=word[:80], expected="did:key:z6Mk…", hint=hint)
+        if found.setdefault(person.did, person).key != person.key:
+            raise BadInput(f"The field {name} names one person with two keys.", found=person.did, hint="Keep one.")
+    fields: dict[str, Any] = {_PEOPLE[name]: tuple(sorted(found))}
+    if name == "recipient":
+        fields["recipient_keys"] = {did: person.key for did, person in found.items() if person.key is not None}
+    return fields
 
 
 def _number(field: str, least: int) -> _Reader:
@@ -242,7 +271,6 @@ def _module(name: str, value: object, _: int) -> dict[str, Any]:
 
 _READERS: dict[str, _Reader] = {
     "allow-code": _code,
-    "requester": _dids("requesters"),
     "columns": _columns,
     "purpose": _purposes,
     "kinds": _kinds,
@@ -253,8 +281,6 @@ _READERS: dict[str, _Reader] = {
     "expires": _expires,
     "tee": _sorted_words("tees", KNOWN_TEES),
     "minimum-tcb": _tcb,
-    "recipient": _dids("recipients"),
-    "approver": _dids("approvers"),
     "approvals": _number("required_approvals", 1),
     "full-errors": _flag,
     "module": _module,

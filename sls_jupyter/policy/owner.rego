@@ -105,6 +105,23 @@ deny contains {
 	count(strangers) > 0
 }
 
+key_fits(did) if input.policy.recipient_keys[did] == input.request.recipient_keys[did]
+
+other_keys := [did |
+	some did in input.request.recipients
+	is_string(input.policy.recipient_keys[did])
+	not key_fits(did)
+]
+
+deny contains {
+	"code": "recipient-key",
+	"text": "Results would be sealed to another key of {people} than the one that the owner pinned.",
+	"fix": "Take the contact file of that person which the owner has, or ask the owner to seal again with the new one.",
+	"values": {"people": other_keys},
+} if {
+	count(other_keys) > 0
+}
+
 # --- code ----------------------------------------------------------------------------------------
 
 # A code asset need not be on its own owner's list.

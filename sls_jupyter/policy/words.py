@@ -119,8 +119,13 @@ def _tees(policy: OwnerPolicy) -> tuple[str, ...]:
 
 def _results(policy: OwnerPolicy, names: Mapping[str, str]) -> tuple[str, ...]:
     kinds = _joined([_KIND_WORDS[kind] for kind in policy.kinds])
-    people = _named(policy.recipients, names, "or") if policy.recipients else "the requester"
+    people = _recipients(policy, names) if policy.recipients else "the requester"
     return (f"Of the results, {kinds} may leave, to {people} only.", *_obligations(policy.obligations()))
+
+
+def _recipients(policy: OwnerPolicy, names: Mapping[str, str]) -> str:
+    pinned = {did: f"{_named([did], names)} (key pinned)" for did in policy.recipient_keys}
+    return _named(policy.recipients, {**names, **pinned}, "or")
 
 
 def _obligations(obligations: Obligations) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from sls_jupyter.attestation.evidence import Check
 from sls_jupyter.contract import cce
 from sls_jupyter.contract.grants import Grant
 from sls_jupyter.contract.group import group_for
-from sls_jupyter.contract.spec import AssetInput, StreamSpec
+from sls_jupyter.contract.spec import AssetInput, verify_stream_spec
 from sls_jupyter.documents import verify
 from sls_jupyter.identity import verify_signature
 from sls_jupyter.receipt.findings import Findings, NotMade, line, need, refuse
@@ -32,19 +32,20 @@ def check_form(found: Findings) -> Iterable[Check]:
 
 
 def check_spec(found: Findings) -> Iterable[Check]:
-    """2. The spec is signed by its requester, and is the one expected, if one is."""
+    """2. The spec is signed by its requester, each recipient's key by the recipient; it is the one expected, if one is."""
     wanted = found.wanted.spec
 
     def check() -> str:
         envelope = need(found.stated, "receipt").statement.predicate.spec.encode()
-        spec = verify(envelope, StreamSpec, verify_signature, did=None)
+        spec = verify_stream_spec(envelope)
         spec_id = spec.digest
         if wanted is not None and spec_id != wanted:
             refuse("The receipt of another run.", spec_id, wanted)
         found.spec, found.spec_id = spec, spec_id
-        return f"{spec_id} by {spec.requester}"
+        return f"{spec_id} by {spec.requester}, for {', '.join(person.did for person in spec.recipients)}"
 
-    return [line("spec", "signed by its requester" if wanted is None else f"{wanted}, signed by its requester", check)]
+    signed = "signed by its requester, each recipient's key by the recipient"
+    return [line("spec", signed if wanted is None else f"{wanted}, {signed}", check)]
 
 
 def check_inputs(found: Findings) -> Iterable[Check]:

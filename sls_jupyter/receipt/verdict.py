@@ -17,7 +17,8 @@ from typing import Any, final
 
 from sls_jupyter.attestation.evidence import Check
 from sls_jupyter.contract.spec import StreamSpec
-from sls_jupyter.errors import VerificationError, printable
+from sls_jupyter.errors import VerificationError
+from sls_jupyter.printing import printable
 from sls_jupyter.receipt.receipt import Receipt
 from sls_jupyter.receipt.statement import Predicate
 

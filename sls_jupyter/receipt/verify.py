@@ -3,7 +3,7 @@
 ::
 
     1  receipt        the file is a receipt, in its one canonical form
-    2  spec           signed by its requester
+    2  spec           signed by its requester, each recipient's key by the recipient
     3  inputs         those of the spec
     4  asset          each input's manifest, signed by its owner, as the spec names it
     5  grant          each input's grant, signed by its authority, for this spec and these columns

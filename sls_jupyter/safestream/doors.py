@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import httpx
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -24,10 +23,13 @@ from sls_jupyter.attestation.verify import verify
 from sls_jupyter.documents import digest, parse_json
 from sls_jupyter.errors import MalformedDocument, SlsError, Unavailable, from_problem
 from sls_jupyter.identity import SigningKey, make_token
+from sls_jupyter.network import Answer, Http, NotReached
 
 CONNECT_SECONDS = 60.0
 CALL_SECONDS = 30.0
+RESULT_SECONDS = 600.0  # of fetching one sealed result
 MAX_EVENT_BYTES = 512 * 1024 * 1024
+MAX_EVIDENCE_BYTES = 4 * 1024 * 1024  # who answers is not known yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,8 @@ class AttestedDoor:
         result: the attestation result that the connection rests on.
     """
 
-    def __init__(self, http: httpx.Client, key: SigningKey, audience: str, result: AttestationResult) -> None:
-        self._http, self._key, self._audience, self.result = http, key, audience, result
+    def __init__(self, http: Http, url: str, key: SigningKey, audience: str, result: AttestationResult) -> None:
+        self._http, self._url, self._key, self._audience, self.result = http, url, key, audience, result
 
     @classmethod
     def open(
@@ -109,16 +111,13 @@ class AttestedDoor:
         certificate = _peer_certificate(address, port, deadline, alive)
         public_key = x509.load_der_x509_certificate(certificate).public_key()
         spki = public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        http = httpx.Client(
-            base_url=f"https://{address}:{port}",
-            verify=_pinned_context(certificate),
-            timeout=httpx.Timeout(CALL_SECONDS, read=None),
-            trust_env=False,
-        )
+        url = f"https://{address}:{port}"
+        http = Http(anywhere=True, seconds=CALL_SECONDS, tls=_pinned_context(certificate))
         try:
             nonce = secrets.token_bytes(32)
-            response = http.get("/v1/evidence", params={"nonce": nonce.hex()})
-            verified = verify(Evidence.parse(_body(response)), expected.anchors, now=now)
+            asked = f"{url}/v1/evidence?nonce={nonce.hex()}"
+            answer = http.send("GET", asked, max_bytes=MAX_EVIDENCE_BYTES)
+            verified = verify(Evidence.parse(_body(answer)), expected.anchors, now=now)
             reference = ReferenceValues(
                 tees=expected.tees,
                 measurements=frozenset({expected.measurement}),
@@ -127,13 +126,13 @@ class AttestedDoor:
                 uvm_feeds=endorsers_of(verified.claims.tee),
             )
             result = appraise(verified, reference)
-        except httpx.HTTPError as error:
+        except NotReached as failure:
             http.close()
-            raise Unavailable("A door of the container group closed.", found=type(error).__name__) from None
+            raise Unavailable("A door of the container group closed.", found=failure.reason) from None
         except SlsError:
             http.close()
             raise
-        return cls(http, key, digest(spki), result)
+        return cls(http, url, key, digest(spki), result)
 
     def _headers(self, method: str, path: str, body: bytes) -> dict[str, str]:
         token = make_token(
@@ -141,17 +140,27 @@ class AttestedDoor:
         )
         return {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
 
-    def post(self, path: str, value: dict[str, Any]) -> None:
+    def post(self, path: str, value: dict[str, Any], *, seconds: float = CALL_SECONDS) -> None:
         """Send a JSON object.
 
         Raises:
-            whatever the guest raised; Unavailable when it does not answer.
+            whatever the guest raised; Unavailable when it does not answer in time.
         """
-        body = json.dumps(value).encode()
+        self._call("POST", path, json.dumps(value).encode(), seconds)
+
+    def _call(self, method: str, path: str, body: bytes, seconds: float) -> bytes:
         try:
-            _body(self._http.post(path, content=body, headers=self._headers("POST", path, body)))
-        except (httpx.HTTPError, RuntimeError) as error:  # RuntimeError: closed meanwhile by the run's thread
-            raise Unavailable("The container group does not answer.", found=type(error).__name__) from None
+            answer = self._http.send(
+                method,
+                self._url + path,
+                headers=self._headers(method, path, body),
+                content=body,
+                max_bytes=MAX_EVENT_BYTES,
+                seconds=seconds,
+            )
+        except NotReached as failure:
+            raise Unavailable("The container group does not answer.", found=failure.reason) from None
+        return _body(answer)
 
     def events(self) -> Iterator[dict[str, Any]]:
         """The guest's events, as they come, to the last.
@@ -160,32 +169,29 @@ class AttestedDoor:
             Unavailable: the connection broke before the last one.
         """
         path = "/v1/events"
+        headers = self._headers("GET", path, b"")
+        bounds = {"max_line_bytes": MAX_EVENT_BYTES, "max_body_bytes": MAX_EVIDENCE_BYTES}
         try:
-            with self._http.stream("GET", path, headers=self._headers("GET", path, b"")) as response:
-                if not response.is_success:
-                    response.read()
-                    _body(response)
-                for line in response.iter_lines():
-                    yield dict(parse_json(line.encode(), max_bytes=MAX_EVENT_BYTES))
-        except httpx.HTTPError as error:
-            raise Unavailable("The connection to the container group broke.", found=type(error).__name__) from None
+            for line in self._http.lines(self._url + path, headers=headers, **bounds):
+                if isinstance(line, Answer):
+                    _body(line)
+                else:
+                    yield dict(parse_json(line, max_bytes=MAX_EVENT_BYTES))
+        except NotReached as failure:
+            raise Unavailable("The connection to the container group broke.", found=failure.reason) from None
 
     def result_for(self, recipient: str) -> bytes:
         """The sealed result of one recipient."""
-        path = f"/v1/results/{recipient}"
-        try:
-            return _body(self._http.get(path, headers=self._headers("GET", path, b"")))
-        except httpx.HTTPError as error:
-            raise Unavailable("The container group does not answer.", found=type(error).__name__) from None
+        return self._call("GET", f"/v1/results/{recipient}", b"", RESULT_SECONDS)
 
     def close(self) -> None:
         self._http.close()
 
 
-def _body(response: httpx.Response) -> bytes:
-    if response.is_success:
-        return response.content
+def _body(answer: Answer) -> bytes:
+    if 200 <= answer.status < 300:
+        return answer.body
     try:
-        raise from_problem(dict(parse_json(response.content)))
+        raise from_problem(dict(parse_json(answer.body)), "the container group")
     except (MalformedDocument, TypeError, ValueError):
-        raise Unavailable("Something else than a guest answers.", found=f"HTTP {response.status_code}") from None
+        raise Unavailable("Something else than a guest answers.", found=f"HTTP {answer.status}") from None

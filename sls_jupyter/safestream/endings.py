@@ -32,7 +32,7 @@ def judge_end(end: Mapping[str, Any], steps: Steps) -> None:
     """
     status, problem = end.get("status"), end.get("problem")
     if isinstance(problem, dict) and "type" in problem:
-        raise from_problem(problem)
+        raise from_problem(problem, "the container group")
     if status != "ok":
         steps.blame("running")  # what it said until then was checked and returned all the same
     if status == "limit":

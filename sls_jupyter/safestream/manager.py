@@ -1,7 +1,8 @@
 """The SafeStream Manager: one request from plan to results. It holds no key and sees no sealed data.
 
-The steps are the lines of the status block, in this order and each in one method. Whatever fails, the
-group is stopped, and authorities that granted are told how the run ended.
+The steps are the lines of the status block, in this order and each in one method. Whatever fails, the group is
+stopped; only then are authorities that granted told how the run ended. Nobody waits long for them: what an
+authority does with that call keeps neither a group with keys nor a cell.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -30,6 +31,7 @@ from sls_jupyter.errors import (
 from sls_jupyter.guest.bundle import Result, read_result, subjects_of, unseal
 from sls_jupyter.guest.values import restore
 from sls_jupyter.identity import Identity
+from sls_jupyter.network import within
 from sls_jupyter.safestream.doors import CONNECT_SECONDS, AttestedDoor, Expected
 from sls_jupyter.safestream.endings import judge_end
 from sls_jupyter.safestream.host import Host, RunningGroup
@@ -39,6 +41,10 @@ from sls_jupyter.safestream.request import Answers, StreamRequest, ask_all
 from sls_jupyter.safestream.run import Run
 
 POLL_APPROVAL_SECONDS = 1.0
+CANCEL_SECONDS = 3.0  # how long the group may take to hear that it is cancelled, before it is stopped
+REPORT_SECONDS = 30.0  # of telling an authority how a run ended; of these a run waits for
+REPORT_WAIT_SECONDS = 3.0  # so many, that a process may end after it
+RECEIPT_SECONDS = 15.0  # of fetching the receipt from all authorities
 AUDIT_SECONDS = 20.0  # how long the sidecar may take to send its records
 
 
@@ -54,6 +60,7 @@ class Manager:
     names: Mapping[str, str]  # DID -> name, for messages
     save_result: Callable[[str, str, bytes], None] = field(default=lambda *_: None)  # (spec, recipient, sealed)
     ended: Callable[[Run], None] = field(default=lambda _: None)  # the run's state is final
+    chosen: frozenset[str] = frozenset()  # URLs of authorities that the requester chose: the group may reach these
 
     def launch(self, request: StreamRequest, *, host: str | None, wait_for_approval: bool) -> Run:
         """Start a run in its thread."""
@@ -86,12 +93,15 @@ class _Execution:
             run.steps.done("launched", f"4 containers on {name}")
             for warning in host.capabilities().warnings:
                 run.steps.note("launched", evidence=warning)
-            self._execute(run, running, cce.host_data(policy), answers)
+            simulated = self._execute(run, running, cce.host_data(policy), answers)
         except BaseException:
+            running.stop()
             self._report_end(run)
             raise
         finally:
             running.stop()
+        with self._reporting(run):
+            self._conclude(run, simulated)
 
     # --- planned, approved ------------------------------------------------------------------------
 
@@ -152,7 +162,8 @@ class _Execution:
                 error.hint = f"The {name} container ended early. {running.logs(name)[-500:]}".strip()
             raise
 
-    def _execute(self, run: Run, running: RunningGroup, host_data: bytes, answers: Answers) -> None:
+    def _execute(self, run: Run, running: RunningGroup, host_data: bytes, answers: Answers) -> bool:
+        """Everything for which the group is needed; returns whether its evidence is simulated."""
         run.steps.begin("attested")
         deadline = time.monotonic() + CONNECT_SECONDS
         with contextlib.ExitStack() as doors:
@@ -174,8 +185,11 @@ class _Execution:
             self._follow(run, into, out)
             self._collect(run, out)
         self._await_audit(run, running)
-        self._report_end(run)
-        refusal = self._take_receipt(run, claims.simulated)
+        return claims.simulated
+
+    def _conclude(self, run: Run, simulated: bool) -> None:
+        """What is done without the group: the receipt is fetched and judged, and so is the end."""
+        refusal = self._take_receipt(run, simulated)
         if refusal is None:
             for recipient, data in self.sealed.items():
                 self.manager.save_result(self.spec.digest, recipient, data)
@@ -191,6 +205,7 @@ class _Execution:
         contract = {
             "spec": self.request.envelope.decode(),
             "grants": [envelope.decode() for envelope in answers.grant_envelopes],
+            "chosen": sorted(self.manager.chosen),
         }
         out.post("/v1/contract", contract)
         material = {
@@ -203,7 +218,7 @@ class _Execution:
     def _tell_cancel(self, into: AttestedDoor) -> None:
         """Best effort: the group is stopped right after, and the authorities are told by us."""
         with contextlib.suppress(SlsError):
-            into.post("/v1/cancel", {})
+            into.post("/v1/cancel", {}, seconds=CANCEL_SECONDS)
 
     # --- keys released, running -------------------------------------------------------------------
 
@@ -326,7 +341,8 @@ class _Execution:
         if not run.summary.get("audited"):
             return None
         try:
-            receipt = fetch_receipt(self.spec, self.manager.clients)
+            with within(RECEIPT_SECONDS):
+                receipt = fetch_receipt(self.spec, self.manager.clients)
             image, anchors = self.manager.image.digest, self.manager.anchors
             verdict = judge_own(receipt, self.spec, image=image, anchors=anchors, accept_simulated=simulated)
             verified, stated = verdict.require(), dict(verdict.subjects)
@@ -346,14 +362,34 @@ class _Execution:
         run.steps.note("returned", evidence=f"receipt {verified.id}")
         return None
 
+    @contextlib.contextmanager
+    def _reporting(self, run: Run) -> Iterator[None]:
+        """Tell every authority how the run ended, by our own word and all at once, while something else is done."""
+        state, reason = self._how_it_ended(run)
+        tellers = [
+            threading.Thread(target=self._tell_end, args=(did, state, reason), name="sls-report", daemon=True)
+            for did, _ in self.spec.authorities()
+        ]
+        for one in tellers:
+            one.start()
+        try:
+            yield
+        finally:
+            deadline = time.monotonic() + REPORT_WAIT_SECONDS
+            for one in tellers:
+                one.join(max(0.0, deadline - time.monotonic()))
+
     def _report_end(self, run: Run) -> None:
-        """Tell every authority how the run ended, by our own word."""
+        with self._reporting(run):
+            pass
+
+    def _how_it_ended(self, run: Run) -> tuple[str, str]:
         status = str(self.end.get("status", "failed"))
-        state, reason = {"ok": ("ended", "ok"), "limit": ("killed", str(self.end.get("limit", "limit")))}.get(
-            status, ("failed", status)
-        )
         if run.cancelled.is_set():
-            state, reason = "cancelled", "interrupt"
-        for did, _ in self.spec.authorities():
-            with contextlib.suppress(SlsError):
-                self.manager.clients[did].report_end(self.spec.digest, state, reason)
+            return "cancelled", "interrupt"
+        limit = str(self.end.get("limit", "limit"))
+        return {"ok": ("ended", "ok"), "limit": ("killed", limit)}.get(status, ("failed", status))
+
+    def _tell_end(self, did: str, state: str, reason: str) -> None:
+        with contextlib.suppress(SlsError), within(REPORT_SECONDS):
+            self.manager.clients[did].report_end(self.spec.digest, state, reason)

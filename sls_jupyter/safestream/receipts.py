@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 
 from sls_jupyter.attestation.evidence import TrustAnchors
 from sls_jupyter.authority.client import AuthorityClient, RunHistory
-from sls_jupyter.contract.spec import StreamSpec
-from sls_jupyter.documents import b64encode, verify
+from sls_jupyter.contract.spec import StreamSpec, verify_stream_spec
+from sls_jupyter.documents import b64encode
 from sls_jupyter.errors import LogInconsistent, Unavailable
-from sls_jupyter.identity import verify_signature
 from sls_jupyter.receipt.receipt import Extension, Receipt, Recorded, Stated, open_envelope
 from sls_jupyter.receipt.statement import EnvelopeJson
 from sls_jupyter.receipt.verdict import ReceiptVerdict
@@ -50,7 +49,7 @@ def fetch_receipt(spec: StreamSpec, clients: Mapping[str, AuthorityClient], *, w
             detail={"envelopes": {did: envelope.decode() for did, envelope in envelopes.items()}},
         )
     stated = all_stated[logs[0]]
-    contract = verify(stated.statement.predicate.spec.encode(), StreamSpec, verify_signature, did=spec.requester)
+    contract = verify_stream_spec(stated.statement.predicate.spec.encode(), did=spec.requester)
     if contract.digest != spec.digest:
         raise LogInconsistent("This is the receipt of another run.", found=contract.digest, expected=spec.digest)
     recorded = tuple(_recorded(clients[did], histories[did], stated) for did in logs)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
+from sls_jupyter.assets.opening import verify_manifest
 from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.contract.grants import Grant
-from sls_jupyter.contract.spec import StreamSpec
+from sls_jupyter.contract.spec import AssetInput, StreamSpec
 from sls_jupyter.documents import canonical_json, verify
 from sls_jupyter.errors import AccessDenied, DigestMismatch, MalformedDocument, SlsError
 from sls_jupyter.identity import verify_signature
+from sls_jupyter.network import side_by_side
 from sls_jupyter.policy.decide import Decision
+
+ASK_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +59,18 @@ class Answers:
             for reason in decision.reasons
             if reason.level == "deny"
         ]
-        raise AccessDenied(
+        error = AccessDenied(
             f"The owner's policy does not allow this use of {', '.join(denied)}.",
             found=" ".join(f"{alias}: {reason.text}" for alias, reason in reasons),
             hint=" ".join(dict.fromkeys(reason.fix for _, reason in reasons)),
             detail={"reasons": [{"alias": alias, **reason.model_dump()} for alias, reason in reasons]},
         )
+        error.said_by = "the owner's authority"  # reasons and fixes are its words
+        raise error
 
 
 def ask_all(request: StreamRequest, clients: Mapping[str, AuthorityClient], *, dry_run: bool = False) -> Answers:
-    """Submit to every authority of the spec.
+    """Submit to every authority of the spec, side by side.
 
     Args:
         clients: authority's DID -> client.
@@ -71,27 +78,70 @@ def ask_all(request: StreamRequest, clients: Mapping[str, AuthorityClient], *, d
     Raises:
         what an authority raises; its DID is in the error's detail.
     """
-    aliases = {item.asset: item.alias for item in request.spec.inputs}
-    decisions: dict[str, Decision] = {}
-    envelopes: list[bytes] = []
-    for did, _ in request.spec.authorities():
-        try:
-            answer = clients[did].submit(
-                request.envelope, request.code, request.contact, request.parameters, dry_run=dry_run
+    asking = [partial(_ask, request, did, clients[did], dry_run=dry_run) for did, _ in request.spec.authorities()]
+    answered = side_by_side(asking, ASK_SECONDS)
+    grants = [one for _, granted in answered for one in granted]
+    return Answers(
+        {alias: decision for decisions, _ in answered for alias, decision in decisions.items()},
+        tuple(grant for grant, _ in grants),
+        tuple(envelope for _, envelope in grants),
+    )
+
+
+def _ask(
+    request: StreamRequest, did: str, client: AuthorityClient, *, dry_run: bool
+) -> tuple[dict[str, Decision], list[tuple[Grant, bytes]]]:
+    """One authority's decisions by alias, and its grants with their envelopes: each about its own inputs, once."""
+    try:
+        answer = client.submit(request.envelope, request.code, request.contact, request.parameters, dry_run=dry_run)
+        inputs = {item.asset: item for item in request.spec.inputs_of(did)}
+        decided = [(one.asset, one.decision) for one in answer.decisions]
+        if sorted(asset for asset, _ in decided) != sorted(inputs):
+            raise MalformedDocument(
+                "An authority decided about something else.",
+                found=", ".join(asset for asset, _ in decided)[:500],
+                expected=", ".join(sorted(inputs)),
             )
-        except SlsError as error:
-            error.detail.setdefault("authority", did)
-            raise
-        for one in answer.decisions:
-            if one.asset not in aliases:
-                raise MalformedDocument("An authority decided about something else.", found=one.asset)
-            decisions[aliases[one.asset]] = one.decision
-        envelopes += [canonical_json(grant) for grant in answer.grants]
-    return Answers(decisions, tuple(_grant(request.spec, envelope) for envelope in envelopes), tuple(envelopes))
+        decisions = {inputs[asset].alias: decision for asset, decision in decided}
+        grants = _grants(request, did, [canonical_json(one) for one in answer.grants])
+        allowed = not dry_run and all(one.verdict == "allow" for one in decisions.values())
+        if sorted(grant.asset for grant, _ in grants) != (sorted(inputs) if allowed else []):
+            raise MalformedDocument(
+                "An authority's grants do not fit its decisions.",
+                found=f"{len(grants)} grants",
+                expected=f"{len(inputs)}, one for each of its assets" if allowed else "none",
+            )
+        return decisions, grants
+    except SlsError as error:
+        error.detail.setdefault("authority", did)
+        raise
 
 
-def _grant(spec: StreamSpec, envelope: bytes) -> Grant:
-    grant = verify(envelope, Grant, verify_signature, did=None)
-    if grant.spec != spec.digest or grant.authority not in {did for did, _ in spec.authorities()}:
-        raise DigestMismatch("An authority granted something else.", found=grant.spec, expected=spec.digest)
-    return grant
+def _grants(request: StreamRequest, did: str, envelopes: list[bytes]) -> list[tuple[Grant, bytes]]:
+    """The grants of one authority, each for an input of it in this very spec, with their envelopes."""
+    inputs = {item.asset: item for item in request.spec.inputs_of(did)}
+    found = [(verify(envelope, Grant, verify_signature, did=did), envelope) for envelope in envelopes]
+    for grant, _ in found:
+        if grant.spec != request.spec.digest or grant.asset not in inputs:
+            raise DigestMismatch("An authority granted something else.", found=grant.spec, expected=request.spec.digest)
+        _require_within(request, inputs[grant.asset], grant)
+    return found
+
+
+def _require_within(request: StreamRequest, item: AssetInput, grant: Grant) -> None:
+    """A grant gives columns that were asked for and that the asset has, to kinds of TEE that were asked for."""
+    manifest = verify_manifest(request.manifests[item.asset], item.asset)
+    known = None if item.kind != "table" or manifest.arrow_schema is None else manifest.columns
+    for asked in (item.columns, known):
+        if asked is not None and not set(grant.columns or ()) <= set(asked):
+            raise DigestMismatch(
+                f"An authority granted other columns of {item.alias} than were asked for.",
+                found=", ".join(sorted(set(grant.columns or ()) - set(asked)))[:500],
+                expected=", ".join(asked)[:500],
+            )
+    if not set(grant.tees) <= set(request.spec.tees):
+        raise DigestMismatch(
+            "An authority granted another TEE than was asked for.",
+            found=", ".join(grant.tees)[:500],
+            expected=", ".join(request.spec.tees),
+        )

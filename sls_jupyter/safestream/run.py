@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sls_jupyter.errors import RunCancelled, SlsError
+from sls_jupyter.printing import one_line
 from sls_jupyter.receipt.verdict import VerifiedReceipt
 
 StepState = Literal["waiting", "active", "done", "failed"]
@@ -133,7 +134,7 @@ class Run:
     def _end_with(self, error: SlsError) -> None:
         self.error = error
         self.state = "cancelled" if isinstance(error, RunCancelled) else "failed"
-        self.steps.fail(error.message)
+        self.steps.fail(error.sentence)
 
     # --- for whoever shows the run ----------------------------------------------------------------
 
@@ -157,9 +158,9 @@ class Run:
     def status(self) -> str:
         """The state in one line: what it does, or how it ended."""
         if self.state != "running":
-            return self.state if self.error is None else f"{self.state}: {self.error.message}"
+            return self.state if self.error is None else f"{self.state}: {self.error.sentence}"
         active = next((step for step in self.steps if step.state == "active"), None)
-        return "running" if active is None else f"{active.name}: {active.detail}".rstrip(": ")
+        return "running" if active is None else one_line(f"{active.name}: {active.detail}".rstrip(": "))
 
     def wait(self, timeout: float | None = None) -> Run:
         """Block until the run has ended.

@@ -134,7 +134,7 @@ class Auditing(Running):
         """
         record = self._find_run(id_)
         spec = self._spec(record.id)
-        names, doubts = self.names(), list[str]()
+        names, doubts = self.names_in(spec), list[str]()
         told, unreached = self._ask_logs(spec, names)
         verdict = self._own_verdict(record.id, spec, doubts)
         if verdict is None and not told:

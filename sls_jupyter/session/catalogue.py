@@ -23,7 +23,8 @@ from sls_jupyter.documents import canonical_json, digest, sign, verify
 from sls_jupyter.errors import BadInput, DigestMismatch, MalformedDocument, UnknownName, VerificationError
 from sls_jupyter.identity import verify_signature
 from sls_jupyter.policy.model import OwnerPolicy
-from sls_jupyter.policy.options import policy_from_options, policy_from_yaml
+from sls_jupyter.policy.options import Person, policy_from_options, policy_from_yaml
+from sls_jupyter.printing import one_line
 from sls_jupyter.session.directory import Directory
 from sls_jupyter.transparency.entries import Entry
 from sls_jupyter.transparency.proofs import LogProof
@@ -45,6 +46,12 @@ class AssetInfo:
     names: Mapping[str, str] = field(repr=False)  # DID -> name
 
     @property
+    def called(self) -> str:
+        """``owner/name``, so that it can be typed: with the owner's name here, or with their DID."""
+        owner = self.manifest.owner if self.owner_name.startswith("unknown ") else self.owner_name
+        return f"{owner}/{self.name}"
+
+    @property
     def bytes(self) -> int:
         """Sealed size."""
         return sum(part.size for part in self.manifest.parts)
@@ -58,6 +65,7 @@ class Sealed:
     seconds: float
     proof: LogProof
     entry: Entry
+    unreachable: str = ""  # why groups cannot reach the authority now, and how to end that
 
     @property
     def version(self) -> int:
@@ -66,7 +74,7 @@ class Sealed:
         return found if isinstance(found, int) else 1
 
     def __repr__(self) -> str:
-        return f"<Sealed {self.info.owner_name}/{self.info.name}: log entry {self.proof.index}>"
+        return one_line(f"<Sealed {self.info.owner_name}/{self.info.name}: log entry {self.proof.index}>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +91,9 @@ class Withdrawn:
 
 def _is_called(info: AssetInfo, name: str) -> bool:
     return (
-        info.id.startswith(name) if name.startswith(_DIGEST) else name in (info.name, f"{info.owner_name}/{info.name}")
+        info.id.startswith(name)
+        if name.startswith(_DIGEST)
+        else name in (info.name, info.called, f"{info.manifest.owner}/{info.name}")
     )
 
 
@@ -178,12 +188,13 @@ class Catalogue(Directory):
             raise
         proof, proven = self._prove(client, entry)
         info = self._info(client, client.asset(asset), self.names())
-        return Sealed(info, time.monotonic() - start, proof, proven)
+        unreachable = self.unreachable() if authority is None else ""
+        return Sealed(info, time.monotonic() - start, proof, proven, unreachable)
 
     def _policy(self, policy: str | Path | None, options: dict[str, Any]) -> tuple[OwnerPolicy, str | None]:
         now = int(time.time())
         if policy is None:
-            return policy_from_options(self.did, now=now, **options), None
+            return policy_from_options(self.did, now=now, people=self._person, **options), None
         path = Path(policy)
         try:
             text = path.read_text()
@@ -191,7 +202,7 @@ class Catalogue(Directory):
             raise BadInput("The policy file cannot be read.", found=f"{path}: {type(error).__name__}") from None
         if path.suffix == ".rego":
             options = {**options, "module": digest(text.encode())}
-            return policy_from_options(self.did, now=now, **options), text
+            return policy_from_options(self.did, now=now, people=self._person, **options), text
         if any(value is not None for value in options.values()):
             given = ", ".join(name for name, value in options.items() if value is not None)
             raise BadInput(
@@ -199,12 +210,20 @@ class Catalogue(Directory):
                 found=given,
                 hint="Put these into the file, or leave --policy away.",
             )
-        return policy_from_yaml(text, self.did, now), None
+        return policy_from_yaml(text, self.did, now, self._person), None
+
+    def _person(self, word: str) -> Person:
+        """Whom a policy's word means: a petname, a DID, a contact file; with the key that is known of them."""
+        did = self.find(word)
+        try:
+            return Person(did, self.recipient(word).key_digest)
+        except UnknownName:
+            return Person(did)
 
     def assets(self) -> list[AssetInfo]:
         """Every asset this persona can see, its own first."""
         names = self.names()
-        answers = self._each(self.authorities(), lambda client: self._assets_of(client, names))
+        answers = self._each(self.authorities(), lambda client: self._assets_of(client, names), topic="assets")
         found = [info for _, infos in answers for info in infos]
         return sorted(found, key=lambda info: (not info.mine, info.owner_name, info.name))
 
@@ -223,8 +242,8 @@ class Catalogue(Directory):
         if len(fitting) > 1:
             raise BadInput(
                 f"Several owners have an asset {name}.",
-                found=", ".join(f"{one.owner_name}/{one.name}" for one in fitting),
-                hint=f"Name the owner: -i {fitting[0].owner_name}/{name}",
+                found=", ".join(one.called for one in fitting),
+                hint=f"Name the owner: -i {fitting[0].called}",
             )
         return fitting[0]
 

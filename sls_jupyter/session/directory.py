@@ -24,6 +24,7 @@ from sls_jupyter.authority.embedded import (
     url_in,
 )
 from sls_jupyter.authority.service import open_authority
+from sls_jupyter.contract.spec import Recipient, StreamSpec
 from sls_jupyter.documents import canonical_json, parse_json
 from sls_jupyter.errors import (
     BadInput,
@@ -34,8 +35,10 @@ from sls_jupyter.errors import (
     VerificationError,
     printable,
 )
-from sls_jupyter.identity import Contact, Home, public_key_from_did
+from sls_jupyter.identity import Home, public_key_from_did
 from sls_jupyter.network import within
+from sls_jupyter.printing import one_line
+from sls_jupyter.session.contacts import People, Who
 from sls_jupyter.transparency.checkpoint import Checkpoint
 from sls_jupyter.transparency.cosignature import witness_key_of
 from sls_jupyter.transparency.entries import Entry
@@ -59,7 +62,7 @@ class Silent:
     reason: str = ""  # what is wrong with its answer; "" when there is none
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.url})" if self.name else f"The authority at {self.url}"
+        return one_line(f"{self.name} ({self.url})" if self.name else f"The authority at {self.url}")
 
     @property
     def trouble(self) -> str:
@@ -101,7 +104,7 @@ def _another(url: str, *, found: str, expected: str) -> VerificationError:
     )
 
 
-class Directory:
+class Directory(People):
     """A persona, the authorities it can reach, and the people behind them.
 
     Args:
@@ -109,8 +112,7 @@ class Directory:
     """
 
     def __init__(self, home: Home) -> None:
-        self.home = home
-        self.identity = home.identity()
+        super().__init__(home)
         self.machine = home.root / "machine"  # what all personas of this user share: the simulated processor
         self.machine.mkdir(mode=0o700, parents=True, exist_ok=True)
         pin = DevelopmentChain.load_or_create(self.machine).root_pin
@@ -122,15 +124,7 @@ class Directory:
         self._noting = threading.Lock()  # for what is known of silent authorities
         self._clients: dict[tuple[str, str, bool], AuthorityClient] = {}  # by URL, DID and whether it is known
         self._reachable: tuple[float, list[AuthorityClient]] = (-REACHABLE_SECONDS, [])
-        self._silent: dict[str, Silent] = {}  # by URL, when last asked
-
-    @property
-    def name(self) -> str:
-        return self.home.persona
-
-    @property
-    def did(self) -> str:
-        return self.identity.did
+        self._silent: dict[tuple[str, str], Silent] = {}  # by URL and topic, when last asked
 
     def close(self) -> None:
         """Stop the embedded authority, if this process serves it."""
@@ -180,10 +174,13 @@ class Directory:
         return client
 
     def _asked_for(self, url: str) -> AuthorityClient:
-        """A client of whatever authority is at a URL that this user typed."""
+        """A client of the authority at a URL that this user typed: the one known there, or whichever proves itself."""
         url = check_url(url)
         place = self._places().get(url)
-        return AuthorityClient(url, self.identity) if place is None else self._client(url, place.did)
+        if place is not None:
+            return self._client(url, place.did)
+        key = (url, "", True)
+        return self._clients.get(key) or self._clients.setdefault(key, AuthorityClient(url, self.identity))
 
     def own_authority(self) -> AuthorityClient:
         """This persona's embedded authority, started if nobody serves it yet, or not any more."""
@@ -213,8 +210,7 @@ class Directory:
         url = check_url(url)
         place = self._places().get(url)
         if place is None:
-            with contextlib.closing(AuthorityClient(url, self.identity)) as stranger:
-                did = stranger.did
+            did = self._asked_for(url).did
             raise BadInput(
                 "You never connected to that authority, so nothing is sealed to it.",
                 found=f"{did} at {url}",
@@ -233,18 +229,25 @@ class Directory:
 
     # --- connections ----------------------------------------------------------------------------------
 
-    def connect(self, url: str) -> str:
-        """Remember another owner's authority, which proves its DID; returns its owner's name.
+    def connect(self, url: str, *, name: str = "", did: str = "") -> str:
+        """Remember another owner's authority, which proves its DID; returns what its owner is called here.
 
         Args:
             url: where it is; ``URL#DID`` takes that authority only, also in place of another one that was
                 known there.
+            name: what to call the owner. By default what they call themselves, if that is plain and looks like
+                nobody who is known; somebody who has a name here keeps it.
+            did: the same as ``#DID`` in the URL.
 
         Raises:
-            BadInput: not a URL of one. Unavailable: nobody answers there.
+            BadInput: not a URL of one, or the owner needs another name; nothing is kept.
+            Unavailable: nobody answers there.
             VerificationError: another authority is there than the one known or named.
         """
         url, _, named = url.partition("#")
+        if did and named and did != named:
+            raise BadInput("Two DIDs are named for one authority.", found=f"{did}, {named}"[:200])
+        named = did or named
         try:
             url = check_url(url)
         except BadInput as error:
@@ -259,14 +262,20 @@ class Directory:
             facts = client.about()
         if place is not None and facts.did != place.did and (place.persona or not named):
             raise _another(url, found=facts.did, expected=place.did)
+        owner = self._meet(Recipient.of(facts.owner_contact_envelope), name, f"%sls connect {url} --as NAME")
         self._keep("authorities.json", {**connections_of(self.home), url: facts.did})
-        self._keep("authority-names.json", {**self._owner_names(), url: facts.owner_contact.name})
+        self._keep("authority-owners.json", {**self._owners(), url: facts.owner})
         self._reachable = (-REACHABLE_SECONDS, [])
-        return facts.owner_contact.name
+        return str(owner)
 
-    def _owner_names(self) -> dict[str, str]:
-        """Names of the owners of connected authorities, by URL, as last heard."""
-        path = self.home.path / "authority-names.json"
+    def owner_at(self, url: str) -> Who:
+        """Whose authority the one at this URL says that it is."""
+        facts = self._asked_for(url).facts
+        return self.who(facts.owner, facts.owner_contact.name)
+
+    def _owners(self) -> dict[str, str]:
+        """DIDs of the owners of connected authorities, by URL, as told when they were connected."""
+        path = self.home.path / "authority-owners.json"
         return dict(parse_json(path.read_bytes())) if path.exists() else {}
 
     def _keep(self, name: str, known: dict[str, str]) -> None:
@@ -306,23 +315,27 @@ class Directory:
             self.own_authority()
         places = sorted(self._places().values(), key=lambda one: one.persona != self.name)
         asking = [self._client(place.url, place.did) for place in places]
-        clients = [client for client, _ in self._each(asking, lambda client: client.about())]
+        clients = [client for client, _ in self._each(asking, lambda client: client.about(), topic="about")]
         self._reachable = (time.monotonic(), clients)
         return clients
 
     def _each(
-        self, clients: Sequence[AuthorityClient], call: Callable[[AuthorityClient], T]
+        self, clients: Sequence[AuthorityClient], call: Callable[[AuthorityClient], T], *, topic: str = ""
     ) -> list[tuple[AuthorityClient, T]]:
         """Ask several authorities side by side, each within one deadline; the answers of those that gave one.
 
         What one of them does wrong is remembered of that one (:meth:`silent`), and the others' answers count.
+
+        Args:
+            topic: what is asked for; an answer to something else does not make up for silence on this.
         """
         if not clients:
             return []
 
         def ask(client: AuthorityClient) -> list[tuple[AuthorityClient, T]]:
-            seconds, answers = IMPATIENT_SECONDS if client.url in self._silent else EACH_SECONDS, []
-            with self._unless_silent(client), within(seconds):
+            silent, answers = {url for url, _ in self._silent}, []
+            seconds = IMPATIENT_SECONDS if client.url in silent else EACH_SECONDS
+            with self._unless_silent(client, topic), within(seconds):
                 answers.append((client, call(client)))
             return answers
 
@@ -334,34 +347,34 @@ class Directory:
         return {place.url: place.persona for place in self._places().values() if place.persona}
 
     @contextlib.contextmanager
-    def _unless_silent(self, client: AuthorityClient) -> Iterator[None]:
+    def _unless_silent(self, client: AuthorityClient, topic: str = "") -> Iterator[None]:
         """What one authority does wrong does not hide the others; it is remembered, with what was wrong."""
         try:
             yield
         except UnknownName:
             raise
         except Unavailable:
-            self._remember_silent(client.url, "")
+            self._remember_silent(client.url, topic, "")
         except SlsError as error:
-            self._remember_silent(client.url, printable(error.message)[:MAX_REASON])
+            self._remember_silent(client.url, topic, printable(error.message)[:MAX_REASON])
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
-            self._remember_silent(client.url, "its answer is not of the expected form")
+            self._remember_silent(client.url, topic, "its answer is not of the expected form")
         else:
             with self._noting:
-                self._silent = {url: one for url, one in self._silent.items() if url != client.url}
+                self._silent = {key: one for key, one in self._silent.items() if key != (client.url, topic)}
 
-    def _remember_silent(self, url: str, reason: str) -> None:
+    def _remember_silent(self, url: str, topic: str, reason: str) -> None:
         with self._noting:
-            self._silent = {**self._silent, url: replace(self._silent_at(url), reason=reason)}
+            self._silent = {**self._silent, (url, topic): replace(self._silent_at(url), reason=reason)}
 
     def _silent_at(self, url: str) -> Silent:
-        persona = self._persona_urls().get(url, "")
-        return Silent(url, persona or self._owner_names().get(url, ""), persona)
+        persona, owner = self._persona_urls().get(url, ""), self._owners().get(url)
+        return Silent(url, persona or (str(self.who(owner)) if owner else ""), persona)
 
     def silent(self) -> list[Silent]:
         """The authorities that this persona knows and that did not answer when they were asked last."""
         self.authorities()
-        return list(self._silent.values())
+        return list({one.url: one for one in self._silent.values()}.values())
 
     def _unknown(self, error: UnknownName) -> UnknownName | Unavailable:
         """What a name that was not found means: nothing has it, or nobody can tell, because an authority is silent."""
@@ -385,22 +398,19 @@ class Directory:
         return found
 
     def names(self) -> dict[str, str]:
-        """DID -> name of everybody this persona knows of."""
-        found = {self.did: self.name}
+        """DID -> how a card calls them, of everybody this persona has heard of; see :meth:`who`."""
+        found = self._labels()
         for client in self.authorities():
-            facts = client.facts
-            found |= {facts.owner: facts.owner_contact.name, facts.did: f"{facts.owner_contact.name}'s authority"}
-        for contact in self._contacts():
-            found.setdefault(contact.did, contact.name)
+            owner = self.who(client.facts.owner, client.facts.owner_contact.name)
+            found[owner.did] = str(owner)
+            found[client.did] = f"{owner}'s authority" if owner.petname is not None else f"the authority of {owner}"
         return found
 
-    def _contacts(self) -> list[Contact]:
-        """Contacts of this user's personas and of connected authorities' owners."""
-        found = {client.facts.owner: client.facts.owner_contact for client in self.authorities()}
-        for persona in self.home.personas():
-            contact = Home(self.home.root, persona).identity().contact()
-            found.setdefault(contact.did, contact)
-        return list(found.values())
+    def names_in(self, spec: StreamSpec) -> dict[str, str]:
+        """:meth:`names`, and everybody whom a signed spec names."""
+        said = {person.did: person.name for person in spec.recipients}
+        people = (spec.requester, *(item.owner for item in spec.inputs), *said)
+        return {did: str(self.who(did, said.get(did, ""))) for did in people} | self.names()
 
     def _prove(self, client: AuthorityClient, index: int) -> tuple[LogProof, Entry]:
         """The entry at ``index``, proven under a checkpoint that extends the last one we saw."""

@@ -2,120 +2,310 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
-from sls_jupyter.authority.answers import RequestDetail
+from sls_jupyter.authority.answers import RequestDetail, RequestPage, RequestSummary
 from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.contract.grants import Approval, Denial
-from sls_jupyter.contract.spec import StreamSpec
-from sls_jupyter.documents import sign, verify
-from sls_jupyter.errors import BadInput, UnknownName
-from sls_jupyter.identity import Contact, verify_signature
-from sls_jupyter.session.directory import Directory
+from sls_jupyter.contract.spec import AssetInput, StreamSpec
+from sls_jupyter.documents import b64decode, sign
+from sls_jupyter.errors import (
+    BadInput,
+    DigestMismatch,
+    LogInconsistent,
+    MalformedDocument,
+    NotAuthorised,
+    SlsError,
+    Unavailable,
+    UnknownName,
+    printable,
+)
+from sls_jupyter.identity import Home
+from sls_jupyter.session.catalogue import Catalogue
+from sls_jupyter.session.reviewing import (
+    InputReview,
+    Owned,
+    RequestInfo,
+    checked_files,
+    require_code,
+    review,
+    said_name,
+    signed_spec,
+)
+from sls_jupyter.transparency.entries import EntryKind
 
-MAX_LISTED = 200
+__all__ = ["APPROVAL_SECONDS", "Inbox", "InputReview", "RequestInfo"]
+
 APPROVAL_SECONDS = 90 * 86400  # how long an approval holds unless the policy ends earlier
+PAGE = 100  # requests of one call
+MAX_LISTED = 500  # newest requests of one authority that are listed
+MAX_OPENED = 50  # of them, those that wait for this persona and are listed with their code
+MAX_REMEMBERED = 1000  # assets whose documents are kept, by digest: they cannot change
 
 
 @dataclass(frozen=True, slots=True)
-class RequestInfo:
-    """A request that waits for somebody, or did."""
+class _Shown:
+    """A request that an authority shows; its spec is verified."""
 
-    id: str
-    state: str
-    requester: str
-    requester_name: str
-    authority: str
-    code: str
+    client: AuthorityClient
+    summary: RequestSummary
     spec: StreamSpec
-    assets: tuple[str, ...]
-    mine_to_decide: bool
 
 
-class Inbox(Directory):
+class Inbox(Catalogue):
     """Requests and verdicts."""
 
-    def requests(self) -> list[RequestInfo]:
-        """Requests that wait for this persona, and its own; newest first."""
-        found = list[RequestInfo]()
-        for client in self.authorities():
-            owner, after, more = client.facts.owner, None, True
-            with self._unless_silent(client):
-                while more and len(found) < MAX_LISTED:
-                    page = client.requests(after=after)
-                    found += [self._info_of(client, client.request(one.id), owner) for one in page.requests]
-                    after, more = page.next, page.next is not None
-        return found
+    def __init__(self, home: Home) -> None:
+        super().__init__(home)
+        self._owned: dict[str, Owned] = {}  # by the asset's digest
+        self._doubts: list[str] = []
 
-    def _info_of(self, client: AuthorityClient, told: RequestDetail, owner: str) -> RequestInfo:
-        spec = verify(told.spec.encode(), StreamSpec, verify_signature, did=None)
-        contact = None if told.contact is None else told.contact.encode()
-        name = "" if contact is None else verify(contact, Contact, verify_signature, did=spec.requester).name
-        return RequestInfo(
-            id=told.id,
-            state=told.state,
-            requester=spec.requester,
-            requester_name=name or spec.requester,
-            authority=client.did,
-            code=told.code,
-            spec=spec,
-            assets=tuple(item.alias for item in spec.inputs_of(client.did)),
-            mine_to_decide=spec.requester != self.did or owner == self.did,
-        )
+    # --- reading ----------------------------------------------------------------------------------
+
+    def requests(self) -> list[RequestInfo]:
+        """Requests that wait for this persona, and its own; each authority's newest first.
+
+        Those that wait for this persona come with their code, ``MAX_OPENED`` of an authority at most;
+        :meth:`request` opens any. What an authority shows and nobody signed so is not listed; :meth:`doubts` tells
+        of it, and :meth:`silent` of authorities that do not answer as they should.
+        """
+        answers = [answer for _, answer in self._each(self.authorities(), self._inbox_of)]
+        self._doubts = [doubt for _, doubts in answers for doubt in doubts]
+        return [info for infos, _ in answers for info in infos]
+
+    def doubts(self) -> tuple[str, ...]:
+        """A sentence for each thing that does not fit in what authorities showed when they were listed last."""
+        return tuple(dict.fromkeys(self._doubts))
 
     def request(self, id_: str) -> RequestInfo:
-        """The request whose id begins like that.
+        """The request whose id begins like that, asked for anew, with its code.
 
         Raises:
             UnknownName: none, or several. Unavailable: none, and an authority that may have it does not answer.
+            SlsError: an authority shows it otherwise than it was signed.
         """
-        wanted = id_.removeprefix("sha256:")
-        fitting = []
-        for client in self.authorities() if wanted else []:
-            with contextlib.suppress(UnknownName), self._unless_silent(client):
-                fitting.append(self._info_of(client, client.request(f"sha256:{wanted}"), client.facts.owner))
-        mine = [one for one in fitting if one.mine_to_decide] or fitting
-        if len(mine) != 1:
+        return self._fitting(id_)[0]
+
+    def _fitting(self, id_: str) -> list[RequestInfo]:
+        """One request at each authority that shows it; those that this persona decides at, if there are any."""
+        wanted, failed = id_.removeprefix("sha256:"), list[SlsError]()
+
+        def fitting(client: AuthorityClient) -> list[RequestInfo]:
+            try:
+                found = self._opened(client, f"sha256:{wanted}")
+                return [found] if found.id[7:].startswith(wanted) else []
+            except (UnknownName, Unavailable) as error:
+                if isinstance(error, Unavailable):
+                    raise
+            except SlsError as error:
+                failed.append(error)
+            return []
+
+        asked = self.authorities() if wanted else []
+        found = [one for _, infos in self._each(asked, fitting) for one in infos]
+        if not found and failed:
+            raise failed[0]
+        if len({one.id for one in found}) != 1:
             error = UnknownName(
-                "There is no such request." if not mine else "Several requests begin like that.",
+                "There is no such request." if not found else "Several requests begin like that.",
                 found=id_[:80],
                 hint="%sls requests lists them.",
             )
-            raise error if mine else self._unknown(error)
-        return mine[0]
+            raise error if found else self._unknown(error)
+        return [one for one in found if one.mine_to_decide] or found
+
+    def _inbox_of(self, client: AuthorityClient) -> tuple[list[RequestInfo], list[str]]:
+        """What one authority shows that verifies, and a sentence for each thing that does not."""
+        doubts: list[str] = []
+        found: list[RequestInfo] = []
+        opened = 0
+        for shown in self._shown_by(client, doubts):
+            try:
+                info = self._listed(shown)
+                if info.mine_to_decide and info.state == "open" and opened < MAX_OPENED:
+                    info, opened = self._opened(client, info.id), opened + 1
+                found.append(info)
+            except Unavailable:
+                raise
+            except SlsError as error:
+                doubts.append(self._doubt(client, error))
+        return found, doubts
+
+    def _shown_by(self, client: AuthorityClient, doubts: list[str]) -> Iterator[_Shown]:
+        """The requests that one authority shows, newest first, each with a signed spec about its assets."""
+        after, count, seen = None, 0, set[str]()
+        while count < MAX_LISTED:
+            page = _page(client, after)
+            for summary in page.requests:
+                count += 1
+                try:
+                    spec = signed_spec(summary.spec.encode(), summary.id, client.did)
+                except SlsError as error:
+                    doubts.append(self._doubt(client, error))
+                    continue
+                if summary.id not in seen:
+                    seen.add(summary.id)
+                    yield _Shown(client, summary, spec)
+            if page.next is None or not page.requests:
+                return
+            after = page.next
+        doubts.append(f"{self._label(client)} has more than {MAX_LISTED} requests; the newest are listed.")
+
+    def _doubt(self, client: AuthorityClient, error: SlsError) -> str:
+        return f"{self._label(client)} shows a request that nobody signed so: {_line(error)}"
+
+    def _label(self, client: AuthorityClient) -> str:
+        owner = self.who(client.facts.owner, client.facts.owner_contact.name)
+        return f"{owner}'s authority" if owner.petname is not None else f"The authority of {owner}"
+
+    # --- judging ----------------------------------------------------------------------------------
+
+    def _listed(self, shown: _Shown) -> RequestInfo:
+        """A request without its code."""
+        spec, summary, authority = shown.spec, shown.summary, shown.client.did
+        contact = None if summary.contact is None else summary.contact.encode()
+        doubts: list[str] = []
+        owned = {item.alias: self._owned_by(item, doubts) for item in spec.inputs}
+        mine = any((one := owned[item.alias]) and self.did in one.approvers for item in spec.inputs_of(authority))
+        return RequestInfo(
+            id=spec.terms,
+            state=summary.state,
+            requester=spec.requester,
+            who=self.who(spec.requester, said_name(contact, spec.requester)),
+            authority=authority,
+            spec=spec,
+            code="",
+            parameters=b"",
+            inputs=tuple(review(item, spec, owned[item.alias], self.who) for item in spec.inputs),
+            mine_to_decide=mine,
+            doubts=tuple(doubts),
+            created_at=summary.created_at,
+            opened=False,
+        )
+
+    def _opened(self, client: AuthorityClient, terms: str) -> RequestInfo:
+        """The request whose terms begin like that, as the authority shows it now, with its code, its parameters and the texts of its code assets."""
+        detail: RequestDetail = client.request(terms)
+        spec, parameters = signed_spec(detail.spec.encode(), detail.id, client.did), b64decode(detail.parameters)
+        if not spec.terms.startswith(terms):
+            raise DigestMismatch("An authority shows another request.", found=spec.terms, expected=terms)
+        require_code(spec, detail.code, parameters)
+        listed = self._listed(_Shown(client, detail, spec))
+        doubts = list(listed.doubts)
+        inputs = tuple(self._with_text(one, item, doubts) for one, item in zip(listed.inputs, spec.inputs, strict=True))
+        return replace(
+            listed, code=detail.code, parameters=parameters, inputs=inputs, doubts=tuple(doubts), opened=True
+        )
+
+    def _with_text(self, one: InputReview, item: AssetInput, doubts: list[str]) -> InputReview:
+        """Open code that reviewers may read; that it cannot be opened is a doubt."""
+        owned, client = self._owned.get(item.asset), self._known_authority(item.authority)
+        if item.kind != "code" or one.confidential or owned is None or client is None:
+            return one
+        try:
+            return replace(one, text=checked_files(owned.manifest, client.files(item.asset)))
+        except SlsError as error:
+            doubts.append(f"The code of {item.alias} cannot be shown: {_line(error)}")
+            return one
+
+    def _owned_by(self, item: AssetInput, doubts: list[str]) -> Owned | None:
+        """What the owner signed about an input; that it cannot be had is a doubt."""
+        try:
+            return self._owned.get(item.asset) or self._look_up_owned(item)
+        except SlsError as error:
+            doubts.append(f"What {item.alias} is could not be looked up: {_line(error)}")
+            return None
+
+    def _look_up_owned(self, item: AssetInput) -> Owned:
+        client = self._known_authority(item.authority)
+        if client is None:  # the URL in the spec is a stranger's word: it is not asked
+            where = f"{item.authority_url}#{item.authority}"
+            raise UnknownName(f"You are not connected to its authority: %sls connect {where}")
+        info = self._info(client, client.asset(item.asset), {})
+        if info.id != item.asset:
+            raise DigestMismatch("Its authority shows another asset.", found=info.id, expected=item.asset)
+        if len(self._owned) >= MAX_REMEMBERED:
+            self._owned.clear()
+        return self._owned.setdefault(item.asset, Owned(info.manifest, info.policy))
+
+    def _known_authority(self, did: str) -> AuthorityClient | None:
+        place = next((one for one in self._places().values() if one.did == did), None)
+        return None if place is None else self._client(place.url, did)
+
+    # --- deciding ---------------------------------------------------------------------------------
+
+    def _mine(self, id_: str) -> list[RequestInfo]:
+        """A request as it is shown now, at each authority where the owner's policy lets this persona decide."""
+        found = self._fitting(id_)
+        if not all(one.mine_to_decide for one in found):
+            raise NotAuthorised(
+                "The owner's policy does not name you as an approver.",
+                found=self.did,
+                hint=" ".join(dict.fromkeys(doubt for one in found for doubt in one.doubts)),
+            )
+        return found
 
     def approve(self, id_: str, reason: str = "", *, expires_in: int = APPROVAL_SECONDS) -> int:
-        """Approve a request on its terms; returns the index of the log entry.
+        """Approve a request on its terms, which are looked up anew; returns the index of the proven log entry.
 
         The approval holds for every run with the same code, assets, columns, parameters, outputs and
         recipients by the same requester, until it expires.
+
+        Raises:
+            as :meth:`request`. LogInconsistent: the authority's log does not hold the approval that it took.
         """
-        request, now = self.request(id_), int(time.time())
-        approval = Approval(
-            approver=self.did,
-            authority=request.authority,
-            terms=request.spec.terms,
-            code=request.spec.code_digests,
-            requester=request.requester,
-            reason=reason,
-            issued_at=now,
-            expires_at=now + expires_in,
-        )
-        return self._client_of(request.authority).approve(sign(approval, self.identity))
+        found, now, entry = self._mine(id_), int(time.time()), -1
+        for request in found:
+            approval = Approval(
+                approver=self.did,
+                authority=request.authority,
+                terms=request.spec.terms,
+                code=request.spec.code_digests,
+                requester=request.requester,
+                reason=reason,
+                issued_at=now,
+                expires_at=now + expires_in,
+            )
+            client = self._client_of(request.authority)
+            entry = self._require_logged(client, client.approve(sign(approval, self.identity)), "approval.given")
+        return entry
 
     def deny(self, id_: str, reason: str) -> int:
-        """Deny a request; the requester reads the reason. Returns the index of the log entry."""
+        """Deny a request; the requester reads the reason. Returns the index of the proven log entry."""
         if not reason.strip():
             raise BadInput("A denial needs a reason; the requester will read it.", hint='--reason "…"')
-        request = self.request(id_)
-        denial = Denial(
-            approver=self.did,
-            authority=request.authority,
-            terms=request.spec.terms,
-            requester=request.requester,
-            reason=reason,
-            issued_at=int(time.time()),
-        )
-        return self._client_of(request.authority).deny(sign(denial, self.identity))
+        found, entry = self._mine(id_), -1
+        for request in found:
+            denial = Denial(
+                approver=self.did,
+                authority=request.authority,
+                terms=request.spec.terms,
+                requester=request.requester,
+                reason=reason,
+                issued_at=int(time.time()),
+            )
+            client = self._client_of(request.authority)
+            entry = self._require_logged(client, client.deny(sign(denial, self.identity)), "denial.given")
+        return entry
+
+    def _require_logged(self, client: AuthorityClient, index: int, kind: EntryKind) -> int:
+        _, entry = self._prove(client, index)
+        if entry.kind != kind:
+            raise LogInconsistent(
+                "The log has something else there.", found=f"entry {index}: {entry.kind}", expected=kind
+            )
+        return index
+
+
+def _page(client: AuthorityClient, after: int | None) -> RequestPage:
+    try:
+        return client.requests(after=after, limit=PAGE)
+    except UnknownName as error:  # it names a call that every authority has
+        raise MalformedDocument("An authority has no inbox.", found=_line(error)) from None
+
+
+def _line(error: SlsError) -> str:
+    """What went wrong, in one line: an authority may have worded it."""
+    return printable(error.sentence[:400])

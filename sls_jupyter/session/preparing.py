@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
+from sls_jupyter.assets.public_storage import require_public
 from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.contract.spec import (
     KINDS,
@@ -61,7 +62,7 @@ class Preparing(Catalogue):
             inputs: ``ASSET[=alias][:col,col]`` each; the alias is the variable in the cell.
             outputs: names of variables to return.
             code_assets: names of sealed code that runs before the cell.
-            recipients: DIDs or names; the requester by default.
+            recipients: names given here, DIDs or contact files; the requester by default.
             tees: accepted kinds of TEE; those of this session's hosts by default.
 
         Raises:
@@ -80,6 +81,9 @@ class Preparing(Catalogue):
                 found=", ".join(item.alias for item, _ in chosen),
                 hint="Name it once, with all its columns; the cell can copy it.",
             )
+        for _, info in chosen:
+            if not info.manifest.storage.startswith("file:"):  # that the authority serves, or nobody
+                require_public(info.manifest.storage)
         outputs, parameters = sorted(set(outputs)), parameters or {}
         if code.strip():
             require_python(code)
@@ -133,21 +137,11 @@ class Preparing(Catalogue):
         return item, info
 
     def _recipients(self, wanted: Iterable[str]) -> tuple[Recipient, ...]:
-        contacts = {contact.did: contact for contact in self._contacts()}
-        contacts[self.did] = self.identity.contact()
-        by_name = {contact.name: contact for contact in contacts.values()}
-        found = {}
-        for one in list(wanted) or [self.did]:
-            contact = contacts.get(one) or by_name.get(one)
-            if contact is None:
-                error = UnknownName(
-                    "This recipient's key is not known.",
-                    found=one,
-                    expected=", ".join(sorted(by_name)),
-                    hint="%sls connect URL of the recipient's authority makes it known.",
-                )
-                raise self._unknown(error)
-            found[contact.did] = Recipient(did=contact.did, hpke_public_key=contact.hpke_public_key)
+        found: dict[str, Recipient] = {}
+        for word in list(wanted) or [self.did]:
+            contact = self.recipient(word)
+            if found.setdefault(contact.did, contact) != contact:
+                raise BadInput("One recipient is named with two contacts.", found=contact.did, hint="Keep one.")
         return tuple(found[did] for did in sorted(found))
 
     def preflight(self, request: StreamRequest) -> dict[str, Decision]:
@@ -157,6 +151,11 @@ class Preparing(Catalogue):
     def _run_clients(self, request: StreamRequest) -> dict[str, AuthorityClient]:
         return {did: self._client(url, did) for did, url in request.spec.authorities()}
 
+    def _chosen_urls(self, spec: StreamSpec) -> frozenset[str]:
+        """The URLs of a spec's authorities at which this persona knows them: a group of its may reach these too."""
+        places = self._places()
+        return frozenset(url for did, url in spec.authorities() if url in places and places[url].did == did)
+
 
 def parse_input(text: str) -> tuple[str, str | None, list[str] | None]:
     """``ASSET[=alias][:col,col]`` as asset, alias, columns.
@@ -164,14 +163,11 @@ def parse_input(text: str) -> tuple[str, str | None, list[str] | None]:
     Raises:
         BadInput: an empty part, or an alias that cannot be a variable.
     """
-    head, colon, tail = text.partition(":") if not text.startswith("sha256:") else _split_digest(text)
+    scheme = next((one for one in ("sha256:", "did:key:") if text.startswith(one)), "")
+    head, colon, tail = text[len(scheme) :].partition(":")
+    head = scheme + head
     name, equals, alias = head.partition("=")
     columns = [column.strip() for column in tail.split(",")] if colon else None
     if not name or (equals and not alias.isidentifier()) or (columns is not None and not all(columns)):
         raise BadInput("This input cannot be read.", found=text[:100], expected="ASSET[=alias][:column,column]")
     return name, alias or None, columns
-
-
-def _split_digest(text: str) -> tuple[str, str, str]:
-    head, colon, tail = text[7:].partition(":")
-    return "sha256:" + head, colon, tail

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from sls_jupyter.contract.image import installed_image
-from sls_jupyter.contract.spec import StreamSpec
-from sls_jupyter.documents import parse_json, verify
+from sls_jupyter.contract.spec import StreamSpec, verify_stream_spec
+from sls_jupyter.documents import parse_json
 from sls_jupyter.errors import ApprovalPending, SlsError, UnknownName
 from sls_jupyter.guest.bundle import open_result, subjects_of, unseal
 from sls_jupyter.guest.values import restore
-from sls_jupyter.identity import Home, verify_signature
+from sls_jupyter.identity import Home
 from sls_jupyter.safestream.host import Host
 from sls_jupyter.safestream.manager import Manager
 from sls_jupyter.safestream.request import StreamRequest
@@ -59,9 +59,10 @@ class Running(Preparing):
             image=installed_image(),
             hosts=self.hosts,
             clients=self._run_clients(request),
-            names=self.names(),
+            names=self.names_in(request.spec),
             save_result=self._save_result,
             ended=self._remember,
+            chosen=self._chosen_urls(request.spec),
         )
         folder = self._run_folder(request.spec.digest)
         (folder / "spec.json").write_bytes(request.envelope)
@@ -159,13 +160,13 @@ class Running(Preparing):
     def _spec(self, run: str) -> StreamSpec:
         """The contract of a run, from this persona's folder; its own signature is checked."""
         path = self.home.folder("runs") / run / "spec.json"
-        return verify(path.read_bytes(), StreamSpec, verify_signature, did=self.did)
+        return verify_stream_spec(path.read_bytes(), did=self.did)
 
     def _remember(self, run: Run) -> None:
         state = {
             "state": WAITS if isinstance(run.error, ApprovalPending) else run.state,
             "tee": run.summary.get("tee", ""),
-            "reason": run.error.message if run.error else "",
+            "reason": run.error.sentence if run.error else "",
         }
         folder = self._run_folder(run.spec_digest)
         (folder / "end.json").write_text(json.dumps(state))

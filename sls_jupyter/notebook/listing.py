@@ -1,0 +1,315 @@
+"""Code, line by line, as a reviewer has to see it: all of it, in order, with nothing that hides.
+
+A line ends where Python ends it. Each has its number; one that is too long goes on below, with ``↪`` in place of the
+number. What is not seen, moves other characters or looks like ASCII is shown by its number, tabs, line ends of other
+systems and long runs of spaces in words; the brackets around such a mark are themselves shown by number where they stand
+in the code, so no code can pretend to one. A lot of code is folded into parts, all of which are there.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import tokenize
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from html import escape as escape_html
+from itertools import groupby
+from operator import itemgetter
+from typing import ClassVar
+
+from sls_jupyter.notebook.cards import Block, Warn, text_width
+from sls_jupyter.printing import Carrier, by_number, is_unseen
+
+ROW_WIDTH = 88  # columns of code in a row
+PART_ROWS = 400  # rows that are shown unfolded
+MAX_SPACES = 24  # in a row, within a line; more are counted
+MAX_COLOURED = 100_000  # characters; more code than this is not coloured
+MAX_WORD = 40  # characters of a word that a notice quotes
+MAX_NOTICES = 20  # of one kind; the rest is counted
+_REORDERING = frozenset({"R", "AL", "AN", "RLE", "RLO", "RLI", "LRE", "LRO", "LRI", "FSI", "PDF", "PDI"})
+_LINE = re.compile(r"([^\r\n]*)(\r\n|\r|\n)|([^\r\n]+)\Z")
+_PIECE = re.compile(rf" {{{MAX_SPACES + 1},}}| +\Z|.", re.DOTALL)
+_PLAIN = re.compile(rf"(?!.* {{{MAX_SPACES + 1}}})(?!.* \Z)[ -~]{{0,{ROW_WIDTH}}}")
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What stands for one character of the code, a run of spaces, or a row of characters that are as they seem."""
+
+    text: str
+    at: int  # its place in the code
+    mark: bool = False  # these are our words, not the code's
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row on the screen; ``number`` is that of the line it begins, or 0 where it goes on with it."""
+
+    number: int
+    units: tuple[Unit, ...]
+
+
+def code_lines(code: str) -> Iterator[tuple[int, str, str]]:
+    """(place, text, end) of each line, as Python counts lines: ``\\n``, ``\\r\\n`` and ``\\r`` end one, nothing else does."""
+    for found in _LINE.finditer(code):
+        yield found.start(), found[1] if found[3] is None else found[3], found[2] or ""
+
+
+def rows_of(code: str, width: int = ROW_WIDTH) -> list[Row]:
+    """Every row of some code, each of at most ``width`` columns (a single mark may be longer)."""
+    rows = []
+    for number, (place, text, end) in enumerate(code_lines(code), start=1):
+        if len(text) <= width and end in ("", "\n") and _PLAIN.fullmatch(text):  # most lines
+            rows.append(Row(number, (Unit(text, place),)))
+            continue
+        units = list(_units(text, place))
+        if end.startswith("\r"):
+            units.append(Unit(by_number("\r"), place + len(text), mark=True))
+        first, *more = _wrapped(units, width)
+        rows += [Row(number, first), *(Row(0, one) for one in more)]
+    return rows
+
+
+def _units(text: str, place: int) -> Iterator[Unit]:
+    carrier = Carrier()
+    for found in _PIECE.finditer(text):
+        piece, at = found[0], place + found.start()
+        hidden = carrier.hides(piece[-1])
+        if piece[0] == " " and (len(piece) > MAX_SPACES or found.end() == len(text)):
+            yield Unit(f"⟦{len(piece)} space{'s' if len(piece) > 1 else ''}⟧", at, mark=True)
+        else:
+            shown, mark = _shown(piece, hidden)
+            yield Unit(shown, at, mark)
+
+
+@lru_cache(maxsize=4096)
+def _shown(one: str, hidden: bool) -> tuple[str, bool]:
+    """A character as it is shown, and whether that is a mark of ours."""
+    if one == "\t":
+        return "⟦tab⟧", True
+    if hidden or one in "⟦⟧" or unicodedata.bidirectional(one) in _REORDERING:
+        return by_number(one), True
+    if one.isascii() or unicodedata.category(one) in ("Lu", "Ll", "Lo", "Mn", "Mc", "Me"):
+        return one, False
+    # a sign outside ASCII is seen, but may look like a quotation mark, a bracket or an operator
+    return one + by_number(one), True
+
+
+def _wrapped(units: Sequence[Unit], width: int) -> list[tuple[Unit, ...]]:
+    rows: list[list[Unit]] = [[]]
+    filled = 0
+    for unit in units:
+        size = _columns(unit.text)
+        if filled + size > width and rows[-1]:
+            rows.append([])
+            filled = 0
+        rows[-1].append(unit)
+        filled += size
+    return [tuple(row) for row in rows]
+
+
+@lru_cache(maxsize=4096)
+def _columns(text: str) -> int:
+    return len(text) + sum(unicodedata.east_asian_width(one) in "WF" for one in text)
+
+
+# --- letters that look like others ----------------------------------------------------------------
+
+
+def odd_names(code: str) -> list[tuple[int, str]]:
+    """(line, word) of each name with letters outside ASCII: it may look like another, and Python folds some into others."""
+    if code.isascii():
+        return []
+    return [(line, word) for line, word, named in _words(code) if named and not word.isascii()]
+
+
+def odd_texts(code: str) -> list[tuple[int, str]]:
+    """(line, word) of each word in strings and comments with a letter that is no ASCII letter under its accents."""
+    if code.isascii():
+        return []
+    return [(line, word) for line, word, named in _words(code) if not named and any(map(_is_foreign, word))]
+
+
+def _is_foreign(one: str) -> bool:
+    return one.isalpha() and not unicodedata.normalize("NFD", one)[0].isascii()
+
+
+def _words(code: str) -> Iterator[tuple[int, str, bool]]:
+    """(line, word, whether it may be a name). Code that Python cannot read is all names."""
+    try:
+        tokens = list(tokenize.generate_tokens(io.StringIO(re.sub("\r\n?", "\n", code)).readline))
+    except (tokenize.TokenError, SyntaxError, ValueError):
+        yield from _words_in(code, 1, named=True)
+        return
+    for token in tokens:
+        if token.string.isascii():
+            continue
+        start = token.start[0]
+        if token.type == tokenize.STRING and "f" in re.split("['\"]", token.string)[0].lower() and "{" in token.string:
+            # within the braces of a formatted string stand names; which braces are text is not asked
+            first, last = token.string.index("{"), token.string.rindex("}") + 1 if "}" in token.string else None
+            yield from _words_in(token.string[:first], start, named=False)
+            yield from _words_in(token.string[first:last], start + token.string.count("\n", 0, first), named=True)
+            if last is not None:
+                yield from _words_in(token.string[last:], start + token.string.count("\n", 0, last), named=False)
+        else:
+            kinds = (tokenize.STRING, tokenize.COMMENT, getattr(tokenize, "FSTRING_MIDDLE", -1))
+            yield from _words_in(token.string, start, named=token.type not in kinds)
+
+
+def _words_in(text: str, line: int, *, named: bool) -> Iterator[tuple[int, str, bool]]:
+    for word in re.finditer(r"\w+", text):
+        if not word[0].isascii():
+            yield line + text.count("\n", 0, word.start()), word[0], named
+
+
+def notices(code: str, rows: Sequence[Row]) -> list[str]:
+    """Sentences about what a reader could take for something else, or overlook."""
+    found = []
+    if names := odd_names(code):
+        found.append(f"Letters outside ASCII in names: {_listed(names, numbers=True)}.")
+    if texts := odd_texts(code):
+        found.append(f"Letters outside ASCII, accents aside, in strings or comments: {_listed(texts, numbers=False)}.")
+    if lines := sorted({number for number, row in _numbered(rows) if any(map(_is_hidden, row.units))}):
+        more = f" and {len(lines) - MAX_NOTICES} more" if len(lines) > MAX_NOTICES else ""
+        shown = ", ".join(map(str, lines[:MAX_NOTICES]))
+        found.append(f"Characters that are not seen, or move others, stand here by number: line {shown}{more}.")
+    return found
+
+
+def _is_hidden(unit: Unit) -> bool:
+    return unit.mark and unit.text.startswith("⟦U+")
+
+
+def _numbered(rows: Iterable[Row]) -> Iterator[tuple[int, Row]]:
+    """Each row with the number of its line."""
+    number = 0
+    for row in rows:
+        number = row.number or number
+        yield number, row
+
+
+def _listed(words: Sequence[tuple[int, str]], *, numbers: bool) -> str:
+    parts, lines = [], dict[str, list[int]]()
+    for line, word in dict.fromkeys(words):
+        lines.setdefault(word, []).append(line)
+    for word, where in list(lines.items())[:MAX_NOTICES]:
+        shown = "".join(unit.text for unit in _units(word[:MAX_WORD], 0)) + "…" * (len(word) > MAX_WORD)
+        outside = [_shown(one, is_unseen(one)) for one in dict.fromkeys(word[:MAX_WORD]) if not one.isascii()]
+        letters = ", ".join(text if mark else f"{text} U+{ord(text):04X}" for text, mark in outside)
+        folded = unicodedata.normalize("NFKC", word)
+        same = f", to Python the same as {folded}" if numbers and folded != word and folded.isascii() else ""
+        more = f" and {len(where) - MAX_NOTICES} more" if len(where) > MAX_NOTICES else ""
+        place = f"line {', '.join(map(str, where[:MAX_NOTICES]))}{more}"
+        parts.append(f"“{shown}” on {place}" + (f" ({letters}{same})" if numbers else ""))
+    left = len(lines) - len(parts)
+    return ", ".join(parts) + (f" and {left} more" if left > 0 else "")
+
+
+# --- the block ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Block):
+    """Some code, all of it."""
+
+    code: str
+    exact: ClassVar[frozenset[str]] = frozenset({"code"})
+
+    def text(self) -> list[str]:
+        rows, odd = rows_of(self.code, max(20, min(ROW_WIDTH, text_width() - 12))), self._odd()
+        size = len(str(max((row.number for row in rows), default=0)))
+        lines = [f"{_gutter(row, odd, size)}{''.join(unit.text for unit in row.units)}".rstrip() for row in rows]
+        said = [line for words in notices(self.code, rows) for line in Warn(words, "note").text()]
+        return ["", *said, *(lines or ["(empty)"]), ""]
+
+    def html(self) -> str:
+        rows, odd = rows_of(self.code), self._odd()
+        size = len(str(max((row.number for row in rows), default=0)))
+        colours = _Colours(self.code)
+        said = "".join(Warn(words, "note").html() for words in notices(self.code, rows))
+        parts = [rows[start : start + PART_ROWS] for start in range(0, len(rows), PART_ROWS)]
+        if len(parts) < 2:
+            return f"{said}{_pre(rows, odd, size, colours)}"
+        last = max(row.number for row in rows)
+        words = f"<p>{last:,} lines, folded into {len(parts)} parts: open each.</p>"
+        return said + words + "".join(_folded(part, odd, size, colours, first=not at) for at, part in enumerate(parts))
+
+    def _odd(self) -> frozenset[int]:
+        return frozenset(line for line, _ in (*odd_names(self.code), *odd_texts(self.code)))
+
+
+def _gutter(row: Row, odd: frozenset[int], size: int) -> str:
+    if not row.number:
+        return f"{'↪':>{size}}  │ "
+    return f"{row.number:>{size}}{'!' if row.number in odd else ' '} │ "
+
+
+def _pre(rows: Sequence[Row], odd: frozenset[int], size: int, colours: _Colours) -> str:
+    if not rows:
+        return "<p>(empty)</p>"
+    lines = []
+    for row in rows:
+        extra = " sls-odd" if row.number in odd else ""
+        body = "".join(_spans(row.units, colours))
+        lines.append(
+            f'<span class="sls-row{extra}"><span class="sls-no">{_gutter(row, odd, size)}</span>{body}\n</span>'
+        )
+    return f'<pre class="sls-code">{"".join(lines)}</pre>'
+
+
+def _folded(rows: Sequence[Row], odd: frozenset[int], size: int, colours: _Colours, *, first: bool) -> str:
+    numbers = [row.number for row in rows if row.number]
+    words = f"lines {numbers[0]:,} to {numbers[-1]:,}" if numbers else "more of the same line"
+    return f"<details{' open' if first else ''}><summary>{words}</summary>{_pre(rows, odd, size, colours)}</details>"
+
+
+def _spans(units: Sequence[Unit], colours: _Colours) -> Iterator[str]:
+    """Markup of a row; neighbours of one look share a tag."""
+    for look, run in groupby(_looks(units, colours), key=itemgetter(0)):
+        text = escape_html("".join(text for _, text in run))
+        yield f"<span {look}>{text}</span>" if look else text
+
+
+def _looks(units: Sequence[Unit], colours: _Colours) -> Iterator[tuple[str, str]]:
+    """(attributes, text) of each character or mark."""
+    for unit in units:
+        if unit.mark:
+            yield 'class="sls-mark"', unit.text
+        else:
+            yield from ((colours.at(place), one) for place, one in enumerate(unit.text, start=unit.at))
+
+
+# --- colours --------------------------------------------------------------------------------------
+
+_COLOURS = (  # of Pygments' kinds of token: JupyterLab's variable, and one that light and dark pages can show
+    ("Token.Keyword", "--jp-mirror-editor-keyword-color", "#2e8b57"),
+    ("Token.Operator.Word", "--jp-mirror-editor-keyword-color", "#2e8b57"),
+    ("Token.Literal.String", "--jp-mirror-editor-string-color", "#c2543c"),
+    ("Token.Literal.Number", "--jp-mirror-editor-number-color", "#5a8a3a"),
+    ("Token.Comment", "--jp-mirror-editor-comment-color", "#7f8c8d"),
+    ("Token.Name.Builtin", "--jp-mirror-editor-builtin-color", "#3b8f8f"),
+    ("Token.Name.Function", "--jp-mirror-editor-def-color", "#4a7fd0"),
+    ("Token.Name.Class", "--jp-mirror-editor-def-color", "#4a7fd0"),
+)
+
+
+class _Colours:
+    """The attributes that colour each place of some code, by a highlighter that only reads it; none for a lot of code."""
+
+    def __init__(self, code: str) -> None:
+        self._of = [""] * len(code) if len(code) <= MAX_COLOURED else []
+        if not self._of:
+            return
+        from pygments.lexers import PythonLexer  # type: ignore[import-untyped]
+
+        for start, kind, value in PythonLexer().get_tokens_unprocessed(code):
+            found = (f"var({name},{plain})" for token, name, plain in _COLOURS if str(kind).startswith(token))
+            if colour := next(found, None):
+                self._of[start : start + len(value)] = [f'style="color:{colour}"'] * len(value)
+
+    def at(self, place: int) -> str:
+        return self._of[place] if place < len(self._of) else ""

@@ -1,0 +1,168 @@
+"""One request as an authority shows it, compared piece by piece with what its requester and the owners signed.
+
+An authority is not believed about anything that an approver is shown: who asks, which code, which assets and
+columns, whose yes is wanted. What does not fit is refused with a sentence; what cannot be looked up is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sls_jupyter.assets.manifest import AssetManifest
+from sls_jupyter.contract.spec import AssetInput, Kind, StreamSpec, verify_stream_spec
+from sls_jupyter.documents import digest, verify
+from sls_jupyter.errors import DigestMismatch, MalformedDocument, NotAuthorised
+from sls_jupyter.identity import Contact, verify_signature
+from sls_jupyter.policy.model import OwnerPolicy
+from sls_jupyter.session.contacts import Who
+from sls_jupyter.session.parameters import read_parameters
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """What an owner signed about an asset; ``policy`` is the one that the manifest names."""
+
+    manifest: AssetManifest
+    policy: OwnerPolicy
+
+    @property
+    def approvers(self) -> tuple[str, ...]:
+        """DIDs of the people whose yes counts."""
+        return self.policy.approvers or (self.policy.owner,)
+
+
+@dataclass(frozen=True, slots=True)
+class InputReview:
+    """One input of a request: what would leave its owner, from the documents that the owner signed."""
+
+    alias: str  # the variable in the cell
+    kind: str
+    asset: str
+    name: str | None  # as its owner calls it; None: its manifest could not be looked up
+    owner: Who
+    columns: tuple[str, ...] | None  # of a table, what was asked for and the owner lets go; None: every column
+    kinds: tuple[Kind, ...]  # what was asked for and the owner lets out
+    text: Mapping[str, str] | None = field(default=None, repr=False)  # files of code that reviewers may read
+    confidential: bool = False  # code that they may not, or a table that does not tell its columns
+
+
+@dataclass(frozen=True, slots=True)
+class RequestInfo:
+    """A request that waits for somebody, or did. Everything in it fits what was signed."""
+
+    id: str  # the spec's terms
+    state: str  # at this authority, by its word
+    requester: str
+    who: Who
+    authority: str  # DID of the one that showed it; it decides on some of the inputs
+    spec: StreamSpec
+    code: str = field(repr=False)  # "" unless ``opened``
+    parameters: bytes = field(repr=False)  # as packed; "" unless ``opened``
+    inputs: tuple[InputReview, ...]
+    mine_to_decide: bool  # this persona is an approver of an input at this authority, by the owner's policy
+    doubts: tuple[str, ...] = ()  # what could not be looked up
+    created_at: int = 0  # seconds since 1970-01-01 UTC, by the authority's word
+    opened: bool = True  # False: one of a list, without its code and parameters
+
+    @property
+    def requester_name(self) -> str:
+        return str(self.who)
+
+    @property
+    def assets(self) -> tuple[str, ...]:
+        """Names of the inputs of this authority."""
+        mine = {item.alias for item in self.spec.inputs_of(self.authority)}
+        return tuple(one.name or f"{one.alias} (not looked up)" for one in self.inputs if one.alias in mine)
+
+    def values(self) -> Mapping[str, Any]:
+        """The parameters by name, decoded and not executed.
+
+        Raises:
+            MalformedDocument: they are not of the form that can be shown.
+        """
+        return read_parameters(self.parameters)
+
+
+def signed_spec(envelope: bytes, id_: str, authority: str) -> StreamSpec:
+    """The spec of a request, signed, by its id, with inputs of the authority that shows it.
+
+    Raises:
+        SlsError: the reason why it is none.
+    """
+    spec = verify_stream_spec(envelope)
+    if spec.terms != id_:
+        raise DigestMismatch("It has the id of another request.", found=id_, expected=spec.terms)
+    if not spec.inputs_of(authority):
+        raise NotAuthorised("It is about no asset of that authority.", found=authority)
+    return spec
+
+
+def said_name(contact: bytes | None, did: str) -> str:
+    """What the requester calls themselves, in a contact that they signed; "" without one."""
+    return "" if contact is None else verify(contact, Contact, verify_signature, did=did).name
+
+
+def require_code(spec: StreamSpec, code: str, parameters: bytes) -> None:
+    """Raise :class:`DigestMismatch` unless this is the code, and these are the parameters, that would run."""
+    for data, expected, what in ((code.encode(), spec.code, "code"), (parameters, spec.parameters, "parameters")):
+        if digest(data) != expected:
+            raise DigestMismatch(
+                f"Its {what} would be other than what is shown.", found=digest(data), expected=expected
+            )
+
+
+def review(item: AssetInput, spec: StreamSpec, owned: Owned | None, who: Callable[[str], Who]) -> InputReview:
+    """What an owner would let go for one input.
+
+    Raises:
+        DigestMismatch: the spec says of the asset what its owner did not sign.
+    """
+    if owned is None:
+        return InputReview(item.alias, item.kind, item.asset, None, who(item.owner), item.columns, spec.kinds)
+    manifest, policy = owned.manifest, owned.policy
+    signed = (manifest.kind, manifest.owner, manifest.authority, manifest.authority_url)
+    if signed != (item.kind, item.owner, item.authority, item.authority_url):
+        raise DigestMismatch(f"It says of {item.alias} what its owner did not sign.", expected=" ".join(signed[:3]))
+    return InputReview(
+        alias=item.alias,
+        kind=item.kind,
+        asset=item.asset,
+        name=manifest.name,
+        owner=who(item.owner),
+        columns=_leaving(item, manifest, policy),
+        kinds=tuple(kind for kind in spec.kinds if kind in policy.kinds),
+        confidential=manifest.confidential,
+    )
+
+
+def _leaving(item: AssetInput, manifest: AssetManifest, policy: OwnerPolicy) -> tuple[str, ...] | None:
+    """The columns of a table that are asked for and may go; ``None``: all, whatever they are called."""
+    if item.kind != "table":
+        return None
+    known = None if manifest.arrow_schema is None else manifest.columns
+    found = item.columns if item.columns is not None else policy.columns if policy.columns is not None else known
+    if found is None:
+        return None
+    return tuple(
+        name
+        for name in found
+        if (policy.columns is None or name in policy.columns) and (known is None or name in known)
+    )
+
+
+def checked_files(manifest: AssetManifest, files: Mapping[str, bytes]) -> Mapping[str, str]:
+    """The texts of sealed code, each with the digest that its owner signed, in the order of their paths.
+
+    Raises:
+        MalformedDocument: the manifest has no digests, or a file is no text.
+        DigestMismatch: a file is missing, added or another.
+    """
+    expected = {one.path: (one.sha256, one.size) for one in manifest.files or ()}
+    if {path: (digest(data), len(data)) for path, data in files.items()} != expected:
+        raise DigestMismatch("The files are not those that its owner sealed.", expected=", ".join(sorted(expected)))
+    try:
+        return {path: files[path].decode() for path in sorted(files)}
+    except UnicodeDecodeError:
+        raise MalformedDocument("A file of it is no text.") from None
