@@ -115,7 +115,7 @@ def test_a_client_waits_for_a_moment_and_not_for_an_hour(tmp_path, monkeypatch, 
     else:
         with pytest.raises(TooManyRequests):
             client.requests()
-        assert waited == []
+        assert max(waited, default=0) < 1  # the server itself sleeps for moments
     client.close()
     server.stop()
     world.close()
