@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import httpx
@@ -13,6 +14,8 @@ from sls_jupyter.authority.embedded import AuthorityServer, listen
 from sls_jupyter.authority.limits import Buckets
 from sls_jupyter.errors import TooManyRequests
 from sls_jupyter.identity import make_token
+
+REAL_SLEEP = time.sleep
 
 
 class Clock:
@@ -92,5 +95,27 @@ def test_calls_of_an_address_are_counted(tmp_path, monkeypatch) -> None:
     answers = [httpx.get(server.url + "/v1/authority") for _ in range(4)]
     assert [one.status_code for one in answers] == [200, 200, 200, 429]
     assert answers[-1].json()["title"] == "TooManyRequests"
+    server.stop()
+    world.close()
+
+
+@pytest.mark.parametrize(("rate", "waits"), [(1.0, True), (0.001, False)])
+def test_a_client_waits_for_a_moment_and_not_for_an_hour(tmp_path, monkeypatch, rate, waits) -> None:
+    """A short refusal is no error for a person; a long one is told at once."""
+    monkeypatch.setattr("sls_jupyter.authority.http.DID_LIMIT", (rate, 1))
+    waited: list[float] = []
+    monkeypatch.setattr("sls_jupyter.authority.transport.time.sleep", lambda s: (waited.append(s), REAL_SLEEP(s)))
+    world = World(tmp_path)
+    server = AuthorityServer(world.authority, listen(0))
+    server.start()
+    client = AuthorityClient(server.url, world.analyst, world.authority.did, now=world.clock)
+    client.requests()
+    if waits:
+        client.requests()
+    else:
+        with pytest.raises(TooManyRequests):
+            client.requests()
+        assert max(waited, default=0) < 1  # the server itself sleeps for moments
+    client.close()
     server.stop()
     world.close()

@@ -26,6 +26,7 @@ from sls_jupyter.errors import (
     MalformedDocument,
     SignatureInvalid,
     SlsError,
+    TooManyRequests,
     Unavailable,
     VerificationError,
     from_problem,
@@ -35,6 +36,8 @@ from sls_jupyter.network import SECONDS, Answer, Http, NotReached, unavailable
 
 TIMEOUT_SECONDS = SECONDS
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
+RETRIES = 3  # of a call that was answered with 429
+MAX_WAIT_SECONDS = 5  # before one of them
 MAX_ANSWER_VALUES = 1_000_000  # JSON values of one answer
 MAX_PROBLEM_BYTES = 256 * 1024  # of an error in place of a part
 MAX_URL_CHARACTERS = 500
@@ -138,7 +141,19 @@ class Transport:
         signed: bool = False,
         max_bytes: int = MAX_ANSWER_BYTES,
     ) -> bytes:
-        """A call whose answer the authority has to sign."""
+        """A call whose answer the authority has to sign; one that was asked too often is asked again, so many times."""
+        for _ in range(RETRIES):
+            try:
+                return self._send_once(method, path, data, headers, signed=signed, max_bytes=max_bytes)
+            except TooManyRequests as error:  # it was not looked at, so asking again is asking once
+                if error.retry_after > MAX_WAIT_SECONDS:
+                    raise
+                time.sleep(error.retry_after)
+        return self._send_once(method, path, data, headers, signed=signed, max_bytes=max_bytes)
+
+    def _send_once(
+        self, method: str, path: str, data: bytes, headers: dict[str, str] | None, *, signed: bool, max_bytes: int
+    ) -> bytes:
         target, nonce = self._target(path), secrets.token_hex(32)
         headers = {NONCE: nonce, **(headers or {})}
         if signed:

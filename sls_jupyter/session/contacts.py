@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,12 +122,16 @@ class People:
         Args:
             said: what they call themselves.
         """
+        known = self._labels()
+        if did in known:
+            return Who(did, known[did], said)
+        return Who(did, None, said, self._warning(said, self._petnames().values()))
+
+    def _labels(self) -> dict[str, str]:
+        """DID -> name, of everybody who has one here; with the key where two have the same."""
         names = self._petnames()
-        if did in names:
-            name = names[did]
-            twins = sum(fold(other) == fold(name) for other in names.values())
-            return Who(did, name if twins == 1 else f"{name} ({short_did(did)})", said)
-        return Who(did, None, said, self._warning(said, names.values()))
+        twins = Counter(map(fold, names.values()))
+        return {did: name if twins[fold(name)] == 1 else f"{name} ({short_did(did)})" for did, name in names.items()}
 
     def _warning(self, said: str, names: Iterable[str]) -> str:
         for known in [*_MYSELF, *names]:

@@ -399,7 +399,7 @@ class Directory(People):
 
     def names(self) -> dict[str, str]:
         """DID -> how a card calls them, of everybody this persona has heard of; see :meth:`who`."""
-        found = {who.did: str(who) for who, _ in self.contacts()}
+        found = self._labels()
         for client in self.authorities():
             owner = self.who(client.facts.owner, client.facts.owner_contact.name)
             found[owner.did] = str(owner)
