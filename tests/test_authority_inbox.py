@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from builders import CODE, World, person
+from builders import CODE, World, person, recipient
 
 from sls_jupyter.authority import decisions, inbox, runs, verdicts
-from sls_jupyter.contract.spec import Recipient, StreamSpec
-from sls_jupyter.documents import b64decode, b64encode, digest, sign
+from sls_jupyter.contract.spec import StreamSpec
+from sls_jupyter.documents import b64decode, digest, sign
 from sls_jupyter.errors import BadInput, DigestMismatch, NotAuthorised, UnknownName
 from sls_jupyter.identity import Identity
 
@@ -23,8 +23,7 @@ def world(tmp_path) -> Iterator[World]:
 
 def by(world: World, item: object, who: Identity, **changes: object) -> StreamSpec:
     """A spec whose results are for its requester."""
-    recipient = Recipient(did=who.did, hpke_public_key=b64encode(who.hpke.public_bytes))
-    return world.spec(item, requester=who.did, recipients=(recipient,), **changes)
+    return world.spec(item, requester=who.did, recipients=(recipient(who),), **changes)
 
 
 def ask(world: World, item: object, who: Identity, number: int = 0, **changes: object) -> StreamSpec:
