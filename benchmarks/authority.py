@@ -137,7 +137,15 @@ def _fill_assets(authority: Authority, town: Town, count: int) -> None:
         for number in range(start, min(start + 1000, count)):
             manifest = info.manifest.model_copy(update={"name": f"asset{number}"})
             row = {"id": manifest.digest, "name": manifest.name, "version": 1, "state": "active", "runs": 0}
-            rows.append(row | {"manifest": sign(manifest, town.hospital.identity), "policy": policy, "created_at": 1})
+            rows.append(
+                row
+                | {
+                    "manifest": sign(manifest, town.hospital.identity),
+                    "policy": policy,
+                    "policy_id": manifest.policy,
+                    "created_at": 1,
+                }
+            )
         with authority.store.write() as connection:
             connection.execute(sa.insert(db.assets), rows)
 

@@ -196,7 +196,7 @@ class Crash:
             assert len({index for _, index in self.acknowledged}) == len(self.acknowledged)
             for asset, index in told:
                 self._require_meaning(asset, index)  # 3
-                assert client.asset(asset)["id"] == asset  # 4
+                assert client.asset(asset).id == asset  # 4
 
     def _require_meaning(self, asset: str, index: int) -> None:
         store = Store(self.home.folder("authority") / "authority.db")

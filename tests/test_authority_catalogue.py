@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import pytest
 from builders import World, person
 
+from sls_jupyter.assets.opening import verify_manifest
 from sls_jupyter.authority import catalogue
+from sls_jupyter.authority.store import Store
 from sls_jupyter.documents import canonical_json, digest, sign
-from sls_jupyter.errors import BadInput, DigestMismatch, NotAuthorised, SlsError, UnknownName, VerificationError
+from sls_jupyter.errors import (
+    BadInput,
+    DigestMismatch,
+    NotAuthorised,
+    SlsError,
+    Unavailable,
+    UnknownName,
+    VerificationError,
+)
 from sls_jupyter.hpke import seal
 
 MODULE = 'package sls.owner\n\nimport rego.v1\n\ndecision := {"verdict": "allow"}\n'
@@ -32,7 +44,8 @@ def states(world: World, name: str) -> dict[str, str]:
 
 def newest(world: World) -> dict[str, str]:
     with world.authority.store.read() as connection:
-        return {published.manifest.name: published.id for published in catalogue.newest(connection)}
+        manifests = [verify_manifest(canonical_json(one.manifest), one.id) for one in catalogue.newest(connection)]
+    return {manifest.name: manifest.digest for manifest in manifests}
 
 
 def stored_bytes(world: World) -> bytes:
@@ -166,11 +179,35 @@ def test_a_digest_means_one_version(world):
     with world.authority.store.write() as connection:
         twin = first[:-1] + ("0" if first[-1] != "0" else "1")
         connection.exec_driver_sql(
-            "insert into assets select ?, 'twin', 1, state, 0, manifest, policy, module, created_at from assets where id = ?",
+            "insert into assets select ?, 'twin', 1, state, 0, manifest, policy, policy_id, module, created_at from assets where id = ?",
             (twin, first),
         )
     with pytest.raises(BadInput, match="Several"):
         catalogue.withdraw(world.authority, world.owner.did, first[:40], shred=True)
+
+
+def test_a_page_of_the_catalogue(world, monkeypatch):
+    """All names once, in their order, however short the pages; one asset at least on each."""
+    names = [f"t{number}" for number in range(5)]
+    for name in names:
+        world.publish(name)
+    for limit, size in ((2, catalogue.MAX_PAGE_BYTES), (100, 1)):
+        monkeypatch.setattr(catalogue, "MAX_PAGE_BYTES", size)
+        found: list[str] = []
+        with world.authority.store.read() as connection:
+            while page := catalogue.newest(connection, after=found[-1] if found else "", limit=limit):
+                found += [verify_manifest(canonical_json(one.manifest), one.id).name for one in page]
+        assert found == names
+
+
+def test_a_database_of_another_version_is_told(tmp_path):
+    """What an older program left is not half understood."""
+    path = tmp_path / "authority.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("create table assets (id text primary key, name text)")
+    connection.close()
+    with pytest.raises(Unavailable, match="another version"):
+        Store(path)
 
 
 def test_only_the_owner_withdraws(world):

@@ -13,10 +13,10 @@ import pytest
 from builders import World, chain, person
 from test_authority_log import append, checkpoint, require_extension
 
-from sls_jupyter.authority import catalogue, verdicts
+from sls_jupyter.authority import catalogue, inbox, verdicts
 from sls_jupyter.authority.release import release
 from sls_jupyter.authority.store import Store
-from sls_jupyter.errors import KeyRefused, Unavailable
+from sls_jupyter.errors import AccessDenied, KeyRefused, NotAuthorised, Unavailable
 
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 RUNUSER = ["runuser", "-u", "nobody", "--"]
@@ -130,6 +130,25 @@ def test_shredding(worlds):
     sealed = world.publish()
     catalogue.withdraw(world.authority, world.owner.did, sealed.digest, shred=True)
     assert world.rows("keys") == []
+
+
+def test_versions_pages_and_mutes(worlds):
+    """The rules of names and inboxes are the same there: one active version, bounded pages, a mute that holds."""
+    here, there = worlds
+    first, second = here.publish(code="reviewed"), there.publish(code="reviewed")
+    specs = [here.spec(here.input(second), purpose=f"study {number}") for number in range(3)]
+    for spec in specs:
+        assert there.submit(spec).verdict == "ask"
+    with pytest.raises(AccessDenied, match="newer version"):
+        here.submit(here.spec(here.input(first)))
+    page = inbox.page(here.authority, here.owner.did, limit=2, state="open")
+    assert [one.id for one in page.requests] == [specs[2].terms, specs[1].terms]
+    assert inbox.one(there.authority, there.owner.did, specs[0].terms[:30]).id == specs[0].terms
+    assert inbox.mute(here.authority, here.owner.did, here.analyst.did) == 3
+    with pytest.raises(NotAuthorised):
+        there.submit(specs[0])
+    done = catalogue.withdraw(there.authority, there.owner.did, "patients", shred=False, all_versions=True)
+    assert (done.closed, done.versions) == (2, 2)
 
 
 def test_server_that_does_not_answer(database):

@@ -208,11 +208,13 @@ def test_configuration_names_persona_and_host(shell, monkeypatch):
 
 
 def test_withdrawing_is_logged(shell):
-    """A withdrawn asset is gone from the list, and its card tells the log entry."""
+    """A withdrawn asset is gone from the list, and its card tells the log entry; again, that nothing changed."""
     run_magic(shell, "%seal patients --as brief")
     assert "log entry" in run_magic(shell, "%sls withdraw brief --shred").plain
+    assert "brief" not in run_magic(shell, "%sls assets").plain
+    assert "before" in run_magic(shell, "%sls withdraw brief").plain
     with pytest.raises(UnknownName):
-        run_magic(shell, "%sls withdraw brief")
+        run_magic(shell, "%sls withdraw never")
 
 
 def test_loading_twice_changes_nothing(shell):

@@ -32,13 +32,13 @@ def test_a_name_is_closed_whole(world: World, shred: bool) -> None:
     assert "2: the earlier one is closed" in str(render.sealed_card(second))
     first = second.info.manifest.previous
     done = world.hospital.withdraw(name, shred=shred)
-    assert (done.closed, done.versions, done.shredded) == (2, 2, shred)
+    assert (done.closed, done.versions, done.shredded) == (2, 2, 2 if shred else 0)
     assert f"hospital/{name}" not in names(world)
     client = world.hospital.own_authority()
     assert {client.asset(one).state for one in (first, second.info.id)} == {"shredded" if shred else "withdrawn"}
     card = str(owning.withdrawn_card(done))
     assert f"2 versions of {name}" in card
-    assert ("destroyed its keys" in card) is shred
+    assert ("destroyed its keys" in card, "keeps its keys" in card) == (shred, not shred)
     assert "Results that left stay" in card
     with pytest.raises(UnknownName):
         world.analyst.prepare("x = 1", [name])
@@ -61,7 +61,21 @@ def test_withdrawn_first_and_shredded_later(world: World) -> None:
     world.seal("later", patients(20))
     world.hospital.withdraw("later")
     assert world.hospital.withdraw("later", shred=True).closed == 1
-    assert world.hospital.withdraw("later", shred=True).closed == 0
+    again = world.hospital.withdraw("later")
+    card = str(owning.withdrawn_card(again))
+    assert (again.closed, again.shredded) == (0, 1)
+    assert ("Was shredded before" in card, "keeps its keys" in card) == (True, False)
+
+
+def test_a_card_tells_the_versions_apart(world: World) -> None:
+    """Of a name with a shredded version it says of how many the keys are gone and of how many they are kept."""
+    world.seal("mixed", patients(20))
+    second = world.hospital.seal(patients(20), "mixed", tee="simulated-snp").info
+    world.hospital.withdraw(str(second.manifest.previous), shred=True)
+    card = str(owning.withdrawn_card(world.hospital.withdraw("mixed")))
+    assert "2 versions of mixed, 1 by this call" in card
+    assert "destroyed its keys of 1 of them" in card
+    assert "keeps its keys of the other 1" in card
 
 
 def test_somebody_elses_asset_of_the_name_stands_in_nobodys_way(world: World) -> None:

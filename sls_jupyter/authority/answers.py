@@ -73,6 +73,7 @@ class WithdrawAnswer(Model):
     entry: Annotated[Index, Checked(_LOGGED)]
     closed: Annotated[Count, Hearsay("shown as how many versions this authority says that it closed")]
     versions: Annotated[Count, Hearsay("shown as how many versions this authority says that there are")]
+    shredded: Annotated[Count, Hearsay("shown as how many of them have no keys any more, as this authority says")]
 
 
 class FileAnswer(Model):

@@ -20,7 +20,7 @@ from sls_jupyter.assets.manifest import AssetManifest
 from sls_jupyter.assets.opening import local_parts, verify_manifest
 from sls_jupyter.authority import ledger
 from sls_jupyter.authority import store as db
-from sls_jupyter.authority.answers import AssetAnswer, AssetState
+from sls_jupyter.authority.answers import AssetAnswer
 from sls_jupyter.authority.protocol import publish_info
 from sls_jupyter.authority.service import Authority
 from sls_jupyter.documents import b64decode, b64encode, canonical_json, parse_json, verify
@@ -111,6 +111,7 @@ def publish(
     master_keys, asset = _open_keys(authority, manifest, sealed_keys), manifest.digest
     row: dict[str, Any] = {"id": asset, "name": manifest.name, "state": "active", "module": module}
     row |= {"manifest": manifest_envelope, "policy": policy_envelope, "created_at": authority.clock()}
+    row |= {"policy_id": manifest.policy}
     wrapped = [
         {"asset": asset, "key_id": name, "wrapped": authority.keyring.wrap(asset, name, key)}
         for name, key in master_keys.items()
@@ -134,11 +135,12 @@ def _supersede(connection: Connection, manifest: AssetManifest) -> tuple[int, bo
     """Close the active version of this name; the number of the next one, and whether its policy is another."""
     rows, named = db.assets, db.assets.c.name == manifest.name
     last = int(connection.execute(sa.select(sa.func.max(rows.c.version)).where(named)).scalar() or 0)
-    active = connection.execute(sa.select(rows).where(named, rows.c.state == "active")).mappings().first()
+    query = sa.select(rows.c.id, rows.c.policy_id).where(named, rows.c.state == "active")
+    active = connection.execute(query).first()
     if active is None:
         return last + 1, False
-    connection.execute(sa.update(rows).where(rows.c.id == active["id"]).values(state="superseded"))
-    return last + 1, _published(active).manifest.policy != manifest.policy
+    connection.execute(sa.update(rows).where(rows.c.id == active.id).values(state="superseded"))
+    return last + 1, active.policy_id != manifest.policy
 
 
 def _published(row: RowMapping) -> Published:
@@ -188,13 +190,39 @@ def _no_asset(text: str) -> UnknownName:
 
 def newest(
     connection: Connection, *, name: str | None = None, after: str = "", limit: int | None = None
-) -> list[Published]:
-    """The active version of every name, by name; a page of it with ``after`` (a name) and ``limit``."""
+) -> list[AssetAnswer]:
+    """The active version of every name, by name; a page of it with ``after`` (a name) and ``limit``.
+
+    What was verified when it was published is not verified again: anybody may ask, and whoever reads it verifies it.
+    """
     rows = db.assets
     query = sa.select(rows).where(rows.c.state == "active", rows.c.name > after).order_by(rows.c.name)
     if name is not None:
         query = query.where(rows.c.name == name)
-    return [_published(row) for row in connection.execute(query.limit(limit)).mappings()]
+    size, found = 0, list[AssetAnswer]()
+    for row in connection.execute(query.limit(limit)).mappings():
+        size += len(row["manifest"]) + len(row["policy"]) + len(row["module"] or "")
+        if found and limit is not None and size > MAX_PAGE_BYTES:
+            break
+        found.append(_told(row))
+    return found
+
+
+def told(connection: Connection, asset: str) -> AssetAnswer:
+    """What the catalogue tells everybody about the asset with this id, whatever its state.
+
+    Raises:
+        UnknownName: never published here.
+    """
+    row = connection.execute(sa.select(db.assets).where(db.assets.c.id == asset)).mappings().first()
+    if row is None:
+        raise _no_asset(asset)
+    return _told(row)
+
+
+def _told(row: RowMapping) -> AssetAnswer:
+    envelopes = {name: json.loads(row[name]) for name in ("manifest", "policy")}
+    return AssetAnswer(id=row["id"], state=row["state"], module=row["module"], **envelopes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +232,7 @@ class Withdrawn:
     entry: int  # index of the newest log entry about it
     closed: int  # versions that it changed
     versions: int  # that it was about
+    shredded: int  # of these, how many have no keys any more
 
 
 def withdraw(authority: Authority, caller: str, asset: str, *, shred: bool, all_versions: bool = False) -> Withdrawn:
@@ -237,9 +266,10 @@ def _withdraw(connection: Connection, authority: Authority, versions: Sequence[A
     kind: EntryKind = "asset.shredded" if shred else "asset.withdrawn"
     final = ("shredded",) if shred else ("shredded", "withdrawn")
     open_ = [row for row in versions if row.state not in final]
+    shredded = len(versions) if shred else sum(row.state == "shredded" for row in versions)
     if not open_:
         known = ledger.last(connection, versions[-1].id, "asset.shredded", kind)
-        return Withdrawn(cast(int, known), 0, len(versions))
+        return Withdrawn(cast(int, known), 0, len(versions), shredded)
     for row in open_:
         state = "shredded" if shred else "withdrawn"
         connection.execute(sa.update(db.assets).where(db.assets.c.id == row.id).values(state=state))
@@ -247,7 +277,7 @@ def _withdraw(connection: Connection, authority: Authority, versions: Sequence[A
             connection.execute(sa.delete(db.keys).where(db.keys.c.asset == row.id))
     events = [ledger.Event(kind, row.id, {"asset": row.id, "name": row.name}) for row in open_]
     first = ledger.append(connection, authority, events)
-    return Withdrawn(first + len(events) - 1, len(open_), len(versions))
+    return Withdrawn(first + len(events) - 1, len(open_), len(versions), shredded)
 
 
 def unwrap_keys(
@@ -286,25 +316,3 @@ def open_part(authority: Authority, asset: str, name: str) -> tuple[BinaryIO, in
             hint="Its owner can restore it from a backup, or seal the table again.",
         )
     return file, part.size
-
-
-def to_answer(published: Published) -> AssetAnswer:
-    """What the catalogue tells everybody about an asset."""
-    return AssetAnswer(
-        id=published.id,
-        state=cast(AssetState, published.state),
-        manifest=json.loads(published.manifest_envelope),
-        policy=json.loads(published.policy_envelope),
-        module=published.module,
-    )
-
-
-def fitting(answers: list[AssetAnswer]) -> list[AssetAnswer]:
-    """As many of them as a page holds in bytes, one at least."""
-    size, found = 0, list[AssetAnswer]()
-    for answer in answers:
-        size += sum(len(str(part)) for part in (answer.manifest, answer.policy, answer.module or ""))
-        if found and size > MAX_PAGE_BYTES:
-            break
-        found.append(answer)
-    return found

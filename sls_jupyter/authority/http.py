@@ -200,8 +200,7 @@ def _add_catalogue(app: FastAPI, authority: Authority) -> None:
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = MAX_PAGE,
     ) -> list[AssetAnswer]:
         with authority.store.read() as connection:
-            found = catalogue.newest(connection, name=name, after=after, limit=limit)
-        return catalogue.fitting([catalogue.to_answer(published) for published in found])
+            return catalogue.newest(connection, name=name, after=after, limit=limit)
 
     @app.post("/v1/assets", status_code=201)
     def publish(body: PublishBody, who: Person) -> PublishAnswer:
@@ -215,14 +214,14 @@ def _add_catalogue(app: FastAPI, authority: Authority) -> None:
     @app.get("/v1/assets/{asset}")
     def one(asset: str) -> AssetAnswer:
         with authority.store.read() as connection:
-            return catalogue.to_answer(catalogue.find(connection, catalogue.resolve(connection, asset)))
+            return catalogue.told(connection, catalogue.resolve(connection, asset))
 
     @app.delete("/v1/assets/{asset}")
     def withdraw(
         asset: str, who: Person, shred: bool = False, every: Annotated[bool, Query(alias="all")] = False
     ) -> WithdrawAnswer:
         done = catalogue.withdraw(authority, who, asset, shred=shred, all_versions=every)
-        return WithdrawAnswer(entry=done.entry, closed=done.closed, versions=done.versions)
+        return WithdrawAnswer(entry=done.entry, closed=done.closed, versions=done.versions, shredded=done.shredded)
 
 
 def _add_parts(app: FastAPI, authority: Authority) -> None:

@@ -34,6 +34,7 @@ assets = sa.Table(
     sa.Column("runs", sa.Integer, nullable=False, server_default="0"),  # specs that its keys were released for
     sa.Column("manifest", sa.LargeBinary, nullable=False),  # DSSE
     sa.Column("policy", sa.LargeBinary, nullable=False),  # DSSE
+    sa.Column("policy_id", sa.String(71), nullable=False),  # digest of the policy
     sa.Column("module", sa.Text),  # an owner's own Rego module
     sa.Column("created_at", _BIG, nullable=False),
     sa.CheckConstraint("state in ('active', 'superseded', 'withdrawn', 'shredded')"),
@@ -243,7 +244,10 @@ class Store:
             sa.event.listen(self.engine, "connect", _configure_sqlite)
             sa.event.listen(self.engine, "begin", _begin_sqlite)
         with self.read() as connection:
-            missing = set(metadata.tables) - set(sa.inspect(connection).get_table_names())
+            there = sa.inspect(connection)
+            missing = set(metadata.tables) - set(there.get_table_names())
+            for name in {"assets", "requests"} - missing:
+                _require_present({one["name"] for one in there.get_columns(name)}, metadata.tables[name])
         if missing:  # a reader need not wait for a writer
             with self.write() as connection:
                 metadata.create_all(connection)
@@ -286,6 +290,15 @@ class Store:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def _require_present(columns: set[str], table: sa.Table) -> None:
+    if columns != {one.name for one in table.columns}:
+        raise Unavailable(
+            "This database was made by another version of the program.",
+            found=f"columns of {table.name}: {', '.join(sorted(columns))}"[:300],
+            hint="Databases are not carried over: use the version that made it, or a new persona and seal again.",
+        )
 
 
 def _configure_sqlite(connection: object, _: ConnectionPoolEntry) -> None:

@@ -14,21 +14,24 @@ def withdrawn_card(done: Withdrawn) -> Card:
     meant = (
         f"{count_words(done.versions, 'version')} of {done.name}" if done.id is None else f"one version of {done.name}"
     )
-    what = "Shredded" if done.shredded else "Withdrawn"
-    changed = f"{done.closed} by this call" if done.closed < done.versions else "all by this call"
-    facts: list[tuple[str, Cell]] = [("closed", f"{meant}, {changed}"), ("log entry", str(done.entry))]
+    what = "shredded" if done.shredded == done.versions else "withdrawn"
+    by_this = "all by this call" if done.closed == done.versions else f"{done.closed} by this call"
+    facts: list[tuple[str, Cell]] = [("closed", f"{meant}, {by_this}"), ("log entry", str(done.entry))]
     facts += [] if done.id is None else [("asset", Mono(done.id))]
-    return Card(f"{what}: {meant}", [Facts(facts), Bullets(_meaning(done))])
+    title = f"{what.capitalize()}: {meant}" if done.closed else f"Was {what} before: {meant}"
+    return Card(title, [Facts(facts), Bullets(_meaning(done))])
 
 
 def _meaning(done: Withdrawn) -> list[str]:
-    it = "them" if done.id is None else "it"
+    it = "it" if done.versions == 1 else "them"
     said = [f"Your authority gives no new grant for {it}, and no keys on grants that it gave before."]
     if done.shredded:
-        said.append(f"It destroyed its keys of {it}: from what it stores, nobody can open {it} again.")
+        which = it if done.shredded == done.versions else f"{done.shredded} of {it}"
+        said.append(f"It destroyed its keys of {which}: from what it stores now, nobody can open that again.")
         said.append("Copies of its database that were made before, and its store key, are not reached from here.")
-    else:
-        said.append(f"Its keys of {it} are kept; --shred destroys them.")
+    if done.shredded < done.versions:
+        which = f"the other {done.versions - done.shredded}" if done.shredded else it
+        said.append(f"It keeps its keys of {which}; --shred destroys these.")
     said.append("Results that left stay where they are, and a group that holds keys already runs to its end.")
     if done.id is not None:
         said.append(f"Other versions of {done.name} are as they were; the name alone means all of them.")

@@ -85,8 +85,8 @@ class Withdrawn:
     id: str | None  # the one version that was meant; None: all of the name
     closed: int  # versions that it changed
     versions: int  # that were meant
+    shredded: int  # of these, how many have no keys any more
     entry: int  # index of the newest log entry about it
-    shredded: bool
 
 
 def _is_called(info: AssetInfo, name: str) -> bool:
@@ -302,7 +302,8 @@ class Catalogue(Directory):
         client, info = holders[0]
         every = not name.startswith(_DIGEST)
         told = client.withdraw(info.name if every else info.id, shred=shred, all_versions=every)
-        return Withdrawn(info.name, None if every else info.id, told.closed, told.versions, told.entry, shredded=shred)
+        id_ = None if every else info.id
+        return Withdrawn(info.name, id_, told.closed, told.versions, told.shredded, told.entry)
 
     def _held(self, client: AuthorityClient, name: str) -> AssetInfo | None:
         """This persona's asset of that name or digest at one authority, whatever its state; by its own signature."""
