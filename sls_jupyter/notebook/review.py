@@ -128,7 +128,7 @@ def _assets(request: RequestInfo, values: Mapping[str, Any]) -> list[Block]:
         (
             Mono(item.alias),
             _label(item),
-            "confidential code" if item.confidential else item.kind,
+            _content(item),
             "" if item.kind == "code" else _columns(item.columns),
             _kinds(item.kinds),
         )
@@ -139,6 +139,12 @@ def _assets(request: RequestInfo, values: Mapping[str, Any]) -> list[Block]:
         Table(("in the code", "is the asset", "content", "columns the code gets", "its owner lets out"), rows),
         *(Warn(words) for words in _strange_names(request.inputs, values)),
     ]
+
+
+def _content(item: InputReview) -> str:
+    if not item.confidential:
+        return item.kind
+    return "confidential code" if item.kind == "code" else "table that does not tell its columns"
 
 
 def _columns(columns: Sequence[str] | None) -> str:
