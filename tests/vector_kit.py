@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import contract_kit
 import httpx
 from builders import CODE, IMAGE, NOW, World
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -27,6 +28,7 @@ from sls_jupyter.authority.verdicts import record_verdict
 from sls_jupyter.contract import cce
 from sls_jupyter.contract.grants import Approval, Denial, Grant
 from sls_jupyter.contract.group import group_for
+from sls_jupyter.contract.seccomp import program_profile_bytes
 from sls_jupyter.contract.spec import Recipient, StreamSpec
 from sls_jupyter.documents import Document, Envelope, b64decode, b64encode, canonical_json, digest, lp, sign, verify
 from sls_jupyter.guest.bundle import result_info
@@ -110,6 +112,7 @@ def main() -> None:
         _write_release(world, keys, spec)
         _write_messages(keys, spec, sealed)
         world.close()
+    _write_cce()
     write_texts()
 
 
@@ -222,6 +225,15 @@ def _write_messages(keys: Keys, spec: StreamSpec, published: bytes) -> None:
 
 def _info(message: Mapping[str, Any]) -> bytes:
     return lp(message["label"], *message["parts"])
+
+
+def _write_cce() -> None:
+    """The golden container policy, which names the digest of the golden spec."""
+    policy = cce.render(group_for(contract_kit.SPEC, contract_kit.IMAGE))
+    (VECTORS / "cce" / "golden.rego").write_bytes(policy)
+    seccomp = digest(program_profile_bytes()).removeprefix("sha256:")
+    told = load("cce/golden.json") | {"host_data": cce.host_data(policy).hex(), "seccomp_sha256": seccomp}
+    save("cce/golden.json", told)
 
 
 # --- the examples in the texts --------------------------------------------------------------------
