@@ -40,6 +40,7 @@ def short(monkeypatch) -> None:
     """Short deadlines, so that these tests do not take long."""
     monkeypatch.setattr(serving, "HEADER_SECONDS", 0.5)
     monkeypatch.setattr(serving, "BODY_SECONDS", 0.5)
+    monkeypatch.setattr(serving, "REFUSED_SECONDS", 0.5)
     monkeypatch.setattr(serving, "STALLED_SECONDS", 0.5)
 
 

@@ -104,6 +104,7 @@ def test_a_catalogue_that_repeats_anothers_asset_changes_nothing(analyst, evil, 
     found = analyst.asset("patients")
     assert found.manifest.authority == world.hospital.own_authority().did
     assert analyst.asset(real[0]["id"]).id == found.id
+    assert [one.id for one in analyst.assets() if one.name == "patients"] == [found.id]
     assert any(one.url == evil.url and "another one" in one.reason for one in analyst.silent())
 
 

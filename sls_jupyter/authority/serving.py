@@ -20,17 +20,20 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from sls_jupyter.authority.guard import MAX_BODY_BYTES
 from sls_jupyter.network import peer_is_us
 
 HEADER_SECONDS = 10.0  # from connecting, or from the last answer, to the end of a request's headers
-BODY_SECONDS = 60.0  # from there to the end of the body
+BODY_SECONDS = 20.0  # from there to the end of the body, and
+BODY_BYTES_A_SECOND = 64 * 1024  # one more for so many bytes that it is said to have
+REFUSED_SECONDS = 5.0  # for the rest of a body that is not read any more
 ANSWER_SECONDS = 600.0  # from there to the end of the answer
 STALLED_SECONDS = 30.0  # how long a caller may take nothing of an answer that waits
 MAX_HEADER_BYTES = 16 * 1024
 KEEP_ALIVE_SECONDS = 5
 MAX_CONNECTIONS = 512
 _RETRY_SECONDS = 0.2  # after an accept that failed for want of files
-_WAITING = ("headers", "body")
+_WAITING = ("refused", "headers", "body")
 _log = logging.getLogger(__name__)
 
 
@@ -54,13 +57,14 @@ class BoundedProtocol(H11Protocol):  # type: ignore[misc]  # mypy is told not to
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if (stage := self._present()) != self.stage:
+        stage = self._present()
+        if stage != self.stage and (stage, self.stage) != ("body", "refused"):
             self._begin(stage)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if (stage := self._present()) != "body" or self.stage != "body":
-            self._begin(stage)
+        stage = self._present()
+        self._begin("refused" if stage == "body" and self.stage == "body" else stage)
 
     def connection_lost(self, exc: Exception | None) -> None:
         for timer in (self._timer, self._stalled):
@@ -82,11 +86,18 @@ class BoundedProtocol(H11Protocol):  # type: ignore[misc]  # mypy is told not to
         return {h11.IDLE: "headers", h11.SEND_BODY: "body"}.get(state, "answer")
 
     def _begin(self, stage: str) -> None:
-        seconds = {"headers": HEADER_SECONDS, "body": BODY_SECONDS}.get(stage, ANSWER_SECONDS)
+        seconds = {"headers": HEADER_SECONDS, "refused": REFUSED_SECONDS}.get(stage, ANSWER_SECONDS)
+        if stage == "body":
+            seconds = BODY_SECONDS + self._said_bytes() / BODY_BYTES_A_SECOND
         if self._timer is not None:
             self._timer.cancel()
         self.stage, self.since = stage, self.loop.time()
         self._timer = self.loop.call_later(seconds, self.end)
+
+    def _said_bytes(self) -> int:
+        """The length of the body by its header, as far as any body may be."""
+        said = next((value for name, value in self.headers or () if name == b"content-length"), b"0")
+        return min(int(said[:12]), MAX_BODY_BYTES) if said.isdigit() else 0
 
     def end(self) -> None:
         """Close the connection at once."""
