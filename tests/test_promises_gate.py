@@ -17,6 +17,7 @@ from sls_jupyter.session import Session
 __all__ = ["world"]
 pytestmark = needs_sandbox
 SECRET = "patient 7"
+FIGURE = 'from IPython.display import display\ndisplay({"image/svg+xml": "<svg><rect/></svg>"}, raw=True)'
 
 
 def bundle(session: Session, ended: Ended) -> bytes:
@@ -68,7 +69,7 @@ class {SECRET.replace(" ", "")}(KeyError): pass
 raise {SECRET.replace(" ", "")}('{SECRET}')
 """
     told = []
-    for code in (cell, "print(1)\nx = closed.head(2)\nclosed.plot", "import os\nx = 1\nos._exit(77)"):
+    for code in (cell, "x = closed.head(2)\n" + FIGURE, "import os\nx = 1\nos._exit(77)"):
         ended = world.do(code, ["closed"], outputs=["x"], recipients=[board.did])
         assert ended.events == []
         assert ended.run.outputs == {}
