@@ -132,7 +132,8 @@ def main() -> int:
     options.pop("spec")
     limits = ProgramLimits(**options)
     _control(_SET_DUMPABLE, 0)  # nobody below may read or write this process
-    _control(_SET_SUBREAPER, 1)
+    if os.getppid() != 1:  # else process 1 of the sandbox waits for orphans
+        _control(_SET_SUBREAPER, 1)
     kernel = subprocess.Popen(
         [sys.executable, "-I", "-m", "sls_jupyter.guest.kernel"],
         stdin=subprocess.DEVNULL,
