@@ -71,11 +71,11 @@ def _limit_kernel(limits: ProgramLimits) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limits.memory_bytes, limits.memory_bytes))
     tasks = limits.processes + THREADS
     resource.setrlimit(resource.RLIMIT_NPROC, (tasks, tasks))
-    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
-    for name in ("RLIMIT_MSGQUEUE", "RLIMIT_SIGPENDING", "RLIMIT_MEMLOCK"):
-        if hasattr(resource, name):  # Linux
-            most = QUEUED_SIGNALS if name == "RLIMIT_SIGPENDING" else 0
-            resource.setrlimit(getattr(resource, name), (most, most))
+    if sys.platform.startswith("linux"):
+        resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
+        resource.setrlimit(resource.RLIMIT_MSGQUEUE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (0, 0))
+        resource.setrlimit(resource.RLIMIT_SIGPENDING, (QUEUED_SIGNALS, QUEUED_SIGNALS))
     _control(_SET_DEATH_SIGNAL, int(signal.SIGKILL))
 
 
@@ -132,7 +132,8 @@ def main() -> int:
     options.pop("spec")
     limits = ProgramLimits(**options)
     _control(_SET_DUMPABLE, 0)  # nobody below may read or write this process
-    _control(_SET_SUBREAPER, 1)
+    if os.getppid() != 1:  # else process 1 of the sandbox waits for orphans
+        _control(_SET_SUBREAPER, 1)
     kernel = subprocess.Popen(
         [sys.executable, "-I", "-m", "sls_jupyter.guest.kernel"],
         stdin=subprocess.DEVNULL,
