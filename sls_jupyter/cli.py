@@ -373,7 +373,7 @@ def serve(options: argparse.Namespace) -> int:
         if not tls and _is_loopback(options.host):
             _keep_port(home, port)
         _load(configure(_nothing, graceful_seconds=5, **tls), options)
-        app = create_app(authority, _hosts(options, home, port))
+        app = create_app(authority, _hosts(options, home))
         config = configure(app, graceful_seconds=5, **tls)
         sockets = [listening, *_private_socket(home, ending)]
         _announce(authority, f"{'https' if tls else 'http'}://{_in_url(options.host)}:{port}", options.accept_simulated)
@@ -383,18 +383,17 @@ def serve(options: argparse.Namespace) -> int:
     return 0
 
 
-def _hosts(options: argparse.Namespace, home: Home, port: int) -> frozenset[str]:
+def _hosts(options: argparse.Namespace, home: Home) -> frozenset[str]:
     """The names that this authority answers to.
 
     Raises:
         BadInput: it would answer to none that others could use.
     """
     from sls_jupyter.authority.embedded import url_in
-    from sls_jupyter.authority.guard import loopback_hosts
+    from sls_jupyter.authority.guard import LOOPBACK_NAMES
 
     kept = url_in(home.folder("authority"))
-    own = loopback_hosts(port) if _is_loopback(options.host) else frozenset[str]()
-    own |= loopback_hosts(int(kept.rpartition(":")[2])) if kept else frozenset()
+    own = frozenset(LOOPBACK_NAMES if kept or _is_loopback(options.host) else ())
     wildcard = options.host in ("0.0.0.0", "::")  # noqa: S104  # compared, not bound
     named = {*options.allowed_host, *_names_in(options.tls_cert)} | (set() if wildcard else {_in_url(options.host)})
     if wildcard and not named:

@@ -43,7 +43,7 @@ def ask(url: str, method: str = "GET", path: str = "/v1/authority", **options: A
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:80", "127.0.0.1", "localhost", "127.0.0.1:1", "", "127.0.0.1.nip.io", "[::1]:x"]
+    "host", ["evil.example", "evil.example:80", "127.0.0.2", "localhost.", "::1", "", "127.0.0.1.nip.io", "[::1]:x", "localhost:"]
 )  # fmt: skip
 def test_a_name_that_is_not_ours_is_not_answered(url, host):
     """A page whose name was bound to this address reads nothing."""

@@ -35,6 +35,8 @@ def test_no_canary_is_found_anywhere_outside_the_group(world: _World, tmp_path: 
         owner, analyst = _World(root).session("owner"), _World(root).session("analyst")
         options = {"allow_code": "any", "requester": analyst.did, "recipient": doctor.did, "tee": "simulated-snp"}
         table = _frame(canaries["granted"], canaries["ungranted"])
+        owner.connect(url)
+        analyst.connect(url)
         owner.seal(table, "records", authority=url, columns="age,note", **options)
         secret_code = f"key = {canaries['code']!r}\ndef turned(text): return text[::-1]\n"
         owner.seal_code(secret_code, "turning", confidential=True, authority=url, **options)

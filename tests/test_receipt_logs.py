@@ -47,10 +47,12 @@ def test_a_meaning_that_was_forgotten_proves_nothing(run: SignedRun) -> None:
     refused(run.check(changed), recorded_1="What the log's entry meant was forgotten.")
     released = run.statement().predicate.inputs[0].released
     assert released is not None
-    for update in ({"salt": None}, {"meaning": None}, {"salt": None, "meaning": None}):
+    half = "A log entry's meaning comes with its salt, or both are forgotten."
+    whole = "What the log's entry meant was forgotten."
+    for update, why in (({"salt": None}, half), ({"meaning": None}, half), ({"salt": None, "meaning": None}, whole)):
         lie = first_input(released=released.model_copy(update=update))
         verdict = run.check(record(run, run.sign(lie(run.statement()))))
-        refused(verdict, released_asset0="What the log's entry meant was forgotten.")
+        refused(verdict, released_asset0=why)
 
 
 def other_tree(world: World, size: int, root: bytes = b"\x07" * 32) -> str:

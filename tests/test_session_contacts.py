@@ -294,3 +294,14 @@ def test_contact_documents_have_bounds() -> None:
     """A contact's name is bounded, so that no card is flooded."""
     with pytest.raises(ValueError, match="500"):
         Contact(did=MALLORY.did, name="x" * 501, hpke_public_key="")
+
+
+def test_an_authority_known_at_two_urls_is_one(tmp_path: Path) -> None:
+    """Its assets are listed once and can be named without their owner."""
+    world = World(tmp_path / "home")
+    world.seal("patients", patients(20))
+    forwarded = world.hospital.own_authority().url.replace("127.0.0.1", "localhost")
+    world.analyst.connect(forwarded)
+    assert [info.name for info in world.analyst.assets()] == ["patients"]
+    assert world.analyst.asset("patients").name == "patients"
+    world.close()

@@ -21,7 +21,6 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sls_jupyter.authority.client import AuthorityClient
-from sls_jupyter.authority.guard import loopback_hosts
 from sls_jupyter.authority.http import create_app
 from sls_jupyter.authority.service import Authority
 from sls_jupyter.authority.serving import BoundedServer, configure
@@ -87,8 +86,7 @@ class AuthorityServer:
     ) -> None:
         self.url = url if listening is None else f"http://{_ADDRESS}:{listening.getsockname()[1]}"
         self.reachable = listening is not None  # by groups and by other people
-        hosts = loopback_hosts(int(self.url.rpartition(":")[2]))
-        self._server = BoundedServer(configure(create_app(authority, hosts), graceful_seconds=1))
+        self._server = BoundedServer(configure(create_app(authority), graceful_seconds=1))
         self._sockets = [one for one in (listening, private) if one is not None]
         self._lock = lock
         self._thread = threading.Thread(target=self._serve, args=(authority,), name="sls-authority", daemon=True)

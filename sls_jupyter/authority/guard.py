@@ -36,7 +36,11 @@ MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_BODY_VALUES = 1000  # JSON values of a body: every call's is a flat object of texts
 SMALL_BODY_BYTES = 256 * 1024
 MAX_HELD_BYTES = 64 * 1024 * 1024  # of all large bodies that are held at one time
-LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
+LOOPBACK_NAMES = (
+    "127.0.0.1",
+    "localhost",
+    "[::1]",
+)  # with any port: it may be forwarded; a name of elsewhere is none of these
 _LARGE_BODIES = {"/v1/assets": MAX_BODY_BYTES, "/v1/requests": MAX_BODY_BYTES, "/v1/release": MAX_BODY_BYTES // 2}
 _RECORDS = re.compile(r"/v1/runs/[^/]+/records")
 _TEXT = re.compile(r"/add-checkpoint|/v1/log/cosignatures/[^/]+")  # bodies of C2SP's, no JSON
@@ -46,11 +50,6 @@ _log = logging.getLogger(__name__)
 
 Admit = Callable[[str, str, str], None]
 """``(address, method, path)``: raises an :class:`SlsError` when a caller's address has asked too much."""
-
-
-def loopback_hosts(port: int) -> frozenset[str]:
-    """Names of an authority that listens on this machine only."""
-    return frozenset(f"{name}:{port}" for name in LOOPBACK_NAMES)
 
 
 def target_of(scope: Scope) -> str:
@@ -126,7 +125,8 @@ class Guard:
 
     def _require_ours(self, scope: Scope, headers: Mapping[str, str]) -> None:
         host = headers.get("host", "").lower()
-        if host not in self._hosts and host.rpartition(":")[0] not in self._hosts:
+        name, _, port = host.rpartition(":")
+        if host not in self._hosts and not (name in self._hosts and port.isascii() and port.isdigit()):
             raise _Refusal(
                 BadInput(
                     "This authority does not answer to that name.",

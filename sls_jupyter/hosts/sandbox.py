@@ -91,6 +91,11 @@ class Bubblewrap:
 # --- what is visible ------------------------------------------------------------------------------
 
 
+def _plain(path: str) -> Path:
+    """A path without ``..``, which stands in it when Python was started by such a path; links are kept."""
+    return Path(os.path.abspath(path))  # noqa: PTH100
+
+
 def interpreter_folders() -> tuple[Path, ...]:
     """The folders without which the running interpreter cannot import this package.
 
@@ -100,13 +105,15 @@ def interpreter_folders() -> tuple[Path, ...]:
     home = Path(os.path.expanduser("~"))  # noqa: PTH111 - never raises
     wide = {Path("/"), home, *home.parents}
     return tuple(
-        dict.fromkeys(path for path in (Path(sys.base_prefix), real, Path(sys.prefix), PACKAGE) if path not in wide)
+        dict.fromkeys(
+            path for path in map(_plain, (sys.base_prefix, str(real), sys.prefix, str(PACKAGE))) if path not in wide
+        )
     )
 
 
 def interpreted(command: Sequence[str]) -> list[str]:
     """A group's command on this machine: ``python3`` is the running interpreter."""
-    return [sys.executable if command[0] == "python3" else command[0], *command[1:]]
+    return [str(_plain(sys.executable)) if command[0] == "python3" else command[0], *command[1:]]
 
 
 def _visible(network: bool) -> list[Path]:

@@ -315,7 +315,11 @@ class Directory(People):
             self.own_authority()
         places = sorted(self._places().values(), key=lambda one: one.persona != self.name)
         asking = [self._client(place.url, place.did) for place in places]
-        clients = [client for client, _ in self._each(asking, lambda client: client.about(), topic="about")]
+        answering = [client for client, _ in self._each(asking, lambda client: client.about(), topic="about")]
+        by_did: dict[str, AuthorityClient] = {}  # one authority may be known at several URLs; the first one counts
+        for client in answering:
+            by_did.setdefault(client.did, client)
+        clients = list(by_did.values())
         self._reachable = (time.monotonic(), clients)
         return clients
 
