@@ -305,3 +305,13 @@ def test_an_authority_known_at_two_urls_is_one(tmp_path: Path) -> None:
     assert [info.name for info in world.analyst.assets()] == ["patients"]
     assert world.analyst.asset("patients").name == "patients"
     world.close()
+
+
+def test_a_manifest_names_the_url_that_its_owner_gave(tmp_path: Path) -> None:
+    """Others reach the authority there; that this persona reaches it by a shorter way is its own business."""
+    world = World(tmp_path / "home")
+    public = world.hospital.own_authority().url.replace("127.0.0.1", "localhost")
+    world.hospital.connect(public)
+    world.seal("patients", patients(20), authority=public)
+    assert world.hospital.asset("patients").manifest.authority_url == public
+    world.close()

@@ -18,7 +18,7 @@ from sls_jupyter.assets.sealing import SealedAsset, remove, seal, seal_code
 from sls_jupyter.attestation.export import key_vault_policy, maa_policy, release_conditions
 from sls_jupyter.authority.answers import AssetAnswer
 from sls_jupyter.authority.catalogue import seal_keys
-from sls_jupyter.authority.client import AuthorityClient
+from sls_jupyter.authority.client import AuthorityClient, check_url
 from sls_jupyter.documents import canonical_json, digest, sign, verify
 from sls_jupyter.errors import BadInput, DigestMismatch, MalformedDocument, UnknownName, VerificationError
 from sls_jupyter.identity import verify_signature
@@ -173,7 +173,7 @@ class Catalogue(Directory):
             {
                 "owner": self.identity,
                 "authority": facts.did,
-                "authority_url": client.url,
+                "authority_url": client.url if authority is None else check_url(authority),  # where others reach it
                 "policy": owner_policy.digest,
                 "storage": folder,
                 "created_at": int(time.time()),
