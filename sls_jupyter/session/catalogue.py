@@ -20,7 +20,16 @@ from sls_jupyter.authority.answers import AssetAnswer
 from sls_jupyter.authority.catalogue import seal_keys
 from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.documents import canonical_json, digest, sign, verify
-from sls_jupyter.errors import BadInput, DigestMismatch, MalformedDocument, UnknownName, VerificationError
+from sls_jupyter.errors import (
+    BadInput,
+    DigestMismatch,
+    LogInconsistent,
+    MalformedDocument,
+    SlsError,
+    Unavailable,
+    UnknownName,
+    VerificationError,
+)
 from sls_jupyter.identity import verify_signature
 from sls_jupyter.policy.model import OwnerPolicy
 from sls_jupyter.policy.options import Person, policy_from_options, policy_from_yaml
@@ -29,6 +38,8 @@ from sls_jupyter.session.directory import Directory
 from sls_jupyter.transparency.entries import Entry
 from sls_jupyter.transparency.proofs import LogProof
 
+MAX_ASSETS = 20_000  # of one authority's catalogue that is read whole
+MAX_CATALOGUE_BYTES = 256 * 2**20  # of its manifests
 _DIGEST = "sha256:"
 
 
@@ -125,7 +136,8 @@ class Catalogue(Directory):
             options: of the policy, see :func:`sls_jupyter.policy.options.policy_from_options`.
 
         Raises:
-            UnsealableData, BadInput, Unavailable: nothing is published then, and nothing left behind.
+            UnsealableData, BadInput: nothing is published then, and nothing left behind.
+            Unavailable: the same, unless the message says that it is not known.
         """
 
         def make(place: dict[str, Any]) -> SealedAsset:
@@ -180,16 +192,73 @@ class Catalogue(Directory):
                 "previous": previous,
             }
         )
+        entry = self._hand_over(client, sealed, owner_policy, module, facts.hpke_public_key)
+        proof, proven = self._prove_published(client, sealed, entry)
+        info = self._info(client, client.asset(sealed.digest), self.names())
+        if info.id != sealed.digest:
+            raise DigestMismatch("An authority shows another asset.", found=info.id, expected=sealed.digest)
+        unreachable = self.unreachable() if authority is None else ""
+        return Sealed(info, time.monotonic() - start, proof, proven, unreachable)
+
+    def _hand_over(
+        self, client: AuthorityClient, sealed: SealedAsset, policy: OwnerPolicy, module: str | None, key: bytes
+    ) -> int:
+        """Publish what was sealed; returns the index of its log entry.
+
+        Its parts are removed only when nobody can have published it: nothing was sent, or the authority says that it
+        has no such asset. After a call that broke off nobody can tell, and parts without which a published asset could
+        never be opened stay.
+        """
         try:
-            keys = seal_keys(facts.hpke_public_key, sealed.digest, sealed.keys)
-            asset, entry = client.publish(sealed.envelope, sign(owner_policy, self.identity), module, keys)
+            keys = seal_keys(key, sealed.digest, sealed.keys)
+            given = (sealed.envelope, sign(policy, self.identity), module, keys)
         except BaseException:
             remove(sealed.manifest)
             raise
-        proof, proven = self._prove(client, entry)
-        info = self._info(client, client.asset(asset), self.names())
-        unreachable = self.unreachable() if authority is None else ""
-        return Sealed(info, time.monotonic() - start, proof, proven, unreachable)
+        for _ in range(2):  # publishing again changes nothing if it was published
+            try:
+                asset, entry = client.publish(*given)
+            except SlsError as error:
+                failure = error
+                if error.said_by and not self._has(client, sealed.digest):  # the call is over there as well
+                    remove(sealed.manifest)
+                    raise
+                continue
+            if asset != sealed.digest:
+                raise DigestMismatch("An authority published something else.", found=asset, expected=sealed.digest)
+            return entry
+        raise Unavailable(
+            f"It is not known whether {sealed.manifest.name} was published: the authority does not say.",
+            found=failure.message,
+            hint=f"%sls assets lists it if it was. Its parts stay in {sealed.manifest.storage[:300]}; if it was not,"
+            " remove that folder and seal again.",
+        )
+
+    def _has(self, client: AuthorityClient, asset: str) -> bool:
+        """Whether an authority has an asset; an authority that does not say so may have it."""
+        try:
+            client.asset(asset)
+        except UnknownName:
+            return False
+        except SlsError:
+            return True
+        return True
+
+    def _prove_published(self, client: AuthorityClient, sealed: SealedAsset, index: int) -> tuple[LogProof, Entry]:
+        """The log entry that an asset was published with.
+
+        Raises:
+            LogInconsistent: the log has something else there.
+        """
+        proof, entry = self._prove(client, index)
+        found = (entry.kind, entry.facts.get("asset_kind"))
+        if found != ("asset.published", sealed.manifest.kind):
+            raise LogInconsistent(
+                "The log has something else there.",
+                found=f"entry {index}: {found[0]} {found[1]}",
+                expected=f"asset.published {sealed.manifest.kind}",
+            )
+        return proof, entry
 
     def _policy(self, policy: str | Path | None, options: dict[str, Any]) -> tuple[OwnerPolicy, str | None]:
         now = int(time.time())
@@ -287,7 +356,10 @@ class Catalogue(Directory):
         Raises:
             UnknownName: this persona has none. BadInput: several begin like that, or lie at several authorities.
         """
-        holders = [(client, info) for client in self.authorities() if (info := self._held(client, name)) is not None]
+        answers = self._each(self.authorities(), lambda client: self._held(client, name))
+        holders = [(client, found) for client, found in answers if isinstance(found, AssetInfo)]
+        if unclear := next((found for _, found in answers if isinstance(found, BadInput)), None):
+            raise unclear
         if not holders:
             raise self._unknown(
                 UnknownName(
@@ -305,30 +377,39 @@ class Catalogue(Directory):
         id_ = None if every else info.id
         return Withdrawn(info.name, id_, told.closed, told.versions, told.shredded, told.entry)
 
-    def _held(self, client: AuthorityClient, name: str) -> AssetInfo | None:
-        """This persona's asset of that name or digest at one authority, whatever its state; by its own signature."""
-        found: AssetInfo | BadInput | None = None
-        with self._unless_silent(client):
-            try:
-                info = self._info(client, client.asset(name), {})
-            except (UnknownName, MalformedDocument) as error:
-                if isinstance(error, MalformedDocument):
-                    raise
-            except BadInput as error:  # several begin like that: not this authority's fault
-                found = error
-            else:
-                found = info if info.mine and _is_called(info, name) else None
-        if isinstance(found, BadInput):
-            raise found
-        return found
+    def _held(self, client: AuthorityClient, name: str) -> AssetInfo | BadInput | None:
+        """This persona's asset of that name or digest at one authority, whatever its state; by its own signature.
+
+        Returns:
+            ``None``: it has none. An error: several begin like that, which is not the authority's fault.
+        """
+        try:
+            info = self._info(client, client.asset(name), {})
+        except MalformedDocument:
+            raise
+        except UnknownName:
+            return None
+        except BadInput as error:
+            return error
+        return info if info.mine and _is_called(info, name) else None
 
     def _assets_of(self, client: AuthorityClient, names: Mapping[str, str]) -> list[AssetInfo]:
         """The whole catalogue of one authority, page by page."""
         found: list[AssetInfo] = []
+        size = 0
         while page := client.assets(after=found[-1].name if found else ""):
-            found += [self._info(client, value, names) for value in page]
-            if any(one.name >= two.name for one, two in itertools.pairwise(found)):
+            new = [self._info(client, value, names) for value in page]
+            if any(one.name >= two.name for one, two in itertools.pairwise([*found[-1:], *new])):
                 raise MalformedDocument("A catalogue is not in its order.", found=client.url)
+            found += new
+            size += sum(len(one.manifest_envelope) for one in new)
+            if len(found) > MAX_ASSETS or size > MAX_CATALOGUE_BYTES:
+                raise MalformedDocument(
+                    "A catalogue has more than is read of one authority.",
+                    found=f"{client.url}: more than {len(found) - 1} assets, {size} bytes",
+                    expected=f"{MAX_ASSETS} assets, {MAX_CATALOGUE_BYTES} bytes",
+                    hint="Name the asset (-i OWNER/NAME): it is looked up without the list.",
+                )
         return found
 
     def _named(self, client: AuthorityClient, name: str, names: Mapping[str, str]) -> list[AssetInfo]:
