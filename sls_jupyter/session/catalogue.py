@@ -25,8 +25,6 @@ from sls_jupyter.errors import (
     DigestMismatch,
     LogInconsistent,
     MalformedDocument,
-    SlsError,
-    Unavailable,
     UnknownName,
     VerificationError,
 )
@@ -35,6 +33,7 @@ from sls_jupyter.policy.model import OwnerPolicy
 from sls_jupyter.policy.options import Person, policy_from_options, policy_from_yaml
 from sls_jupyter.printing import one_line
 from sls_jupyter.session.directory import Directory
+from sls_jupyter.session.submission import Submission
 from sls_jupyter.transparency.entries import Entry
 from sls_jupyter.transparency.proofs import LogProof
 
@@ -192,71 +191,39 @@ class Catalogue(Directory):
                 "previous": previous,
             }
         )
-        entry = self._hand_over(client, sealed, owner_policy, module, facts.hpke_public_key)
-        proof, proven = self._prove_published(client, sealed, entry)
+        try:
+            keys = seal_keys(facts.hpke_public_key, sealed.digest, sealed.keys)
+            submission = Submission(sealed, sign(owner_policy, self.identity), module, keys)
+            before = client.follow_log(self.memory).tree_size
+        except BaseException:
+            remove(sealed.manifest)
+            raise
+        entry = submission.publish(client)
+        proof, proven = self._prove_published(client, sealed, entry, before)
         info = self._info(client, client.asset(sealed.digest), self.names())
         if info.id != sealed.digest:
             raise DigestMismatch("An authority shows another asset.", found=info.id, expected=sealed.digest)
         unreachable = self.unreachable() if authority is None else ""
         return Sealed(info, time.monotonic() - start, proof, proven, unreachable)
 
-    def _hand_over(
-        self, client: AuthorityClient, sealed: SealedAsset, policy: OwnerPolicy, module: str | None, key: bytes
-    ) -> int:
-        """Publish what was sealed; returns the index of its log entry.
-
-        Its parts are removed only when nobody can have published it: nothing was sent, or the authority says that it
-        has no such asset. After a call that broke off nobody can tell, and parts without which a published asset could
-        never be opened stay.
-        """
-        try:
-            keys = seal_keys(key, sealed.digest, sealed.keys)
-            given = (sealed.envelope, sign(policy, self.identity), module, keys)
-        except BaseException:
-            remove(sealed.manifest)
-            raise
-        for _ in range(2):  # publishing again changes nothing if it was published
-            try:
-                asset, entry = client.publish(*given)
-            except SlsError as error:
-                failure = error
-                if error.said_by and not self._has(client, sealed.digest):  # the call is over there as well
-                    remove(sealed.manifest)
-                    raise
-                continue
-            if asset != sealed.digest:
-                raise DigestMismatch("An authority published something else.", found=asset, expected=sealed.digest)
-            return entry
-        raise Unavailable(
-            f"It is not known whether {sealed.manifest.name} was published: the authority does not say.",
-            found=failure.message,
-            hint=f"%sls assets lists it if it was. Its parts stay in {sealed.manifest.storage[:300]}; if it was not,"
-            " remove that folder and seal again.",
-        )
-
-    def _has(self, client: AuthorityClient, asset: str) -> bool:
-        """Whether an authority has an asset; an authority that does not say so may have it."""
-        try:
-            client.asset(asset)
-        except UnknownName:
-            return False
-        except SlsError:
-            return True
-        return True
-
-    def _prove_published(self, client: AuthorityClient, sealed: SealedAsset, index: int) -> tuple[LogProof, Entry]:
+    def _prove_published(
+        self, client: AuthorityClient, sealed: SealedAsset, index: int, before: int
+    ) -> tuple[LogProof, Entry]:
         """The log entry that an asset was published with.
 
+        Args:
+            before: how long the log was before that.
+
         Raises:
-            LogInconsistent: the log has something else there.
+            LogInconsistent: the log has something else there, or an older publication.
         """
         proof, entry = self._prove(client, index)
         found = (entry.kind, entry.facts.get("asset_kind"))
-        if found != ("asset.published", sealed.manifest.kind):
+        if found != ("asset.published", sealed.manifest.kind) or index < before:
             raise LogInconsistent(
                 "The log has something else there.",
                 found=f"entry {index}: {found[0]} {found[1]}",
-                expected=f"asset.published {sealed.manifest.kind}",
+                expected=f"asset.published {sealed.manifest.kind} at {before} or later",
             )
         return proof, entry
 

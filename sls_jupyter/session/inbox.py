@@ -144,6 +144,7 @@ class Inbox(Catalogue):
                 raise
             except SlsError as error:
                 doubts.append(self._doubt(client, error))
+        doubts = list(dict.fromkeys(doubts))
         left = len(doubts) - MAX_DOUBTS
         more = [f"{self._label(client)} shows {left} more that nobody signed so."] if left > 0 else []
         return found, [*doubts[:MAX_DOUBTS], *more]
