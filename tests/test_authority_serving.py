@@ -152,6 +152,23 @@ def test_headers_are_bounded(url):
     assert honest(url) == 200
 
 
+def test_a_stranger_writes_nothing_into_the_owners_notebook(url, caplog):
+    """The server in a kernel would put a line into a cell's output for each odd request."""
+    host = url.partition("//")[2].encode()
+    odd = [
+        b"\x16\x03\x01\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nX: a\0b\r\n\r\n",
+    ]
+    odd += [b"GET / HTTP/1.1\r\nHost: %s\r\nOrigin: http://[\r\n\r\n" % host]
+    odd += [b"GET / HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n" % host]
+    for data in odd:
+        with connected(url, data) as one:
+            assert one.recv(100)
+    assert honest(url) == 200
+    assert caplog.records == []
+
+
 def _limited(root: Path, *arguments: str) -> tuple[subprocess.Popen[str], str]:
     """``sls authority serve`` in a process that may open 64 files."""
     script = (

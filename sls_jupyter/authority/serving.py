@@ -20,7 +20,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from sls_jupyter.authority.guard import MAX_BODY_BYTES
+from sls_jupyter.authority.guard import MAX_BODY_BYTES, MAX_HEADER_BYTES
 from sls_jupyter.network import peer_is_us
 
 HEADER_SECONDS = 10.0  # from connecting, or from the last answer, to the end of a request's headers
@@ -29,12 +29,14 @@ BODY_BYTES_A_SECOND = 64 * 1024  # one more for so many bytes that it is said to
 REFUSED_SECONDS = 5.0  # for the rest of a body that is not read any more
 ANSWER_SECONDS = 600.0  # from there to the end of the answer
 STALLED_SECONDS = 30.0  # how long a caller may take nothing of an answer that waits
-MAX_HEADER_BYTES = 16 * 1024
 KEEP_ALIVE_SECONDS = 5
 MAX_CONNECTIONS = 512
 _RETRY_SECONDS = 0.2  # after an accept that failed for want of files
 _WAITING = ("refused", "headers", "body")
 _log = logging.getLogger(__name__)
+_quiet = logging.getLogger(f"{__name__}.callers")  # a line for each odd request would be a stranger's to write
+_quiet.propagate = False
+_quiet.addHandler(logging.NullHandler())
 
 
 def most_connections() -> int:
@@ -50,6 +52,10 @@ class BoundedProtocol(H11Protocol):  # type: ignore[misc]  # mypy is told not to
     _stalled: asyncio.TimerHandle | None = None
     stage = "headers"
     since = 0.0  # of the loop's clock, when the stage began
+
+    def __init__(self, *given: Any, **options: Any) -> None:
+        super().__init__(*given, **options)
+        self.logger = _quiet
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
