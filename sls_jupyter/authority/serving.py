@@ -35,8 +35,7 @@ _RETRY_SECONDS = 0.2  # after an accept that failed for want of files
 _WAITING = ("refused", "headers", "body")
 _log = logging.getLogger(__name__)
 _quiet = logging.getLogger(f"{__name__}.callers")  # a line for each odd request would be a stranger's to write
-_quiet.propagate = False
-_quiet.addHandler(logging.NullHandler())
+_quiet.disabled = True
 
 
 def most_connections() -> int:
