@@ -74,6 +74,31 @@ def ended(one: socket.socket) -> bool:
     return True
 
 
+def test_who_makes_no_sense_and_reads_nothing_is_let_go(short, url):
+    """Answers that nobody takes, then garbage: the connection that is being closed holds no place."""
+    host = url.partition("//")[2].encode()
+    call = b"GET /openapi.json HTTP/1.1\r\nHost: %s\r\n\r\n" % host
+    ends = []
+    for number in range(1, 40):  # as many as fit into what the system holds, and a few more
+        one = connected(url, call * number + b"\0garbage\r\n\r\n")
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        ends.append(one)
+    waits = 0
+    while waits < 1200 and _held(url):
+        time.sleep(0.05)
+        waits += 1
+    assert not _held(url)
+    for one in ends:
+        one.close()
+
+
+def _held(url: str) -> int:
+    """Connections to the server that this process did not close and the server did not end."""
+    port = int(url.rpartition(":")[2])
+    table = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    return sum(line.split()[1].endswith(f":{port:04X}") and line.split()[3] == "01" for line in table)
+
+
 @pytest.mark.parametrize("half", HALVES)
 def test_half_a_request_ends(short, url, half):
     """Headers and bodies have deadlines; the connection is closed without another byte from its caller."""
