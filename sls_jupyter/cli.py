@@ -285,7 +285,7 @@ def attest(options: argparse.Namespace) -> int:
     except BadInput as error:
         _tell(*error.lines())
         return 2
-    _show(files.verdict_json(verdict) if options.json else files.verdict_card(verdict))
+    _show(files.verdict_json(verdict) if options.json else files.verdict_card(verdict).where(_isolated))
     return 0 if verdict.accepted else 1
 
 
@@ -304,8 +304,15 @@ def verify(options: argparse.Namespace) -> int:
     if options.json:
         _show(receipts.verdict_json(verdict, advice))
     else:
-        _show(receipts.receipt_card(verdict, file=options.file, advice=advice))
+        _show(receipts.receipt_card(verdict, file=options.file, advice=advice).where(_isolated))
     return 0 if verdict.accepted else 1
+
+
+def _isolated() -> bool:
+    """Whether this machine has a sandbox: what it simulates runs without one otherwise."""
+    from sls_jupyter.hosts.probing import find_bubblewrap
+
+    return find_bubblewrap()[0] is not None
 
 
 def _export(options: argparse.Namespace) -> int:

@@ -11,11 +11,13 @@ Sources: did:key method 0.7 (W3C CCG), Ed25519 RFC 8032, JWT RFC 7519 with EdDSA
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import functools
 import os
 import re
 import secrets
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -221,6 +223,25 @@ def write_whole(path: Path, data: bytes) -> None:
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """One process of this user at a time reads a file and replaces it; the lock is a file beside it.
+
+    Raises:
+        Unavailable: the lock cannot be made there.
+    """
+    lock = path.with_name(f".{path.name}.lock")
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Unavailable("A file of yours cannot be changed.", found=f"{path}: {error.strerror}") from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def save_file(path: str | Path, data: bytes, what: str) -> Path:

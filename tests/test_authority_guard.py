@@ -61,7 +61,8 @@ def test_our_own_names_are(url, name):
 @pytest.mark.parametrize(
     "headers",
     [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"},
-     {"Sec-Fetch-Site": "same-site"}, {"Origin": "http://localhost:8888"}, {"Sec-Fetch-Site": "none, cross-site"}],
+     {"Sec-Fetch-Site": "same-site"}, {"Origin": "http://localhost:8888"}, {"Sec-Fetch-Site": "none, cross-site"},
+     {"Origin": "http://["}, {"Origin": "http://[::1]evil"}, {"Origin": ""}],
 )  # fmt: skip
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", "/v1/assets"), ("POST", "/v1/release"), ("OPTIONS", "/v1/release")]
@@ -187,6 +188,21 @@ def test_a_failure_nobody_foresaw_is_signed(served, monkeypatch):
     found = ask(url, path="/v1/assets", headers={NONCE: "ef" * 32})
     assert found.status_code == 500
     _require_signed(world, found, "GET", "/v1/assets", b"", "ef" * 32)
+
+
+def test_so_is_one_before_the_routes(served, monkeypatch):
+    """The guard itself may fail: the caller gets an answer of ours, and the log no word of theirs."""
+    world, url = served
+    monkeypatch.setattr("sls_jupyter.authority.guard._is_cross_site", lambda *_: 1 / 0)
+    found = ask(url, path="/v1/assets", headers={NONCE: "ef" * 32})
+    assert found.status_code == 500
+    _require_signed(world, found, "GET", "/v1/assets", b"", "ef" * 32)
+
+
+def test_headers_that_come_in_one_piece_are_bounded_too(url):
+    """What a server reads at once is no way around its bound."""
+    assert ask(url, path="/v1/assets/" + "a" * 20_000).status_code == 431
+    assert ask(url, headers={"X-Long": "a" * 20_000}).status_code == 431
 
 
 @pytest.mark.parametrize("nonce", ["", "ab", "AB" * 32, "zz" * 32, "ab" * 33, "ab" * 31 + " a"])

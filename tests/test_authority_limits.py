@@ -11,7 +11,7 @@ from builders import World, person
 
 from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.authority.embedded import AuthorityServer, listen
-from sls_jupyter.authority.limits import Buckets
+from sls_jupyter.authority.limits import Buckets, network_of
 from sls_jupyter.errors import TooManyRequests
 from sls_jupyter.identity import make_token
 
@@ -52,6 +52,14 @@ def test_buckets_are_bounded_in_number() -> None:
             with pytest.raises(TooManyRequests):
                 buckets.take("loud")
     assert len(buckets) == 10
+
+
+def test_one_caller_is_one_network() -> None:
+    """Whoever has a network of IPv6 has no bucket for each of its addresses, and IPv4 is IPv4 however it is written."""
+    assert network_of("2001:db8::1") == network_of("2001:db8::ffff:1%eth0") == "2001:db8::/64"
+    assert network_of("2001:db8:0:1::1") != network_of("2001:db8::1")
+    assert network_of("::ffff:192.0.2.7") == network_of("192.0.2.7") == "192.0.2.7"
+    assert network_of("testclient") == "testclient"
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import resource
@@ -14,6 +15,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -25,6 +27,7 @@ from cryptography.x509.oid import NameOID
 
 from sls_jupyter.authority import serving
 from sls_jupyter.authority.embedded import AuthorityServer, listen
+from sls_jupyter.authority.http import create_app
 
 HALVES = {
     "nothing": b"",
@@ -72,6 +75,53 @@ def ended(one: socket.socket) -> bool:
         while one.recv(65536):
             pass
     return True
+
+
+def test_a_connection_that_is_being_closed_gives_way_first(short, tmp_path):
+    """Who leaves an answer untaken and then makes no sense holds neither a place nor a file for the time of an answer."""
+    world = World(tmp_path)
+
+    class Full(asyncio.Transport):
+        """A caller takes nothing: what is written stays, and closing waits for it."""
+
+        closing = aborted = False
+
+        def write(self, data: bytes) -> None:
+            pass
+
+        def close(self) -> None:
+            self.closing = True
+
+        def is_closing(self) -> bool:
+            return self.closing
+
+        def abort(self) -> None:
+            self.aborted = True
+
+        def get_extra_info(self, name: str, default: Any = None) -> Any:
+            return default
+
+    async def go() -> None:
+        server = serving.BoundedServer(serving.configure(create_app(world.authority), graceful_seconds=1))
+        server.config.load()
+        server.lifespan = server.config.lifespan_class(server.config)
+        one, transport = server.protocol(), Full()
+        one.connection_made(transport)
+        one.data_received(b"\0garbage\r\n\r\n")
+        assert (one.stage, transport.closing, transport.aborted) == ("closing", True, False)
+        assert server.make_room()
+        assert transport.aborted
+        another, transport = server.protocol(), Full()
+        another.connection_made(transport)
+        another.data_received(b"\0garbage\r\n\r\n")
+        for _ in range(1200):
+            await asyncio.sleep(0.05)
+            if transport.aborted:
+                break
+        assert transport.aborted
+
+    asyncio.run(go())
+    world.close()
 
 
 @pytest.mark.parametrize("half", HALVES)
@@ -150,6 +200,23 @@ def test_headers_are_bounded(url):
             one.sendall(data)
             assert ended(one)
     assert honest(url) == 200
+
+
+def test_a_stranger_writes_nothing_into_the_owners_notebook(url, caplog):
+    """The server in a kernel would put a line into a cell's output for each odd request."""
+    host = url.partition("//")[2].encode()
+    odd = [
+        b"\x16\x03\x01\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nX: a\0b\r\n\r\n",
+    ]
+    odd += [b"GET / HTTP/1.1\r\nHost: %s\r\nOrigin: http://[\r\n\r\n" % host]
+    odd += [b"GET / HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n" % host]
+    for data in odd:
+        with connected(url, data) as one:
+            assert one.recv(100)
+    assert honest(url) == 200
+    assert caplog.records == []
 
 
 def _limited(root: Path, *arguments: str) -> tuple[subprocess.Popen[str], str]:

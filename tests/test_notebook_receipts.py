@@ -301,6 +301,12 @@ def test_report_and_receipt_go_into_files(run, verdict, tmp_path, monkeypatch):
         def audit(self, _):
             return audit_of(run, verdict)
 
+        def runs(self):
+            return []
+
+        def isolated(self):
+            return True
+
         def receipt(self, _, *, witnesses=0):
             assert witnesses == 0
             return run.check(run.receipt()).require()

@@ -13,6 +13,9 @@ from sls_jupyter.contract.places import PRIVATE_FOLDERS
 from sls_jupyter.hosts.local import LocalHost
 from sls_jupyter.notebook import reports
 from sls_jupyter.notebook.audit_report import audit_page
+from sls_jupyter.notebook.cards import Card
+from sls_jupyter.notebook.commands import COMMANDS, Context
+from sls_jupyter.notebook.parsers import command_parsers
 from sls_jupyter.notebook.status import StatusBlock, summary_line
 
 __all__ = ["world"]
@@ -102,6 +105,30 @@ def test_everybody_is_told_that_it_was_not_isolated(plain: World) -> None:
     assert run.summary["isolated"] is False
     plain.analyst._runs.pop(run.id)  # as another kernel of this user sees it
     assert "NOT ISOLATED" in str(reports.runs_card([one for one in plain.analyst.runs() if one.id == run.id]))
+
+
+def shown(world: World, command: str, cell: str | None = None) -> str:
+    """What a sub-command of ``%sls`` shows, as text and as HTML."""
+    name, *words = command.split()
+    options = command_parsers()[name].parse(words)
+    found = COMMANDS[name](Context(world.analyst, options, cell, {}))
+    cards = [one for one in (found if isinstance(found, tuple) else (found,)) if isinstance(one, Card)]
+    return "\n".join(f"{one}\n{one._repr_html_()}" for one in cards)
+
+
+def test_no_card_says_simulated_alone_without_a_sandbox(plain: World, tmp_path: Path, monkeypatch) -> None:
+    """Who reads one card reads both: a run there could read its user's files. With a sandbox, no card says so."""
+    monkeypatch.chdir(tmp_path)
+    run = plain.do("x = 1", outputs=["x"]).run
+    commands = ["assets", "can-run", "preflight -i free", "hosts", f"receipt {run.id}", f"audit {run.id}", "runs"]
+    for command in commands:
+        text = shown(plain, command, "x = 1" if command.startswith("preflight") else None)
+        assert "SIMULATED" in text, command
+        assert text.count("NOT ISOLATED") >= 2, command  # in the text form and in the page
+    plain.analyst.hosts = {"local": LocalHost(plain.root / "machine")}
+    if plain.analyst.hosts["local"].capabilities().isolated:
+        for command in commands[:4]:
+            assert "NOT ISOLATED" not in shown(plain, command, "x = 1")
 
 
 def test_a_sandboxed_run_does_not_say_so(world: World) -> None:

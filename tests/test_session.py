@@ -14,6 +14,8 @@ from builders import IMAGE
 from e2e import World, patients
 from receipt_kit import signed_run, worlds_at
 
+from sls_jupyter.assets.opening import verify_manifest
+from sls_jupyter.assets.storage import Folder
 from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.documents import sign
 from sls_jupyter.errors import ApprovalPending, BadInput, SlsError, Unavailable, UnknownName
@@ -80,6 +82,71 @@ def test_a_frame_that_cannot_be_sealed_publishes_nothing(world: World) -> None:
     assert sorted(folder.iterdir()) == before
     with pytest.raises(UnknownName):
         world.hospital.asset("broken")
+
+
+def test_a_publication_whose_answer_is_lost_is_whole_or_said_to_be_unknown(world, monkeypatch) -> None:
+    """A published asset can be opened, whatever became of the answer; parts go only when nobody can have published it."""
+    hospital, publish, calls = world.hospital, AuthorityClient.publish, []
+
+    def cut_off(times: int, before: bool = False):
+        calls.clear()
+
+        def cut(client, *given):
+            calls.append(given)
+            if before:
+                raise Unavailable("The authority does not answer.")
+            told = publish(client, *given)
+            if len(calls) <= times:
+                raise Unavailable("The authority does not answer.")
+            return told
+
+        return cut
+
+    monkeypatch.setattr(AuthorityClient, "publish", cut_off(1))
+    sealed = hospital.seal(patients(3), "lost")
+    assert len(calls) == 2
+    assert Folder(sealed.info.manifest.storage).open("part-00000.parquet").read(4) == b"PARE"
+    for options in ({"times": 9}, {"times": 0, "before": True}):
+        monkeypatch.setattr(AuthorityClient, "publish", cut_off(**options))
+        with pytest.raises(Unavailable, match="not known") as raised:
+            hospital.seal(patients(3), "unknown")
+        storage = verify_manifest(calls[0][0], None).storage
+        assert storage in raised.value.hint
+        assert Folder(storage).open("part-00000.parquet").read(4) == b"PARE"
+
+
+def test_an_authority_that_publishes_something_else_is_refused(world, monkeypatch) -> None:
+    """The id in the answer is that of the manifest that was sent, and the entry is its publication."""
+    publish = AuthorityClient.publish
+    for change in (lambda id_, entry: ("sha256:" + "0" * 64, entry), lambda id_, entry: (id_, 1)):
+        monkeypatch.setattr(AuthorityClient, "publish", lambda *given, c=change: c(*publish(*given)))
+        with pytest.raises(SlsError, match="something else"):
+            world.hospital.seal(patients(3), "elsewhere")
+
+
+def test_an_endless_catalogue_is_a_line_about_its_authority(world, monkeypatch) -> None:
+    """Pages that never end are read so far and no further; the others' assets are listed."""
+    monkeypatch.setattr("sls_jupyter.session.catalogue.MAX_ASSETS", 1)
+    assert world.analyst.asset("hospital/patients")
+    assert [one.owner_name for one in world.analyst.assets() if one.owner_name == "hospital"] == []
+    assert any("more than is read" in one.reason for one in world.analyst.silent())
+    monkeypatch.undo()
+    world.analyst.assets()
+
+
+def test_a_mistake_of_ours_is_not_told_as_an_authoritys_fault(world, monkeypatch) -> None:
+    """A programming error is seen as one."""
+    monkeypatch.setattr(Session, "_info", lambda *_: {}["missing"])
+    with pytest.raises(KeyError):
+        world.analyst.assets()
+
+
+def test_a_client_of_a_url_that_is_known_needs_no_did(world) -> None:
+    """A URL that nobody connected to is an unknown name; a known one goes with the DID that must answer there."""
+    own = world.hospital.own_authority()
+    assert world.analyst._client(own.url) is world.analyst._client(own.url, own.did)
+    with pytest.raises(UnknownName):
+        world.analyst._client("http://127.0.0.1:9")
 
 
 def test_what_nobody_has_is_an_unknown_name(world: World) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,18 +15,30 @@ import pytest
 from builders import person
 from e2e import World, patients
 
+from sls_jupyter import network
 from sls_jupyter.authority import inbox as served
+from sls_jupyter.authority import ledger
 from sls_jupyter.authority.answers import RequestDetail, RequestPage
 from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.authority.service import open_authority
+from sls_jupyter.authority.store import Store
 from sls_jupyter.contract.grants import Grant
 from sls_jupyter.contract.spec import Recipient, StreamSpec
 from sls_jupyter.documents import b64encode, canonical_json, digest, sign, verify
-from sls_jupyter.errors import DigestMismatch, LogInconsistent, MalformedDocument, NotAuthorised, SlsError, UnknownName
+from sls_jupyter.errors import (
+    DigestMismatch,
+    LogInconsistent,
+    MalformedDocument,
+    NotAuthorised,
+    SlsError,
+    Unavailable,
+    UnknownName,
+)
 from sls_jupyter.identity import Home, verify_signature
 from sls_jupyter.policy.model import OwnerPolicy
 from sls_jupyter.safestream.request import StreamRequest, ask_all
 from sls_jupyter.session import RequestInfo, Session
+from sls_jupyter.session.inbox import MAX_DOUBTS
 
 HARMLESS = "x = patients.age.mean()\n"
 
@@ -364,3 +378,92 @@ def test_other_texts_than_were_sealed_are_not_shown(
     assert info.inputs[0].text is None
     assert [doubt for doubt in info.doubts if "model" in doubt] == list(info.doubts)
     assert len(info.doubts) == 1
+
+
+# --- between the list and the answer ---------------------------------------------------------------
+
+
+def test_a_typed_beginning_means_the_request_that_was_shown(world: World) -> None:
+    """Whoever makes two requests that begin alike gets no yes for the one that nobody read, in another process either."""
+    made = {}
+    for number in range(4096):  # a birthday within the three digits that are typed
+        code = f"x = patients.age.mean()  # {number}\n"
+        request = world.analyst.prepare(code, ["patients"], outputs=["x"])
+        other = made.setdefault(request.spec.terms[:10], request)
+        if other is not request:
+            break
+    read, swapped, typed = other, request, request.spec.terms[7:10]
+    for one in (read, swapped):
+        ask_all(one, world.analyst._run_clients(one))
+        if one is read:
+            assert [info.id for info in world.hospital.requests()] == [read.spec.terms]
+            world.hospital.mute(world.analyst.did)  # drops it, as a flood of one's own requests would
+            world.hospital.unmute(world.analyst.did)
+    another = Session(world.hospital.home)  # such as the next call of `sls`
+    try:
+        for decide in (lambda: another.approve(typed), lambda: another.deny(typed, "no")):
+            with pytest.raises(DigestMismatch, match="the one that you were shown"):
+                decide()
+    finally:
+        another.close()
+    assert world.hospital.approve(swapped.spec.terms) > 0  # by its whole number
+    world.hospital.requests()
+    with pytest.raises(UnknownName, match="Several"):
+        world.hospital.approve(typed)
+
+
+def test_a_slow_authority_in_a_strangers_request_ends_nobodys_inbox(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another authority does not tell of an input is a doubt about that request, and asked for once."""
+    world.seal("notes", patients(5), owner="clinic", allow_code="reviewed", requester=None)
+    for number in range(4):
+        ask(world, f"x = patients.age.mean() + {number}\n", ("patients", "notes"))
+    asset, clinic = AuthorityClient.asset, world.session("clinic").own_authority().did
+    monkeypatch.setattr("sls_jupyter.session.inbox.ASIDE_SECONDS", 0.2)
+    asked_for = []
+
+    def slow(client: AuthorityClient, name: str) -> Any:
+        if client.did != clinic:
+            return asset(client, name)
+        asked_for.append(name)
+        time.sleep((network._left() or 0) + 0.01)
+        raise Unavailable("The authority does not answer.")
+
+    monkeypatch.setattr(AuthorityClient, "asset", slow)
+    found = world.hospital.requests()
+    assert [len(one.doubts) for one in found] == [1, 1, 1, 1]
+    assert len(asked_for) == 1
+    assert all(one.mine_to_decide for one in found)
+
+
+def test_an_authority_with_many_lies_costs_a_few_lines(
+    world: World, lying: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list stays readable, and says how much more there is."""
+    for number in range(14):
+        ask(world, f"x = patients.age.mean() + {number}\n")
+    lying(lambda detail: {"id": "sha256:" + detail.id[-2:] * 32})
+    numbers = itertools.count()
+    monkeypatch.setattr("sls_jupyter.session.inbox._line", lambda _: f"lie {next(numbers)}")
+    assert world.hospital.requests() == []
+    doubts = world.hospital.doubts()
+    assert len(doubts) == MAX_DOUBTS + 1
+    assert "4 more" in doubts[-1]
+
+
+def test_a_proof_of_another_tree_or_entry_is_no_answer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An approval counts as logged only in the log that this persona follows, at the index that was named."""
+    info, proof = asked(world), AuthorityClient.proof
+    monkeypatch.setattr(AuthorityClient, "proof", lambda client, index: proof(client, index - 1))
+    with pytest.raises(LogInconsistent, match="another entry"):
+        world.hospital.approve(info.id)
+    monkeypatch.undo()
+    real = open_authority(world.hospital.home, anchors=world.hospital.anchors)
+    fork = replace(real, store=Store(world.root / "fork.db"))
+    with fork.store.write() as connection:
+        ledger.append(connection, fork, [ledger.Event("approval.given", info.id, {"terms": info.id})])
+        forged = ledger.prove(connection, fork, 0)
+    monkeypatch.setattr(AuthorityClient, "proof", lambda *_: forged)
+    with pytest.raises(LogInconsistent):
+        world.hospital._prove(world.hospital.own_authority(), 0)

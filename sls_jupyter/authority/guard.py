@@ -13,7 +13,6 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
@@ -32,6 +31,7 @@ from sls_jupyter.errors import (
 )
 from sls_jupyter.transparency.witness import MAX_REQUEST_BYTES
 
+MAX_HEADER_BYTES = 16 * 1024  # of request line and headers
 MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_BODY_VALUES = 1000  # JSON values of a body: every call's is a flat object of texts
 SMALL_BODY_BYTES = 256 * 1024
@@ -101,6 +101,9 @@ class Guard:
             return
         except ClientDisconnect:
             return
+        except Exception as error:  # noqa: BLE001  # of a caller whom nobody foresaw
+            await self._failed(error, scope, receive, signing)
+            return
         signing.question = body
         self._held += _counted(body)
         try:
@@ -115,15 +118,21 @@ class Guard:
         except ClientDisconnect:
             return
         except Exception as error:  # noqa: BLE001  # the server would print the traceback
-            _log.error("unexpected %s", type(error).__name__)
-            if not signing.started:
-                hint = "Its operator's log has the time of it."
-                failed = problem_response(SlsError("The authority failed unexpectedly.", hint=hint))
-                await failed(scope, receive, signing.anew)
+            await self._failed(error, scope, receive, signing)
+
+    async def _failed(self, error: Exception, scope: Scope, receive: Receive, signing: _Signing) -> None:
+        _log.error("unexpected %s", type(error).__name__)
+        if not signing.started:
+            hint = "Its operator's log has the time of it."
+            failed = problem_response(SlsError("The authority failed unexpectedly.", hint=hint))
+            await failed(scope, receive, signing.anew)
 
     # --- before the body --------------------------------------------------------------------------
 
     def _require_ours(self, scope: Scope, headers: Mapping[str, str]) -> None:
+        lines = [scope["raw_path"], scope["query_string"], *(part for pair in scope["headers"] for part in pair)]
+        if sum(map(len, lines)) > MAX_HEADER_BYTES:  # the server's own bound is for those that come in pieces
+            raise _Refusal(BadInput("The headers are too large.", expected=f"{MAX_HEADER_BYTES} bytes at most"), 431)
         host = headers.get("host", "").lower()
         name, _, port = host.rpartition(":")
         if host not in self._hosts and not (name in self._hosts and port.isascii() and port.isdigit()):
@@ -191,7 +200,7 @@ def _is_cross_site(headers: Mapping[str, str], host: str) -> bool:
     origin, fetched = headers.get("origin"), headers.get("sec-fetch-site", "none").lower()
     if fetched not in ("none", "same-origin"):
         return True
-    return origin is not None and urlsplit(origin.lower()).netloc != host
+    return origin is not None and origin.lower() not in (f"http://{host}", f"https://{host}")
 
 
 def _limit(path: str) -> int:

@@ -6,6 +6,7 @@ forgotten because others came is their having asked: a newcomer's bucket is full
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import threading
 import time
@@ -68,6 +69,18 @@ class Buckets:
 
 
 def by_address() -> Callable[[str, str, str], None]:
-    """A :data:`sls_jupyter.authority.guard.Admit` that counts the calls of each address, whatever they ask."""
+    """A :data:`sls_jupyter.authority.guard.Admit` that counts the calls of each network, whatever they ask."""
     buckets = Buckets(*ADDRESS_LIMIT)
-    return lambda address, _method, _path: buckets.take(address)
+    return lambda address, _method, _path: buckets.take(network_of(address))
+
+
+def network_of(address: str) -> str:
+    """Whose calls are counted together: an IPv4 address, or the /64 that one caller has of IPv6 (RFC 6177)."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    mapped = found.ipv4_mapped
+    return str(mapped if mapped is not None else ipaddress.ip_network((int(found) >> 64 << 64, 64)))

@@ -20,7 +20,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from sls_jupyter.authority.guard import MAX_BODY_BYTES
+from sls_jupyter.authority.guard import MAX_BODY_BYTES, MAX_HEADER_BYTES
 from sls_jupyter.network import peer_is_us
 
 HEADER_SECONDS = 10.0  # from connecting, or from the last answer, to the end of a request's headers
@@ -29,12 +29,13 @@ BODY_BYTES_A_SECOND = 64 * 1024  # one more for so many bytes that it is said to
 REFUSED_SECONDS = 5.0  # for the rest of a body that is not read any more
 ANSWER_SECONDS = 600.0  # from there to the end of the answer
 STALLED_SECONDS = 30.0  # how long a caller may take nothing of an answer that waits
-MAX_HEADER_BYTES = 16 * 1024
 KEEP_ALIVE_SECONDS = 5
 MAX_CONNECTIONS = 512
 _RETRY_SECONDS = 0.2  # after an accept that failed for want of files
-_WAITING = ("refused", "headers", "body")
+_WAITING = ("closing", "refused", "headers", "body")  # for their callers; the first of these end first
 _log = logging.getLogger(__name__)
+_quiet = logging.getLogger(f"{__name__}.callers")  # a line for each odd request would be a stranger's to write
+_quiet.disabled = True
 
 
 def most_connections() -> int:
@@ -50,6 +51,11 @@ class BoundedProtocol(H11Protocol):  # type: ignore[misc]  # mypy is told not to
     _stalled: asyncio.TimerHandle | None = None
     stage = "headers"
     since = 0.0  # of the loop's clock, when the stage began
+    _lost = False
+
+    def __init__(self, *given: Any, **options: Any) -> None:
+        super().__init__(*given, **options)
+        self.logger = _quiet
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
@@ -58,11 +64,15 @@ class BoundedProtocol(H11Protocol):  # type: ignore[misc]  # mypy is told not to
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         stage = self._present()
+        if self._lost:
+            return
         if stage != self.stage and (stage, self.stage) != ("body", "refused"):
             self._begin(stage)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        if self._lost:
+            return
         stage = self._present()
         self._begin("refused" if stage == "body" and self.stage == "body" else stage)
 
@@ -70,6 +80,7 @@ class BoundedProtocol(H11Protocol):  # type: ignore[misc]  # mypy is told not to
         for timer in (self._timer, self._stalled):
             if timer is not None:
                 timer.cancel()
+        self._lost = True
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -82,11 +93,16 @@ class BoundedProtocol(H11Protocol):  # type: ignore[misc]  # mypy is told not to
             self._stalled.cancel()
 
     def _present(self) -> str:
+        """What is waited for; a connection that is being closed waits for its caller to take what was written."""
+        if self.transport.is_closing():
+            return "closing"
         state = self.conn.their_state
         return {h11.IDLE: "headers", h11.SEND_BODY: "body"}.get(state, "answer")
 
     def _begin(self, stage: str) -> None:
         seconds = {"headers": HEADER_SECONDS, "refused": REFUSED_SECONDS}.get(stage, ANSWER_SECONDS)
+        if stage == "closing" and self.conn.their_state is h11.ERROR:
+            seconds = STALLED_SECONDS  # what a caller who made no sense is owed
         if stage == "body":
             seconds = BODY_SECONDS + self._said_bytes() / BODY_BYTES_A_SECOND
         if self._timer is not None:

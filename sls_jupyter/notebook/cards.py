@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import shutil
 import textwrap
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields, replace
 from html import escape as escape_html
 from itertools import zip_longest
 from typing import Any, ClassVar, Literal
@@ -307,7 +307,8 @@ class Card:
     """One thing on the screen, as ``text/plain`` and ``text/html``.
 
     ``simulated`` puts the word SIMULATED beside the title: something here rests on simulated evidence;
-    ``not_isolated`` puts NOT ISOLATED there: a program here could or can reach its user's files.
+    ``not_isolated`` puts NOT ISOLATED there: a program here could or can reach its user's files. ``None`` is a card that
+    is about no run: where it says SIMULATED, :meth:`where` says the rest.
     """
 
     title: str
@@ -315,7 +316,7 @@ class Card:
     subtitle: str = ""
     simulated: bool = False
     tone: Tone = ""
-    not_isolated: bool = False
+    not_isolated: bool | None = None
     incomplete: bool = False  # something could not be had: the command line's exit status is 1
 
     def __post_init__(self) -> None:
@@ -324,8 +325,13 @@ class Card:
         object.__setattr__(self, "title", clean(self.title))
         object.__setattr__(self, "subtitle", clean(self.subtitle))
 
+    def where(self, isolated: Callable[[], bool]) -> Card:
+        """The card as it is shown where programs are, or are not, kept from their user's files; asked if it matters."""
+        silent = self.simulated and self.not_isolated is None
+        return replace(self, not_isolated=not isolated()) if silent else self
+
     def __str__(self) -> str:
-        parts = (self.title, self.subtitle, *marks(self.simulated, self.not_isolated))
+        parts = (self.title, self.subtitle, *marks(self.simulated, bool(self.not_isolated)))
         head = " · ".join(part for part in parts if part)
         body = [line for block in self.blocks for line in block.text()]
         return "\n".join([row(head), *(f"  {row(line)}".rstrip() for line in body)])
@@ -333,7 +339,7 @@ class Card:
     def _repr_html_(self) -> str:
         title = f'<span class="sls-title">{escape(self.title)}</span>'
         subtitle = f'<span class="sls-sub">{escape(self.subtitle)}</span>' if self.subtitle else ""
-        badge = mark_chips(self.simulated, self.not_isolated)
+        badge = mark_chips(self.simulated, bool(self.not_isolated))
         body = "".join(block.html() for block in self.blocks)
         head = f'<div class="sls-head">{title}{subtitle}{badge}</div>'
         return f'{STYLE}<div class="sls-card sls-{self.tone or "plain"}">{head}{body}</div>'

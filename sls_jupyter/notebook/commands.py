@@ -211,7 +211,9 @@ def _receipt(context: Context) -> Card:
     options = context.options
     verified = context.session.receipt(options.run, witnesses=options.witnesses)
     name = options.file or f"receipt-{short_id(verified.spec.digest)}.json"
-    return saved_card(verified, verified.save(name))
+    run = short_id(verified.spec.digest)
+    record = next((one for one in context.session.runs() if one.id == run), None)
+    return saved_card(verified, verified.save(name), isolated=None if record is None else record.isolated)
 
 
 def _verify(context: Context) -> object:
@@ -290,7 +292,19 @@ def _help(_: Context) -> Card:
     )
 
 
-COMMANDS: Mapping[str, Callable[[Context], object]] = {
+def _marked(command: Callable[[Context], object]) -> Callable[[Context], object]:
+    """The command, with NOT ISOLATED on every card that says SIMULATED where this session's hosts have no sandbox."""
+
+    def marked(context: Context) -> object:
+        found = command(context)
+        parts = found if isinstance(found, tuple) else (found,)
+        shown = tuple(one.where(lambda: context.session.isolated()) if isinstance(one, Card) else one for one in parts)
+        return shown if isinstance(found, tuple) else shown[0]
+
+    return marked
+
+
+_COMMANDS: Mapping[str, Callable[[Context], object]] = {
     "whoami": _whoami,
     "as": _as,
     "assets": _assets,
@@ -317,3 +331,4 @@ COMMANDS: Mapping[str, Callable[[Context], object]] = {
     "edit": _edit,
     "help": _help,
 }
+COMMANDS: Mapping[str, Callable[[Context], object]] = {name: _marked(one) for name, one in _COMMANDS.items()}

@@ -72,7 +72,7 @@ class SlsMagics(Magics):  # type: ignore[misc]  # IPython has no types here
             data, name = self._frame(options)
             groups, progress = _groups(options.group), _Progress(name, updates=can_update(self.shell))
             sealed = self.session.seal(data, name, column_groups=groups, progress=progress, **place, **policy)
-        display(sealed_card(sealed))
+        display(sealed_card(sealed).where(self.session.isolated))
 
     def _frame(self, options: argparse.Namespace) -> tuple[Any, str]:
         """The data and the asset's name: a variable's, or a file's."""

@@ -252,8 +252,12 @@ def verdict_json(verdict: ReceiptVerdict, advice: str = "") -> str:
     return json.dumps({**verdict.to_json(), **({"advice": advice} if advice else {})}, indent=2)
 
 
-def saved_card(verified: VerifiedReceipt, path: Path) -> Card:
-    """Where a receipt went, and its digest."""
+def saved_card(verified: VerifiedReceipt, path: Path, *, isolated: bool | None = None) -> Card:
+    """Where a receipt went, and its digest.
+
+    Args:
+        isolated: whether its run was kept from its user's files, as this persona remembers it.
+    """
     simulated = verified.verdict.simulated
     facts: list[tuple[str, Cell]] = [
         ("receipt", Mono(verified.id)),
@@ -261,4 +265,5 @@ def saved_card(verified: VerifiedReceipt, path: Path) -> Card:
         ("recorded in", count_words(len(verified.receipt.recorded), "log")),
     ]
     words = f"sls verify {path}{' --accept-simulated' if simulated else ''} checks it, offline, anywhere."
-    return Card("Receipt saved", [Facts(facts), Line(words)], simulated=simulated, tone="good")
+    said = None if isolated is None else not isolated
+    return Card("Receipt saved", [Facts(facts), Line(words)], simulated=simulated, tone="good", not_isolated=said)

@@ -138,7 +138,7 @@ def policy_form(session: Session, frame: str, data: Any) -> Form:
     def press(_: Any) -> None:
         options = _options(frame, columns, controls)
         name = options.pop("as", frame)
-        _attempt(answer, lambda: sealed_card(session.seal(data, name, **options))._repr_html_())
+        _attempt(answer, lambda: sealed_card(session.seal(data, name, **options)).where(session.isolated)._repr_html_())
 
     for control in controls.values():
         control.observe(show, "value")

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sls_jupyter.attestation.appraise import appraise
@@ -110,10 +111,14 @@ class AttestedDoor:
             Unavailable: the door does not open. EvidenceRejected: the group is not the expected one.
         """
         certificate = _peer_certificate(address, port, deadline, alive)
-        public_key = x509.load_der_x509_certificate(certificate).public_key()
-        spki = public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        try:
+            public_key = x509.load_der_x509_certificate(certificate).public_key()
+            spki = public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+            context = _pinned_context(certificate)
+        except (ValueError, TypeError, UnsupportedAlgorithm, ssl.SSLError) as error:
+            raise Unavailable("Something else than a guest answers.", found=type(error).__name__) from None
         url = f"https://{address}:{port}"
-        http = Http(anywhere=True, seconds=CALL_SECONDS, tls=_pinned_context(certificate))
+        http = Http(anywhere=True, seconds=CALL_SECONDS, tls=context)
         try:
             nonce = secrets.token_bytes(32)
             asked = f"{url}/v1/evidence?nonce={nonce.hex()}"

@@ -20,15 +20,25 @@ from sls_jupyter.authority.answers import AssetAnswer
 from sls_jupyter.authority.catalogue import seal_keys
 from sls_jupyter.authority.client import AuthorityClient, check_url
 from sls_jupyter.documents import canonical_json, digest, sign, verify
-from sls_jupyter.errors import BadInput, DigestMismatch, MalformedDocument, UnknownName, VerificationError
+from sls_jupyter.errors import (
+    BadInput,
+    DigestMismatch,
+    LogInconsistent,
+    MalformedDocument,
+    UnknownName,
+    VerificationError,
+)
 from sls_jupyter.identity import verify_signature
 from sls_jupyter.policy.model import OwnerPolicy
 from sls_jupyter.policy.options import Person, policy_from_options, policy_from_yaml
 from sls_jupyter.printing import one_line
 from sls_jupyter.session.directory import Directory
+from sls_jupyter.session.submission import Submission
 from sls_jupyter.transparency.entries import Entry
 from sls_jupyter.transparency.proofs import LogProof
 
+MAX_ASSETS = 20_000  # of one authority's catalogue that is read whole
+MAX_CATALOGUE_BYTES = 256 * 2**20  # of its manifests
 _DIGEST = "sha256:"
 
 
@@ -125,7 +135,8 @@ class Catalogue(Directory):
             options: of the policy, see :func:`sls_jupyter.policy.options.policy_from_options`.
 
         Raises:
-            UnsealableData, BadInput, Unavailable: nothing is published then, and nothing left behind.
+            UnsealableData, BadInput: nothing is published then, and nothing left behind.
+            Unavailable: the same, unless the message says that it is not known.
         """
 
         def make(place: dict[str, Any]) -> SealedAsset:
@@ -182,14 +193,39 @@ class Catalogue(Directory):
         )
         try:
             keys = seal_keys(facts.hpke_public_key, sealed.digest, sealed.keys)
-            asset, entry = client.publish(sealed.envelope, sign(owner_policy, self.identity), module, keys)
+            submission = Submission(sealed, sign(owner_policy, self.identity), module, keys)
+            before = client.follow_log(self.memory).tree_size
         except BaseException:
             remove(sealed.manifest)
             raise
-        proof, proven = self._prove(client, entry)
-        info = self._info(client, client.asset(asset), self.names())
+        entry = submission.publish(client)
+        proof, proven = self._prove_published(client, sealed, entry, before)
+        info = self._info(client, client.asset(sealed.digest), self.names())
+        if info.id != sealed.digest:
+            raise DigestMismatch("An authority shows another asset.", found=info.id, expected=sealed.digest)
         unreachable = self.unreachable() if authority is None else ""
         return Sealed(info, time.monotonic() - start, proof, proven, unreachable)
+
+    def _prove_published(
+        self, client: AuthorityClient, sealed: SealedAsset, index: int, before: int
+    ) -> tuple[LogProof, Entry]:
+        """The log entry that an asset was published with.
+
+        Args:
+            before: how long the log was before that.
+
+        Raises:
+            LogInconsistent: the log has something else there, or an older publication.
+        """
+        proof, entry = self._prove(client, index)
+        found = (entry.kind, entry.facts.get("asset_kind"))
+        if found != ("asset.published", sealed.manifest.kind) or index < before:
+            raise LogInconsistent(
+                "The log has something else there.",
+                found=f"entry {index}: {found[0]} {found[1]}",
+                expected=f"asset.published {sealed.manifest.kind} at {before} or later",
+            )
+        return proof, entry
 
     def _policy(self, policy: str | Path | None, options: dict[str, Any]) -> tuple[OwnerPolicy, str | None]:
         now = int(time.time())
@@ -287,7 +323,10 @@ class Catalogue(Directory):
         Raises:
             UnknownName: this persona has none. BadInput: several begin like that, or lie at several authorities.
         """
-        holders = [(client, info) for client in self.authorities() if (info := self._held(client, name)) is not None]
+        answers = self._each(self.authorities(), lambda client: self._held(client, name))
+        holders = [(client, found) for client, found in answers if isinstance(found, AssetInfo)]
+        if unclear := next((found for _, found in answers if isinstance(found, BadInput)), None):
+            raise unclear
         if not holders:
             raise self._unknown(
                 UnknownName(
@@ -305,30 +344,39 @@ class Catalogue(Directory):
         id_ = None if every else info.id
         return Withdrawn(info.name, id_, told.closed, told.versions, told.shredded, told.entry)
 
-    def _held(self, client: AuthorityClient, name: str) -> AssetInfo | None:
-        """This persona's asset of that name or digest at one authority, whatever its state; by its own signature."""
-        found: AssetInfo | BadInput | None = None
-        with self._unless_silent(client):
-            try:
-                info = self._info(client, client.asset(name), {})
-            except (UnknownName, MalformedDocument) as error:
-                if isinstance(error, MalformedDocument):
-                    raise
-            except BadInput as error:  # several begin like that: not this authority's fault
-                found = error
-            else:
-                found = info if info.mine and _is_called(info, name) else None
-        if isinstance(found, BadInput):
-            raise found
-        return found
+    def _held(self, client: AuthorityClient, name: str) -> AssetInfo | BadInput | None:
+        """This persona's asset of that name or digest at one authority, whatever its state; by its own signature.
+
+        Returns:
+            ``None``: it has none. An error: several begin like that, which is not the authority's fault.
+        """
+        try:
+            info = self._info(client, client.asset(name), {})
+        except MalformedDocument:
+            raise
+        except UnknownName:
+            return None
+        except BadInput as error:
+            return error
+        return info if info.mine and _is_called(info, name) else None
 
     def _assets_of(self, client: AuthorityClient, names: Mapping[str, str]) -> list[AssetInfo]:
         """The whole catalogue of one authority, page by page."""
         found: list[AssetInfo] = []
+        size = 0
         while page := client.assets(after=found[-1].name if found else ""):
-            found += [self._info(client, value, names) for value in page]
-            if any(one.name >= two.name for one, two in itertools.pairwise(found)):
+            new = [self._info(client, value, names) for value in page]
+            if any(one.name >= two.name for one, two in itertools.pairwise([*found[-1:], *new])):
                 raise MalformedDocument("A catalogue is not in its order.", found=client.url)
+            found += new
+            size += sum(len(one.manifest_envelope) for one in new)
+            if len(found) > MAX_ASSETS or size > MAX_CATALOGUE_BYTES:
+                raise MalformedDocument(
+                    "A catalogue has more than is read of one authority.",
+                    found=f"{client.url}: more than {len(found) - 1} assets, {size} bytes",
+                    expected=f"{MAX_ASSETS} assets, {MAX_CATALOGUE_BYTES} bytes",
+                    hint="Name the asset (-i OWNER/NAME): it is looked up without the list.",
+                )
         return found
 
     def _named(self, client: AuthorityClient, name: str, names: Mapping[str, str]) -> list[AssetInfo]:

@@ -28,6 +28,7 @@ from sls_jupyter.contract.spec import Recipient, StreamSpec
 from sls_jupyter.documents import canonical_json, parse_json
 from sls_jupyter.errors import (
     BadInput,
+    LogInconsistent,
     SignatureInvalid,
     SlsError,
     Unavailable,
@@ -43,7 +44,8 @@ from sls_jupyter.transparency.checkpoint import Checkpoint
 from sls_jupyter.transparency.cosignature import witness_key_of
 from sls_jupyter.transparency.entries import Entry
 from sls_jupyter.transparency.memory import CheckpointMemory
-from sls_jupyter.transparency.proofs import LogProof, verify_log_proof
+from sls_jupyter.transparency.merkle import verify_consistency
+from sls_jupyter.transparency.proofs import LogProof, proof_checkpoint, verify_log_proof
 
 T = TypeVar("T")
 EACH_SECONDS = 10.0  # how long an authority may take to answer when several are asked
@@ -155,13 +157,21 @@ class Directory(People):
             found.setdefault(url, Place(url, did))
         return found
 
-    def _client(self, url: str, did: str) -> AuthorityClient:
+    def _client(self, url: str, did: str | None = None) -> AuthorityClient:
         """A client of the authority ``did``: where this persona knows it, or else at ``url``, which others chose.
+
+        Args:
+            did: ``None`` means the one that this persona knows at the URL.
 
         Raises:
             VerificationError: this persona knows another authority at that URL.
+            UnknownName: no DID is given, and none is known there.
         """
         places = self._places()
+        if did is None:
+            if url not in places:
+                raise UnknownName("No authority is known there.", found=url[:200], hint="%sls connect URL adds it.")
+            did = places[url].did
         place = next((one for one in places.values() if one.did == did), None)
         if place is None and url in places:
             raise _another(url, found=did, expected=places[url].did)
@@ -361,8 +371,6 @@ class Directory(People):
             self._remember_silent(client.url, topic, "")
         except SlsError as error:
             self._remember_silent(client.url, topic, printable(error.message)[:MAX_REASON])
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
-            self._remember_silent(client.url, topic, "its answer is not of the expected form")
         else:
             with self._noting:
                 self._silent = {key: one for key, one in self._silent.items() if key != (client.url, topic)}
@@ -417,7 +425,18 @@ class Directory(People):
         return {did: str(self.who(did, said.get(did, ""))) for did in people} | self.names()
 
     def _prove(self, client: AuthorityClient, index: int) -> tuple[LogProof, Entry]:
-        """The entry at ``index``, proven under a checkpoint that extends the last one we saw."""
-        client.follow_log(self.memory)
+        """The entry at ``index``, proven in a tree that the log which this persona follows extends.
+
+        Raises:
+            LogInconsistent: another entry, or a tree that is not the beginning of the one that is followed.
+        """
         proof = client.proof(index)
-        return proof, verify_log_proof(proof, expected_log=client.did)
+        entry, old = verify_log_proof(proof, expected_log=client.did), proof_checkpoint(proof)
+        if proof.index != index:
+            raise LogInconsistent("A log proves another entry.", found=proof.index, expected=index)
+        if old.origin != client.facts.origin:
+            raise LogInconsistent("A log proves it under another name.", found=old.origin, expected=client.facts.origin)
+        newest = client.follow_log(self.memory)
+        path = client.consistency(old.tree_size, newest.tree_size) if old.tree_size < newest.tree_size else ()
+        verify_consistency(old.tree_size, old.root_hash, newest.tree_size, newest.root_hash, path)
+        return proof, entry

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from sls_jupyter.authority.answers import RequestDetail, RequestPage, RequestSummary
 from sls_jupyter.authority.client import AuthorityClient
@@ -23,6 +24,7 @@ from sls_jupyter.errors import (
     printable,
 )
 from sls_jupyter.identity import Home
+from sls_jupyter.network import within
 from sls_jupyter.session.catalogue import Catalogue
 from sls_jupyter.session.reviewing import (
     InputReview,
@@ -34,19 +36,24 @@ from sls_jupyter.session.reviewing import (
     said_name,
     signed_spec,
 )
+from sls_jupyter.session.shown import Shown
 from sls_jupyter.transparency.entries import EntryKind
 
+T = TypeVar("T")
 __all__ = ["APPROVAL_SECONDS", "Inbox", "InputReview", "RequestInfo"]
 
 APPROVAL_SECONDS = 90 * 86400  # how long an approval holds unless the policy ends earlier
 PAGE = 100  # requests of one call
+ASIDE_SECONDS = 2.0  # of a look-up at another authority while one is listed, of the EACH_SECONDS that both have
+REST_SECONDS = 60.0  # how long one that did not answer such a look-up is not asked again
+MAX_DOUBTS = 10  # sentences about one authority
 MAX_LISTED = 500  # newest requests of one authority that are listed
 MAX_OPENED = 50  # of them, those that wait for this persona and are listed with their code
 MAX_REMEMBERED = 1000  # assets whose documents are kept, by digest: they cannot change
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
+class _Summary:
     """A request that an authority shows; its spec is verified."""
 
     client: AuthorityClient
@@ -61,6 +68,8 @@ class Inbox(Catalogue):
         super().__init__(home)
         self._owned: dict[str, Owned] = {}  # by the asset's digest
         self._doubts: list[str] = []
+        self._shown = Shown(home.path / "requests-shown.json")
+        self._resting: dict[str, float] = {}  # authorities whose look-ups failed: DID -> when they are asked again
 
     # --- reading ----------------------------------------------------------------------------------
 
@@ -73,7 +82,9 @@ class Inbox(Catalogue):
         """
         answers = [answer for _, answer in self._each(self.authorities(), self._inbox_of)]
         self._doubts = [doubt for _, doubts in answers for doubt in doubts]
-        return [info for infos, _ in answers for info in infos]
+        found = [info for infos, _ in answers for info in infos]
+        self._shown.add(one.id for one in found if one.mine_to_decide)
+        return found
 
     def doubts(self) -> tuple[str, ...]:
         """A sentence for each thing that does not fit in what authorities showed when they were listed last."""
@@ -86,7 +97,9 @@ class Inbox(Catalogue):
             UnknownName: none, or several. Unavailable: none, and an authority that may have it does not answer.
             SlsError: an authority shows it otherwise than it was signed.
         """
-        return self._fitting(id_)[0]
+        found = self._fitting(id_)[0]
+        self._shown.add([found.id])
+        return found
 
     def _fitting(self, id_: str) -> list[RequestInfo]:
         """One request at each authority that shows it; those that this persona decides at, if there are any."""
@@ -131,9 +144,12 @@ class Inbox(Catalogue):
                 raise
             except SlsError as error:
                 doubts.append(self._doubt(client, error))
-        return found, doubts
+        doubts = list(dict.fromkeys(doubts))
+        left = len(doubts) - MAX_DOUBTS
+        more = [f"{self._label(client)} shows {left} more that nobody signed so."] if left > 0 else []
+        return found, [*doubts[:MAX_DOUBTS], *more]
 
-    def _shown_by(self, client: AuthorityClient, doubts: list[str]) -> Iterator[_Shown]:
+    def _shown_by(self, client: AuthorityClient, doubts: list[str]) -> Iterator[_Summary]:
         """The requests that one authority shows, newest first, each with a signed spec about its assets."""
         after, count, seen = None, 0, set[str]()
         while count < MAX_LISTED:
@@ -147,7 +163,7 @@ class Inbox(Catalogue):
                     continue
                 if summary.id not in seen:
                     seen.add(summary.id)
-                    yield _Shown(client, summary, spec)
+                    yield _Summary(client, summary, spec)
             if page.next is None or not page.requests:
                 return
             after = page.next
@@ -162,12 +178,12 @@ class Inbox(Catalogue):
 
     # --- judging ----------------------------------------------------------------------------------
 
-    def _listed(self, shown: _Shown) -> RequestInfo:
+    def _listed(self, shown: _Summary) -> RequestInfo:
         """A request without its code."""
         spec, summary, authority = shown.spec, shown.summary, shown.client.did
         contact = None if summary.contact is None else summary.contact.encode()
         doubts: list[str] = []
-        owned = {item.alias: self._owned_by(item, doubts) for item in spec.inputs}
+        owned = {item.alias: self._owned_by(item, shown.client, doubts) for item in spec.inputs}
         mine = any((one := owned[item.alias]) and self.did in one.approvers for item in spec.inputs_of(authority))
         return RequestInfo(
             id=spec.terms,
@@ -192,43 +208,63 @@ class Inbox(Catalogue):
         if not spec.terms.startswith(terms):
             raise DigestMismatch("An authority shows another request.", found=spec.terms, expected=terms)
         require_code(spec, detail.code, parameters)
-        listed = self._listed(_Shown(client, detail, spec))
+        listed = self._listed(_Summary(client, detail, spec))
         doubts = list(listed.doubts)
-        inputs = tuple(self._with_text(one, item, doubts) for one, item in zip(listed.inputs, spec.inputs, strict=True))
+        inputs = tuple(
+            self._with_text(one, item, client, doubts) for one, item in zip(listed.inputs, spec.inputs, strict=True)
+        )
         return replace(
             listed, code=detail.code, parameters=parameters, inputs=inputs, doubts=tuple(doubts), opened=True
         )
 
-    def _with_text(self, one: InputReview, item: AssetInput, doubts: list[str]) -> InputReview:
+    def _with_text(self, one: InputReview, item: AssetInput, listed: AuthorityClient, doubts: list[str]) -> InputReview:
         """Open code that reviewers may read; that it cannot be opened is a doubt."""
         owned, client = self._owned.get(item.asset), self._known_authority(item.authority)
         if item.kind != "code" or one.confidential or owned is None or client is None:
             return one
         try:
-            return replace(one, text=checked_files(owned.manifest, client.files(item.asset)))
+            files = self._asked_beside(client, listed, lambda: client.files(item.asset))
+            return replace(one, text=checked_files(owned.manifest, files))
         except SlsError as error:
             doubts.append(f"The code of {item.alias} cannot be shown: {_line(error)}")
             return one
 
-    def _owned_by(self, item: AssetInput, doubts: list[str]) -> Owned | None:
+    def _owned_by(self, item: AssetInput, listed: AuthorityClient, doubts: list[str]) -> Owned | None:
         """What the owner signed about an input; that it cannot be had is a doubt."""
         try:
-            return self._owned.get(item.asset) or self._look_up_owned(item)
+            return self._owned.get(item.asset) or self._look_up_owned(item, listed)
         except SlsError as error:
             doubts.append(f"What {item.alias} is could not be looked up: {_line(error)}")
             return None
 
-    def _look_up_owned(self, item: AssetInput) -> Owned:
+    def _look_up_owned(self, item: AssetInput, listed: AuthorityClient) -> Owned:
         client = self._known_authority(item.authority)
         if client is None:  # the URL in the spec is a stranger's word: it is not asked
             where = f"{item.authority_url}#{item.authority}"
             raise UnknownName(f"You are not connected to its authority: %sls connect {where}")
-        info = self._info(client, client.asset(item.asset), {})
+        info = self._asked_beside(client, listed, lambda: self._info(client, client.asset(item.asset), {}))
         if info.id != item.asset:
             raise DigestMismatch("Its authority shows another asset.", found=info.id, expected=item.asset)
         if len(self._owned) >= MAX_REMEMBERED:
             self._owned.clear()
         return self._owned.setdefault(item.asset, Owned(info.manifest, info.policy))
+
+    def _asked_beside(self, client: AuthorityClient, listed: AuthorityClient, call: Callable[[], T]) -> T:
+        """What an authority says of an input of a request that the authority ``listed`` shows.
+
+        If it is another one, a stranger's request named it: it may take a part of the time, once, and then it is
+        left alone for a while, so that it ends nobody's inbox.
+        """
+        if client.did == listed.did:
+            return call()
+        if time.monotonic() < self._resting.get(client.did, 0.0):
+            raise Unavailable("Its authority did not answer a moment ago.", found=client.url)
+        try:
+            with within(ASIDE_SECONDS):
+                return call()
+        except Unavailable:
+            self._resting[client.did] = time.monotonic() + REST_SECONDS
+            raise
 
     def _known_authority(self, did: str) -> AuthorityClient | None:
         place = next((one for one in self._places().values() if one.did == did), None)
@@ -239,6 +275,7 @@ class Inbox(Catalogue):
     def _mine(self, id_: str) -> list[RequestInfo]:
         """A request as it is shown now, at each authority where the owner's policy lets this persona decide."""
         found = self._fitting(id_)
+        self._shown.require(id_, found[0].id)
         if not all(one.mine_to_decide for one in found):
             raise NotAuthorised(
                 "The owner's policy does not name you as an approver.",

@@ -42,6 +42,10 @@ class Preparing(Catalogue):
         super().__init__(home)
         self.hosts: dict[str, Host] = dict(hosts) if hosts is not None else {"local": LocalHost(self.machine)}
 
+    def isolated(self) -> bool:
+        """Whether every host of this session keeps programs from their user's files."""
+        return all(host.capabilities().isolated for host in self.hosts.values())
+
     def prepare(
         self,
         code: str,
