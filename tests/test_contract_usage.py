@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import subprocess
@@ -101,6 +102,53 @@ def test_page_tables_are_counted() -> None:
     found = usage.usage(below(child.pid, visible()), replace(LIMITS, memory_bytes=1 << 40))
     child.communicate()
     assert found.memory_bytes > (16 << 10) * 4096
+
+
+@needs_linux
+def test_what_the_kernel_holds_for_locks_terminals_and_watches_is_counted(tmp_path: Path) -> None:
+    """Each is a way to have memory that stands in no process."""
+    before = usage.lock_memory()
+    with (tmp_path / "locked").open("w") as file:
+        for place in range(500):
+            fcntl.lockf(file, fcntl.LOCK_EX, 1, 2 * place)
+        assert usage.lock_memory() - before >= 400 * usage.LOCK_BYTES  # others may give theirs back meanwhile
+    folder = tmp_path / "dev" / "pts"
+    folder.mkdir(parents=True)
+    for name in ("ptmx", "0", "1"):
+        (folder / name).touch()
+    assert usage.terminal_memory(str(tmp_path)) == 2 * usage.TERMINAL_BYTES
+    code = "import os, sys\nheld = [os.dup(0) for _ in range(600)]\nprint(1, flush=True)\nsys.stdin.read()"
+    child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    child.stdout.readline()
+    found = usage.usage(walk(child.pid), replace(LIMITS, memory_bytes=1 << 40))
+    child.communicate()
+    assert found.memory_bytes > 300**2 * usage.WATCH_BYTES
+
+
+@needs_linux
+def test_processes_that_come_and_go_are_no_error() -> None:
+    """A keeper that fails while it looks ends an honest run, and lets a hostile one go on."""
+    code = (
+        "import os, threading, time\nend = time.monotonic() + 4\n"
+        "while time.monotonic() < end:\n    child = os.fork()\n"
+        "    if child == 0: threading.Thread(target=int).start(); os._exit(0)\n    os.waitpid(child, 0)"
+    )
+    child = subprocess.Popen([sys.executable, "-c", code])
+    while child.poll() is None:
+        assert os.getpid() in walk(os.getpid())
+
+
+@needs_linux
+def test_a_process_that_ends_while_it_is_looked_at_has_no_children(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its folder is listed, and is gone before it is read."""
+    for error in (FileNotFoundError, ProcessLookupError):
+
+        def gone(_: str, error: type[OSError] = error) -> list[str]:
+            raise error
+
+        monkeypatch.setattr(usage.os, "listdir", gone)
+        assert walk(os.getpid()).keys() == {os.getpid()}
 
 
 def test_a_process_that_ended_uses_nothing() -> None:

@@ -93,6 +93,9 @@ probe("shmget", call_c, "shmget", 0, 8192, 0o1600)
 probe("semget", call_c, "semget", 0, 1, 0o1600)
 probe("msgget", call_c, "msgget", 0, 0o1600)
 probe("message queue", call_c, "mq_open", b"/q", os.O_CREAT | os.O_RDWR, 0o600, None)
+probe("file events", call_c, "inotify_init1", 0)
+probe("all file events", call_c, "fanotify_init", 0x200, 0)
+for number in (444, 445, 446): probe(f"Landlock {number}", call, number, 0, 0, 1)
 probe("memory without a file", mmap.mmap, -1, 1 << 20)
 probe("memory of /dev/zero", lambda: mmap.mmap(os.open("/dev/zero", os.O_RDWR), 1 << 20))
 for option in (7, 32): probe(f"buffers {option}", socket.socket(socket.AF_UNIX).setsockopt, 1, option, 1 << 24)
@@ -169,6 +172,36 @@ for _ in range(12):
     except OSError: time.sleep(100)
 time.sleep(100)
 """,
+    "memory, in record locks": """
+import fcntl
+files = [open(f"/tmp/{number}", "w") for number in range(200)]
+at = 0
+while True:
+    for file in files: fcntl.lockf(file, fcntl.LOCK_EX, 1, at)
+    at += 2
+""",
+    "memory, in what epoll watches": """
+import os, select, time
+for _ in range(16):
+    if os.fork(): continue
+    held = []
+    try:
+        for _ in range(400): held.append(os.pipe()[0])
+        while True:
+            held.append(select.epoll())
+            for one in held[:400]: held[-1].register(one, 1)
+    except OSError: time.sleep(100)
+time.sleep(100)
+""",
+    "memory, in terminals": """
+import os, time
+for _ in range(12):
+    if os.fork() == 0:
+        try:
+            while True: os.openpty()
+        except OSError: time.sleep(100)
+time.sleep(100)
+""",
     "memory, behind a stopped supervisor": """
 import os, signal, time
 os.kill(os.getppid(), signal.SIGSTOP)
@@ -216,10 +249,17 @@ while True: pass
 }
 
 
+TIGHT = {
+    "cpu": {"cpu_seconds": 4},
+    "time": {"wall_seconds": 4},
+    "memory, in terminals": {"memory_bytes": 280 << 20},  # there are 4,096 on a machine
+}
+
+
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_a_bomb_ends_the_run_and_names_the_limit(world: World, bomb: str) -> None:
     """A cell without an end would hold the machine, and its author would not know why it was stopped."""
-    tight = {"cpu": {"cpu_seconds": 4}, "time": {"wall_seconds": 4}}.get(bomb.partition(",")[0], {})
+    tight = TIGHT.get(bomb) or TIGHT.get(bomb.partition(",")[0], {})
     outputs = ["x"] if "x =" in BOMBS[bomb] else []
     ended = world.do(BOMBS[bomb], outputs=outputs, limits=LIMITS.model_copy(update=tight))
     error = ended.error

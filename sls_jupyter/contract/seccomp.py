@@ -6,7 +6,7 @@ without the socket call) or reach other processes and the kernel's larger surfac
 of the group, therefore measured; the local host applies the same one on top of its namespaces.
 
 It also leaves no room for memory and CPU time that nobody counts: System V objects and message queues, shared
-memory without a file, larger socket buffers; and SIGCHLD stays as it is, because the time of a child whose
+memory without a file, larger socket buffers, queues of file events (1 GB for each user), rules of Landlock; and SIGCHLD stays as it is, because the time of a child whose
 parent ignores it goes to nobody.
 """
 
@@ -28,12 +28,15 @@ REFUSED_CALLS = (
     "bpf",
     "chroot",
     "delete_module",
+    "fanotify_init",
     "finit_module",
     "fsconfig",
     "fsmount",
     "fsopen",
     "fspick",
     "init_module",
+    "inotify_init",
+    "inotify_init1",
     "io_uring_enter",
     "io_uring_register",
     "io_uring_setup",
@@ -41,6 +44,9 @@ REFUSED_CALLS = (
     "kexec_file_load",
     "kexec_load",
     "keyctl",
+    "landlock_add_rule",
+    "landlock_create_ruleset",
+    "landlock_restrict_self",
     "memfd_create",
     "memfd_secret",
     "mount",

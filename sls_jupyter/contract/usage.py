@@ -5,14 +5,18 @@ same. Standard library only: both have to start quickly. What counts as memory:
 
 - resident, swapped and huge pages, and page tables, of every process; where that is too much, shared pages once;
 - files in the file systems that are this container's own, open or removed, and a block for each of their inodes;
-- for every Unix socket what the kernel lets it hold unread.
+- for every Unix socket what the kernel lets it hold unread, for every pseudo-terminal its buffers;
+- every record lock, and for every process what epoll could watch with as many descriptors as it has room for.
 
-Pipes, which the kernel bounds for each user (``fs.pipe-user-pages-soft``), and record locks are not counted.
-System V objects, message queues, memory without a file and larger buffers are refused by the seccomp profile.
+Pipes, which the kernel bounds for each user (``fs.pipe-user-pages-soft``), and the kernel's own list of a process's
+mappings (65,530 of them, 15 MB) are not counted. System V objects, message queues, memory without a file, queues of
+file events and larger buffers are refused by the seccomp profile.
 """
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,8 +25,12 @@ from pathlib import Path
 SCRATCH = ("/tmp", "/dev/shm")  # noqa: S108  # file systems in memory that are the program's alone
 SOCKET_BYTES = 212_992  # ``net.core.wmem_default``; the profile lets no socket have more
 INODE_BYTES = 1024  # what tmpfs takes for an inode or an attribute beside its blocks
+LOCK_BYTES = 256  # of a record lock
+MAX_LOCKS = 20_000
+TERMINAL_BYTES = 64 << 10  # both ends of a pseudo-terminal
+WATCH_BYTES = 208  # one descriptor in one epoll set
 _TICKS = os.sysconf("SC_CLK_TCK")
-_STATUS = ("VmRSS", "VmSwap", "VmPTE", "HugetlbPages")
+_STATUS = ("VmRSS", "VmSwap", "VmPTE", "HugetlbPages", "FDSize")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +94,17 @@ def walk(root: int) -> dict[int, Stat]:
         if stat is None or pid in found:
             continue
         found[pid] = stat
-        for path in Path(f"/proc/{pid}/task").glob("*/children"):
-            try:
-                waiting += map(int, path.read_text().split())
-            except OSError:
-                continue  # the thread ended while we looked
+        waiting += _children(pid)
+    return found
+
+
+def _children(pid: int) -> list[int]:
+    """Of every thread of a process; of one that ends while we look, those that were seen."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - Path.iterdir opens it later
+            with contextlib.suppress(OSError):
+                found += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text().split())
     return found
 
 
@@ -99,7 +113,7 @@ def usage(stats: dict[int, Stat], limits: ProgramLimits, *, beside: int = 0) -> 
 
     Args:
         limits: only when there is too much memory, and not too many processes, are shared pages told apart.
-        beside: bytes that belong to no process (:func:`file_memory`, :func:`socket_memory`).
+        beside: bytes that belong to no process (:func:`beside`).
     """
     memory = beside + sum(_memory(pid) for pid in stats)
     if memory > limits.memory_bytes and len(stats) <= limits.processes:
@@ -107,23 +121,29 @@ def usage(stats: dict[int, Stat], limits: ProgramLimits, *, beside: int = 0) -> 
     return Usage(sum(stat.cpu_seconds for stat in stats.values()), memory, len(stats))
 
 
-def _status(pid: int) -> dict[str, int]:
+def _memory_of(pid: int) -> dict[str, int]:
     """Bytes by name, from ``/proc/PID/status``, which every process lets everybody read."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines()
     except OSError:
         return {}
-    pairs = (line.partition(":")[::2] for line in lines)
-    return {name: int(value.split()[0]) * 1024 for name, value in pairs if name in _STATUS}
+    told = {name: int(value.split()[0]) for name, value in (line.split(":\t", 1) for line in lines if _is_asked(line))}
+    slots = told.pop("FDSize", 0)
+    watches = (slots // 2) ** 2 * WATCH_BYTES  # at most: half of the descriptors watch the other half
+    return {**{name: size * 1024 for name, size in told.items()}, "watches": watches}
+
+
+def _is_asked(line: str) -> bool:
+    return line.partition(":")[0] in _STATUS
 
 
 def _memory(pid: int) -> int:
-    return sum(_status(pid).values())
+    return sum(_memory_of(pid).values())
 
 
 def _shared_memory(pid: int) -> int:
     """Bytes of a process, its share of shared pages; all of it if it does not let us look."""
-    found = _status(pid)
+    found = _memory_of(pid)
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
@@ -146,6 +166,35 @@ def socket_memory(process: str = "self") -> int:
     """What the Unix sockets of a process's network namespace may hold, those that are on their way included."""
     with Path(f"/proc/{process}/net/unix").open("rb") as lines:
         return SOCKET_BYTES * max(0, sum(1 for _ in lines) - 1)
+
+
+def lock_memory(root: str = "") -> int:
+    """Of the record locks of all processes that the file system at ``/proc`` shows; of too many, more than there is.
+
+    Reading on would take the square of their number.
+    """
+    with Path(f"{root}/proc/locks").open("rb") as lines:
+        count = sum(1 for _ in itertools.islice(lines, MAX_LOCKS + 1))
+    return LOCK_BYTES * count if count <= MAX_LOCKS else 1 << 62
+
+
+def terminal_memory(root: str = "") -> int:
+    """Of the container's own pseudo-terminals."""
+    return TERMINAL_BYTES * max(0, len(os.listdir(f"{root}/dev/pts")) - 1)  # noqa: PTH208 - one of them is ``ptmx``
+
+
+def beside(process: str = "self") -> int:
+    """Bytes that a container has the kernel hold for it and that are in no process.
+
+    Args:
+        process: of the container; its root is the container's, and its network namespace.
+
+    Raises:
+        OSError: it has ended.
+    """
+    root = "" if process == "self" else f"/proc/{process}/root"
+    files = file_memory(f"{root}{path}" for path in SCRATCH)
+    return files + socket_memory(process) + lock_memory(root) + terminal_memory(root)
 
 
 def crossed(usage: Usage, limits: ProgramLimits, elapsed: float) -> tuple[str, int] | None:

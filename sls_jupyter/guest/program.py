@@ -26,7 +26,7 @@ import sys
 import time
 
 from sls_jupyter.contract.places import RESULT
-from sls_jupyter.contract.usage import ProgramLimits, Usage, below, crossed, file_memory, socket_memory, usage, visible
+from sls_jupyter.contract.usage import ProgramLimits, Usage, below, beside, crossed, usage, visible
 from sls_jupyter.guest import wire
 
 POLL_SECONDS = 0.05
@@ -49,7 +49,7 @@ def _control(option: int, value: int) -> None:
 def measure(root: int, limits: ProgramLimits, *, everything: bool) -> Usage:
     """Usage of the processes below ``root``; of all visible ones when the namespaces are ours alone."""
     if everything:
-        return usage(visible(), limits, beside=file_memory() + socket_memory())
+        return usage(visible(), limits, beside=beside())
     return usage(below(root, visible()), limits)
 
 

@@ -29,7 +29,7 @@ ARCHITECTURES: dict[str, tuple[str, int, int]] = {
     "aarch64": ("SCMP_ARCH_AARCH64", 0xC00000B7, 1),
 }
 
-CALLS: dict[str, tuple[int, int]] = {  # name -> number on x86-64, number on aarch64
+CALLS: dict[str, tuple[int | None, int | None]] = {  # name -> number on x86-64, on aarch64; None: not there
     "acct": (163, 89),
     "add_key": (248, 217),
     "bpf": (321, 280),
@@ -37,12 +37,15 @@ CALLS: dict[str, tuple[int, int]] = {  # name -> number on x86-64, number on aar
     "clone": (56, 220),
     "clone3": (435, 435),
     "delete_module": (176, 106),
+    "fanotify_init": (300, 262),
     "finit_module": (313, 273),
     "fsconfig": (431, 431),
     "fsmount": (432, 432),
     "fsopen": (430, 430),
     "fspick": (433, 433),
     "init_module": (175, 105),
+    "inotify_init": (253, None),
+    "inotify_init1": (294, 26),
     "ioctl": (16, 29),
     "io_uring_enter": (426, 426),
     "io_uring_register": (427, 427),
@@ -51,6 +54,9 @@ CALLS: dict[str, tuple[int, int]] = {  # name -> number on x86-64, number on aar
     "kexec_file_load": (320, 294),
     "kexec_load": (246, 104),
     "keyctl": (250, 219),
+    "landlock_add_rule": (445, 445),
+    "landlock_create_ruleset": (444, 444),
+    "landlock_restrict_self": (446, 446),
     "memfd_create": (319, 279),
     "memfd_secret": (447, 447),
     "mount": (165, 40),
@@ -160,8 +166,11 @@ def _rule(rule: Mapping[str, Any], column: int) -> Iterable[Instruction]:
     for name in rule["names"]:
         if name not in CALLS:
             raise BadInput("A seccomp rule names an unknown system call.", found=name, hint="Add it to CALLS.")
+        number = CALLS[name][column]
+        if number is None:
+            continue
         body = [*(_condition(conditions[0], 1) if conditions else []), answer]
-        yield (_JUMP_EQUAL, 0, len(body), CALLS[name][column])
+        yield (_JUMP_EQUAL, 0, len(body), number)
         yield from body
         if conditions:
             yield _load(_NUMBER)  # a condition that did not hold left its argument in the accumulator

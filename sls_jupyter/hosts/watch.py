@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from sls_jupyter.contract import usage
-from sls_jupyter.contract.usage import SCRATCH, ProgramLimits, Stat
+from sls_jupyter.contract.usage import ProgramLimits, Stat
 from sls_jupyter.hosts.entry import be_a_reaper, die_with
 
 POLL_SECONDS = 0.1
@@ -94,10 +94,9 @@ class Keeper:
         return (pid,) if pid in family and family[pid].started == started else ()
 
     def _beside(self, supervisor: int) -> int:
-        """Memory of the sandbox's file systems and sockets."""
+        """Memory that the sandbox has the kernel hold."""
         try:
-            files = usage.file_memory(f"/proc/{supervisor}/root{path}" for path in SCRATCH)
-            return files + usage.socket_memory(str(supervisor))
+            return usage.beside(str(supervisor))
         except (FileNotFoundError, ProcessLookupError):  # it has just ended
             return 0
 
