@@ -27,7 +27,7 @@ import platformdirs
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from sls_jupyter.documents import Base64, Did, Document, ShortText, b64decode, b64encode, digest
+from sls_jupyter.documents import Base64, Did, Document, OneLine, b64decode, b64encode, digest
 from sls_jupyter.errors import BadInput, MalformedDocument, NotAuthorised, SignatureInvalid, Unavailable
 from sls_jupyter.hpke import HpkeKey, require_public_key
 
@@ -150,7 +150,7 @@ class Contact(Document):
     payload_type: ClassVar[str] = "application/vnd.sls.contact.v1+json"
 
     did: Did
-    name: ShortText
+    name: OneLine  # what they call themselves
     hpke_public_key: Base64  # X-Wing, 1216 bytes
 
     def signer(self) -> str:
