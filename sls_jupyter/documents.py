@@ -83,6 +83,8 @@ Did = Annotated[str, Field(pattern=r"^did:key:z[1-9A-HJ-NP-Za-km-z]{40,80}\Z")]
 Base64 = Annotated[str, AfterValidator(_base64_text)]
 Timestamp = Annotated[int, Field(ge=0, lt=253_402_300_800, description="seconds since 1970-01-01 UTC, to year 9999")]
 ShortText = Annotated[str, Field(max_length=500)]
+NO_CONTROLS = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*\Z"  # nor what ends a line
+OneLine = Annotated[str, Field(max_length=500, pattern=NO_CONTROLS)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,99}\Z")]
 
 

@@ -20,14 +20,14 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import jwt
 import platformdirs
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from sls_jupyter.documents import Base64, Did, Document, ShortText, b64decode, b64encode, digest
+from sls_jupyter.documents import NO_CONTROLS, Base64, Did, Document, ShortText, b64decode, b64encode, digest
 from sls_jupyter.errors import BadInput, MalformedDocument, NotAuthorised, SignatureInvalid, Unavailable
 from sls_jupyter.hpke import HpkeKey, require_public_key
 
@@ -150,11 +150,21 @@ class Contact(Document):
     payload_type: ClassVar[str] = "application/vnd.sls.contact.v1+json"
 
     did: Did
-    name: ShortText
+    name: ShortText  # what they call themselves; one line in every contact that is read
     hpke_public_key: Base64  # X-Wing, 1216 bytes
 
     def signer(self) -> str:
         return self.did
+
+    @classmethod
+    def parse(cls, payload: bytes) -> Self:
+        """As :meth:`Document.parse`. MalformedDocument: also for a name that is not one line."""
+        contact = super().parse(payload)
+        if re.fullmatch(NO_CONTROLS, contact.name) is None:
+            raise MalformedDocument(
+                "This is not a valid Contact.", found="name: a control character or the end of a line"
+            )
+        return contact
 
 
 class Appointment(Document):

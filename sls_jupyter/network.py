@@ -83,6 +83,12 @@ def within(seconds: float) -> Iterator[None]:
         _deadline.reset(token)
 
 
+def pause(seconds: float) -> None:
+    """Wait, but not beyond the deadline of the calls around: what is called next fails then."""
+    left = _deadline.get() - time.monotonic()
+    time.sleep(max(0.0, min(seconds, left)))
+
+
 # --- addresses ------------------------------------------------------------------------------------
 
 

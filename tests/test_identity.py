@@ -101,6 +101,18 @@ def test_signatures(message, bit):
             verify_signature(did, sig, text)
 
 
+@pytest.mark.parametrize("odd", ["\n", "\r", "\x1b", "\0", "\x9b", "\u2028", "\u2029", "\x7f"])
+def test_what_somebody_calls_themselves_is_one_line(odd):
+    """A contact whose name steers or adds a line is no contact, whoever signed it; names of all scripts are names."""
+    who = Identity("a", WHO, HpkeKey.generate())
+    for name in ("Dr. Müller", "د. هدى", "医院", "O'Brien 🙂"):
+        honest = who.contact().model_copy(update={"name": name})
+        assert verify(sign(honest, who), Contact, verify_signature, did=None).name == name
+    lying = who.contact().model_copy(update={"name": f"Dr. Weber{odd}  state  … open"})
+    with pytest.raises(MalformedDocument, match="Contact"):
+        verify(sign(lying, who), Contact, verify_signature, did=None)
+
+
 def test_contact_is_signed_by_its_person():
     """Results go to the key that the person signed, and not to one that somebody else put there."""
     who, other = person("somebody"), person("other")

@@ -13,7 +13,8 @@ from hostile_kit import Hostile, bomb, drip, drip_headers, endless, redirect, sa
 
 from sls_jupyter.assets.sealing import SealedAsset
 from sls_jupyter.documents import sign
-from sls_jupyter.errors import SlsError
+from sls_jupyter.errors import MAX_SAID, SlsError
+from sls_jupyter.safestream.request import MAX_REASONS
 from sls_jupyter.session import Session, catalogue, directory
 
 
@@ -132,3 +133,45 @@ def test_an_owner_who_never_answers_keeps_neither_group_nor_cell(analyst, evil, 
     ended = world.do("x = patients.age.mean()", ["hospital/patients", "extra"], outputs=["x"], limits=LIMITS)
     assert ended.outputs["x"] > 0
     assert ("POST", f"/v1/runs/{ended.run.spec_digest}/end") in evil.seen
+
+
+def history(analyst: Session, evil: Hostile, digest: str) -> dict[str, Any]:
+    """What the hostile authority would honestly tell of a run."""
+    return analyst._client(evil.url)._call("GET", f"/v1/runs/{digest}", signed=True)
+
+
+@needs_sandbox
+def test_one_owners_authority_ends_nobodys_audit(analyst, evil, world):
+    """What it refuses or garbles is a line about its log; many trees for one run cost no call each."""
+    ended = world.do("x = patients.age.mean()", ["hospital/patients", "extra"], outputs=["x"], limits=LIMITS)
+    path, honest = f"/v1/runs/{ended.run.spec_digest}", history(analyst, evil, ended.run.spec_digest)
+    for wrong in (says(PROBLEM, 403), says({"log": 1}), says({**honest, "log": world.hospital.did})):
+        evil.behave = {path: wrong}
+        try:
+            audit = analyst.audit(ended.run.id)
+        except SlsError as error:
+            assert "another log" in str(error)  # noqa: PT017  # what contradicts a signature is not folded away
+            continue
+        assert any(line.log_name.startswith("hospital") for line in audit.lines)
+        assert len(audit.unreached) == 1
+    evil.behave = {}
+    assert not analyst.audit(ended.run.id).unreached
+
+
+def test_a_decision_without_a_reason_or_with_too_many_is_bounded(analyst, evil):
+    """A card has room for another party's words, and does not fail for want of them."""
+    honest = analyst._client(evil.url)
+    request = analyst.prepare("x = extra.age.mean()", ["extra"], outputs=["x"])
+    told = honest.submit(request.envelope, request.code, request.contact, request.parameters, dry_run=True)
+    answer = told.model_dump(mode="json")
+    decision = answer["decisions"][0]["decision"]
+    reason = {"code": "x", "text": "y" * 10_000, "fix": "\x1b[2J\n", "level": "deny"}
+    answer["grants"] = []
+    decision |= {"verdict": "deny", "reasons": []}
+    evil.behave = {"/v1/requests": says(answer)}
+    with pytest.raises(SlsError, match="no reason"):
+        analyst.preflight(request)
+    decision["reasons"] = [reason] * 5_000
+    (found,) = analyst.preflight(request).values()
+    assert len(found.reasons) == MAX_REASONS
+    assert all(len(one.text) < 2 * MAX_SAID and "\x1b" not in one.fix for one in found.reasons)

@@ -15,7 +15,7 @@ from sls_jupyter.authority import ledger
 from sls_jupyter.documents import digest
 from sls_jupyter.errors import LogInconsistent
 from sls_jupyter.identity import public_key_from_did
-from sls_jupyter.session.auditing import AuditLine, _is_unrecorded, _records, _require_extensions, _Told
+from sls_jupyter.session.auditing import MAX_TREES, AuditLine, _is_unrecorded, _records, _require_extensions, _Told
 from sls_jupyter.transparency.chain import Chain, encode_records
 from sls_jupyter.transparency.checkpoint import verify_checkpoint
 from sls_jupyter.transparency.entries import fresh_salt, make_entry
@@ -65,6 +65,23 @@ def test_entries_of_another_log_than_the_one_followed_are_refused(tmp_path: Path
     _require_extensions(client, history, longer)
     with pytest.raises(LogInconsistent):
         _require_extensions(client, history, replace(longer, root_hash=bytes(32)))
+
+
+def test_a_run_in_many_trees_is_refused_before_it_is_asked_about(tmp_path: Path) -> None:
+    """Each tree costs a call; an authority that has thousands for one run would keep an audit for days."""
+    run = signed_run(worlds_at(tmp_path))
+    did, client = next(iter(run.clients.items()))
+    history, world = client.history(run.spec.digest), run.worlds[did]
+    one = history.entries[-1]
+    many = []
+    for number in range(MAX_TREES + 1):
+        log(world, "denial.given", f"x{number}", {}, {}, NOW + 30)
+        proof = one.proof.model_copy(update={"checkpoint": note(world).decode()})
+        many.append(one.model_copy(update={"proof": proof}))
+    newest = proof_checkpoint(many[-1].proof)
+    with pytest.raises(LogInconsistent, match="too many trees"):
+        _require_extensions(client, replace(history, entries=tuple(many)), newest)
+    _require_extensions(client, replace(history, entries=tuple(many[-2:])), newest)
 
 
 def note(world: World) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -182,7 +183,7 @@ def test_what_is_no_contact_is_refused(me: People, tmp_path: Path, data: bytes) 
 
 
 @pytest.mark.parametrize(
-    "said", ["hospital", "C1inic", "me", "the owner", "weber\n", "Größe", "-x", "x" * 41, "", "a  b"]
+    "said", ["hospital", "C1inic", "me", "the owner", "weber ", "Größe", "-x", "x" * 41, "", "a  b"]
 )
 def test_a_self_chosen_name_is_taken_over_only_if_it_is_plain_and_free(me: People, tmp_path: Path, said: str) -> None:
     """Whoever looks like somebody known gets no name by themselves; the hint tells how to give one, and nothing is kept."""
@@ -193,6 +194,28 @@ def test_a_self_chosen_name_is_taken_over_only_if_it_is_plain_and_free(me: Peopl
     assert me.who(MALLORY.did).petname is None
     assert str(me.add_contact(path, "Weber")) == "Weber"
     assert str(me.add_contact(path)) == "Weber"  # once they have a name, they keep it
+
+
+def test_two_notebooks_of_one_persona_forget_no_name(me: People) -> None:
+    """Names that are given at the same time are all kept."""
+    people = [person(f"somebody {number}") for number in range(24)]
+    notebooks = [People(me.home) for _ in range(4)]
+
+    def give(number: int) -> None:
+        notebooks[number % 4].call(people[number].did, f"name {number}")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(give, range(len(people))))
+    assert [str(me.who(one.did)) for one in people] == [f"name {number}" for number in range(len(people))]
+
+
+def test_a_bare_word_is_no_file(me: People, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file called ``board`` in a folder that somebody else filled does not become the board."""
+    (tmp_path / "board").write_bytes(sign(MALLORY.contact(), MALLORY))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UnknownName):
+        me.recipient("board")
+    assert me.recipient("./board").did == MALLORY.did
 
 
 def test_a_damaged_book_is_said(me: People) -> None:

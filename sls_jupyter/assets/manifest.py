@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from sls_jupyter.documents import Base64, Did, Digest, Document, Model, Name, ShortText, Timestamp, b64decode
+from sls_jupyter.documents import Base64, Did, Digest, Document, Model, Name, OneLine, Timestamp, b64decode
 from sls_jupyter.errors import MalformedDocument, UnknownName
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class AssetManifest(Document):
     name: Name
     owner: Did
     authority: Did
-    authority_url: ShortText
+    authority_url: OneLine
     storage: StorageUrl  # fsspec URL of the folder
     arrow_schema: Base64 | None  # Arrow IPC schema message; None: confidential, in the parts' encrypted footers
     rows: Annotated[int, Field(ge=0, le=MAX_ROWS)]

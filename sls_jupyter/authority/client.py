@@ -241,6 +241,8 @@ class AuthorityClient(Transport):
         """
         query = f"?witnesses={witnesses}" if witnesses else ""
         told = self._told(HistoryAnswer, "GET", f"/v1/runs/{spec}{query}", signed=True)
+        if told.log != self.did:
+            raise VerificationError("An authority shows another log.", found=told.log, expected=self.did)
         return RunHistory(
             entries=told.entries,
             records=None if told.records is None else told.records.encode(),

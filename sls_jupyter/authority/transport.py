@@ -32,7 +32,7 @@ from sls_jupyter.errors import (
     from_problem,
 )
 from sls_jupyter.identity import Identity, make_token, verify_signature
-from sls_jupyter.network import SECONDS, Answer, Http, NotReached, unavailable
+from sls_jupyter.network import SECONDS, Answer, Http, NotReached, pause, unavailable
 
 TIMEOUT_SECONDS = SECONDS
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -57,7 +57,11 @@ def check_url(url: str) -> str:
         right = parts.port != 0 and parts.username is None and parts.password is None
     except (ValueError, httpx.InvalidURL):
         parts, right = urlsplit(""), False
-    odd = len(url) > MAX_URL_CHARACTERS or not url.isprintable() or any(one in url for one in "\\@#? ")
+    odd = (
+        len(url) > MAX_URL_CHARACTERS
+        or not (url.isascii() and url.isprintable())
+        or any(one in url for one in "\\@#? ")
+    )
     if parts.scheme not in ("http", "https") or not parts.hostname or not right or odd or "//" in parts.path:
         raise BadInput("This is not the URL of an authority.", found=url[:200], expected="https://host[:port]")
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
@@ -148,7 +152,7 @@ class Transport:
             except TooManyRequests as error:  # it was not looked at, so asking again is asking once
                 if error.retry_after > MAX_WAIT_SECONDS:
                     raise
-                time.sleep(error.retry_after)
+                pause(error.retry_after)
         return self._send_once(method, path, data, headers, signed=signed, max_bytes=max_bytes)
 
     def _send_once(

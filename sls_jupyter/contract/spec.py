@@ -20,6 +20,7 @@ from sls_jupyter.documents import (
     Envelope,
     Model,
     Name,
+    OneLine,
     ShortText,
     Timestamp,
     b64decode,
@@ -46,7 +47,7 @@ class AssetInput(Model):
     columns: tuple[str, ...] | None  # sorted; None: every column the owner lets go
     owner: Did
     authority: Did
-    authority_url: ShortText
+    authority_url: OneLine
 
 
 class Recipient(Model):
@@ -57,7 +58,7 @@ class Recipient(Model):
     """
 
     did: Did
-    name: ShortText
+    name: OneLine
     hpke_public_key: Base64  # X-Wing, 1216 bytes
     signature: Base64  # Ed25519 by ``did`` over the PAE of the Contact with these three fields
 

@@ -139,7 +139,7 @@ class _Execution:
         reasons = [reason.text for one in answers.decisions.values() for reason in one.reasons if reason.level == "ask"]
         return ApprovalPending(
             f"{owners} must approve this first; the request is in their inbox.",
-            found=" ".join(dict.fromkeys(reasons)),
+            found=f"the owner's authority says: {' '.join(dict.fromkeys(reasons))}",
             hint="Run the cell again when they have, or use --no-wait and let the run wait for them.",
             detail={"request": self.spec.terms},
         )

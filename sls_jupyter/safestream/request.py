@@ -11,12 +11,13 @@ from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.contract.grants import Grant
 from sls_jupyter.contract.spec import AssetInput, StreamSpec
 from sls_jupyter.documents import canonical_json, verify
-from sls_jupyter.errors import AccessDenied, DigestMismatch, MalformedDocument, SlsError
+from sls_jupyter.errors import MAX_SAID, AccessDenied, DigestMismatch, MalformedDocument, SlsError, printable
 from sls_jupyter.identity import verify_signature
 from sls_jupyter.network import side_by_side
 from sls_jupyter.policy.decide import Decision
 
 ASK_SECONDS = 30.0
+MAX_REASONS = 100  # of one decision that are shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ def _ask(
                 found=", ".join(asset for asset, _ in decided)[:500],
                 expected=", ".join(sorted(inputs)),
             )
-        decisions = {inputs[asset].alias: decision for asset, decision in decided}
+        decisions = {inputs[asset].alias: _bounded(decision) for asset, decision in decided}
         grants = _grants(request, did, [canonical_json(one) for one in answer.grants])
         allowed = not dry_run and all(one.verdict == "allow" for one in decisions.values())
         if sorted(grant.asset for grant, _ in grants) != (sorted(inputs) if allowed else []):
@@ -115,6 +116,21 @@ def _ask(
     except SlsError as error:
         error.detail.setdefault("authority", did)
         raise
+
+
+def _bounded(decision: Decision) -> Decision:
+    """A decision with as many words as a screen can take: they are another party's.
+
+    Raises:
+        MalformedDocument: a request is held up without a reason.
+    """
+    if decision.verdict != "allow" and not decision.reasons:
+        raise MalformedDocument("An authority gives no reason for its decision.", found=decision.verdict)
+    some = [
+        one.model_copy(update={"text": printable(one.text, MAX_SAID), "fix": printable(one.fix, MAX_SAID)})
+        for one in decision.reasons[:MAX_REASONS]
+    ]
+    return decision.model_copy(update={"reasons": tuple(some)})
 
 
 def _grants(request: StreamRequest, did: str, envelopes: list[bytes]) -> list[tuple[Grant, bytes]]:

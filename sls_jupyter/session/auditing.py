@@ -10,8 +10,9 @@ from typing import Any
 from sls_jupyter.authority.client import AuthorityClient, RunHistory
 from sls_jupyter.contract.spec import StreamSpec
 from sls_jupyter.documents import digest
-from sls_jupyter.errors import LogInconsistent, MalformedDocument, SlsError, Unavailable
+from sls_jupyter.errors import BadInput, LogInconsistent, MalformedDocument, Refused, SlsError, Unavailable
 from sls_jupyter.identity import write_whole
+from sls_jupyter.network import within
 from sls_jupyter.receipt.files import read_receipt, verify_file
 from sls_jupyter.receipt.receipt import Receipt
 from sls_jupyter.receipt.verdict import ReceiptVerdict, VerifiedReceipt
@@ -23,6 +24,9 @@ from sls_jupyter.transparency.checkpoint import Checkpoint
 from sls_jupyter.transparency.entries import Entry
 from sls_jupyter.transparency.merkle import verify_consistency
 from sls_jupyter.transparency.proofs import DisclosedEntry, proof_checkpoint, verify_disclosed
+
+LOG_SECONDS = 60.0  # of one authority's log
+MAX_TREES = 8  # in which one authority proves a run's entries; an honest one has two at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,12 @@ def _require_extensions(client: AuthorityClient, history: RunHistory, newest: Ch
     Raises:
         LogInconsistent: the authority shows two logs.
     """
-    for old in {proof_checkpoint(one.proof) for one in history.entries}:
+    trees = {proof_checkpoint(one.proof) for one in history.entries}
+    if len(trees) > MAX_TREES:
+        raise LogInconsistent(
+            "An authority proves a run's entries in too many trees.", found=len(trees), expected=f"{MAX_TREES} at most"
+        )
+    for old in trees:
         path = client.consistency(old.tree_size, newest.tree_size) if old.tree_size < newest.tree_size else ()
         verify_consistency(old.tree_size, old.root_hash, newest.tree_size, newest.root_hash, path)
 
@@ -144,10 +153,10 @@ class Auditing(Running):
         record = self._find_run(id_)
         spec = self._spec(record.id)
         names, doubts = self.names_in(spec), list[str]()
-        told, unreached = self._ask_logs(spec, names)
+        told, unreached, refusals = self._ask_logs(spec, names)
         verdict = self._own_verdict(record.id, spec, doubts)
         if verdict is None and not told:
-            raise _nobody_answers([one for one, _ in unreached])
+            raise refusals[0] if refusals else _nobody_answers([one for one, _ in unreached])
         lines = tuple(line for one in told for line in one.lines)
         simulated = any("simulated" in str(line.entry.facts.get("tee", "")) for line in lines)
         return Audit(
@@ -165,20 +174,27 @@ class Auditing(Running):
             isolated=record.isolated,
         )
 
-    def _ask_logs(self, spec: StreamSpec, names: Mapping[str, str]) -> tuple[list[_Told], list[tuple[Silent, str]]]:
-        """What each authority that answers has, every proof checked, and those that do not answer, with the reason."""
-        told, unreached = [], []
+    def _ask_logs(
+        self, spec: StreamSpec, names: Mapping[str, str]
+    ) -> tuple[list[_Told], list[tuple[Silent, str]], list[SlsError]]:
+        """What each authority that answers has, every proof checked; those that do not, with the reason; what they said."""
+        told, unreached, refusals = [], [], list[SlsError]()
         for did, url in spec.authorities():
             client, name = self._client(url, did), _label(did, names)
             try:
-                history, newest = client.history(spec.digest), client.follow_log(self.memory)
-                _require_extensions(client, history, newest)
+                with within(LOG_SECONDS):
+                    history, newest = client.history(spec.digest), client.follow_log(self.memory)
+                    _require_extensions(client, history, newest)
             except Unavailable as error:
                 unreached.append((self._silent_in(spec, did, url, names), error.found or error.message))
                 continue
+            except (BadInput, Refused) as error:  # one authority's answer is a line about that one
+                unreached.append((self._silent_in(spec, did, url, names), error.sentence))
+                refusals.append(error)
+                continue
             lines = tuple(self._audit_line(name, did, one, spec) for one in history.entries)
             told.append(_Told(name, lines, history.records, newest.tree_size))
-        return told, unreached
+        return told, unreached, refusals
 
     def _own_verdict(self, run: str, spec: StreamSpec, doubts: list[str]) -> ReceiptVerdict | None:
         """The verdict on the receipt, if there is one; why there is none that could be judged goes to ``doubts``."""

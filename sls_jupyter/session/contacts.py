@@ -20,7 +20,7 @@ from pydantic import Field
 from sls_jupyter.contract.spec import Recipient
 from sls_jupyter.documents import Did, Model, canonical_json, parse_json, sign
 from sls_jupyter.errors import BadInput, MalformedDocument, SlsError, UnknownName
-from sls_jupyter.identity import Home, public_key_from_did, save_file, write_whole
+from sls_jupyter.identity import Home, locked, public_key_from_did, save_file, write_whole
 from sls_jupyter.printing import one_line
 
 MAX_NAME = 40  # characters of a petname
@@ -202,7 +202,7 @@ class People:
             )
         if fitting:
             return fitting[0]
-        if Path(word).is_file():
+        if any(one in word for one in "/\\.") and Path(word).is_file():  # a bare word is never what lies in this folder
             return read_contact(word)
         raise UnknownName(
             "Nobody is known by this name.",
@@ -307,8 +307,9 @@ class People:
         return self._read[1]
 
     def _keep_known(self, did: str, name: str, contact: str) -> None:
-        book = _Book(known={**self._book(), did: Known(name=name, contact=contact)})
-        write_whole(self._book_path, canonical_json(book.model_dump(mode="json")))
+        with locked(self._book_path):
+            book = _Book(known={**self._book(), did: Known(name=name, contact=contact)})
+            write_whole(self._book_path, canonical_json(book.model_dump(mode="json")))
 
 
 def read_contact(path: str | Path) -> Recipient:

@@ -36,7 +36,7 @@ from sls_jupyter.errors import (
     VerificationError,
     printable,
 )
-from sls_jupyter.identity import Home, public_key_from_did
+from sls_jupyter.identity import Home, locked, public_key_from_did, write_whole
 from sls_jupyter.network import within
 from sls_jupyter.printing import one_line
 from sls_jupyter.session.contacts import People, Who
@@ -273,8 +273,9 @@ class Directory(People):
         if place is not None and facts.did != place.did and (place.persona or not named):
             raise _another(url, found=facts.did, expected=place.did)
         owner = self._meet(Recipient.of(facts.owner_contact_envelope), name, f"%sls connect {url} --as NAME")
-        self._keep("authorities.json", {**connections_of(self.home), url: facts.did})
-        self._keep("authority-owners.json", {**self._owners(), url: facts.owner})
+        with locked(self.home.path / "authorities.json"):
+            self._keep("authorities.json", {**connections_of(self.home), url: facts.did})
+            self._keep("authority-owners.json", {**self._owners(), url: facts.owner})
         self._reachable = (-REACHABLE_SECONDS, [])
         return str(owner)
 
@@ -290,10 +291,7 @@ class Directory(People):
 
     def _keep(self, name: str, known: dict[str, str]) -> None:
         """Replace a file of this persona's folder, whole or not at all."""
-        path = self.home.path / name
-        scratch = path.with_suffix(".new")
-        scratch.write_bytes(canonical_json(known))
-        scratch.replace(path)
+        write_whole(self.home.path / name, canonical_json(known))
 
     def did_at(self, url: str) -> str:
         """The DID that the authority at this URL proves, or the one that is known there."""
