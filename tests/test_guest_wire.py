@@ -119,6 +119,16 @@ def test_a_container_ends_with_the_host_that_holds_its_input() -> None:
     assert subprocess.run([sys.executable, "-I", "-c", code], stdin=subprocess.DEVNULL, check=False).returncode == 0
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="this needs Linux")
+def test_a_process_can_be_closed_to_others_of_its_user() -> None:
+    """A broken decoder must not read the results in its gate's memory."""
+    code = (
+        "from sls_jupyter.guest import wire; wire.be_unreadable(); import os; print(os.stat('/proc/self/mem').st_uid)"
+    )
+    found = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, check=True)
+    assert found.stdout.strip() == b"0"
+
+
 def test_a_socket_takes_one_connection(tmp_path: Path) -> None:
     """Whoever comes second, by whatever link, reaches nobody."""
     path = str(tmp_path / "a.sock")

@@ -338,6 +338,7 @@ def main() -> int:
     results = wire.listen(f"{wire.here(RESULT)}/{wire.RESULT_SOCKET}")
     run = OutputRun(measured, wire.device(), AuditClient("output"), limit_memory)
     run.door.serve(os.environ["SLS_LISTEN"])
+    wire.be_unreadable()
     worker = threading.Thread(target=run.run, args=(results,), daemon=True)
     worker.start()
     signal.sigwait({signal.SIGTERM, signal.SIGINT})

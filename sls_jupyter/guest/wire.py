@@ -14,6 +14,7 @@ import os
 import resource
 import socket
 import stat
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 CONNECT_SECONDS = 60.0
 FEED_SOCKET, RESULT_SOCKET, AUDIT_SOCKET = "feed.sock", "result.sock", "audit.sock"
+_SET_DUMPABLE = 4  # prctl(2)
 MAX_FRAMES = 64  # of one message of a kernel
 MESSAGE_COST = 256  # bytes that a message takes here, however little is in it
 
@@ -172,6 +174,15 @@ def _wait_for_the_end() -> None:
     while os.read(0, 1):
         continue
     os._exit(1)
+
+
+def be_unreadable() -> None:
+    """Close this process to others of the same user: no debugger, no ``/proc/PID/mem``. There is none but on Linux."""
+    if sys.platform.startswith("linux"):
+        import ctypes
+
+        if ctypes.CDLL(None, use_errno=True).prctl(_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+            raise OSError(ctypes.get_errno(), "prctl")
 
 
 def bound_memory(most: int) -> None:
