@@ -207,3 +207,38 @@ def test_names_are_bounded() -> None:
     """Names of columns are seen and may leave, in a length that a name has."""
     for table in (pa.table({"x" * 2_000: [1]}), pa.table({f"c{i}": pa.nulls(0) for i in range(6_000)})):
         assert Gate(Obligations()).table("x", "arrow", table) is None
+
+
+# --- labels ---------------------------------------------------------------------------------------
+
+LABELS = [
+    ("bool", "bool", "patient 7", "True"),
+    ("unicode", "bool", "patient 7", "False"),
+    ("int64", "int64", "0000007", "7"),
+    ("integer", "int64", " 7", "-7"),
+    ("string", "int64", "1_0", "10"),
+    ("floating", "float64", "1.00000000000000000000005511", "1.0"),
+    ("unicode", "float64", "7e0", "1e-05"),
+    ("datetime", "datetime64[ns]", "January 7, 2020", "2020-01-07 00:00:00"),
+    ("datetime", "datetime64[ns]", "2020-01-07T00:00:00.0000000005511", "2020-01-07 00:00:00.500000"),
+]
+
+
+@pytest.mark.parametrize(("pandas_type", "numpy_type", "text", "plain"), LABELS)
+def test_a_label_shows_all_of_its_text(pandas_type: str, numpy_type: str, text: str, plain: str) -> None:
+    """A name that comes back as a number, a day or ``True`` carried a thousand bytes that nobody saw."""
+    for name, leaves in ((text, False), (plain, True)):
+        table, standard, ours = claims(pd.DataFrame({name: [1]}))
+        level = standard["column_indexes"][0] | {"pandas_type": pandas_type, "numpy_type": numpy_type}
+        data = left(table, standard | {"column_indexes": [level]}, ours | {"labels": None})
+        assert (data is not None) == leaves
+
+
+@pytest.mark.parametrize("text", ["('a', 'b')  # patient 7", "('a',   'b')", "('a', 'b' '')", "('a', b'' or 'b')"])
+def test_labels_of_several_levels_have_one_spelling(text: str) -> None:
+    """Python reads over comments, spaces and joined texts."""
+    for name, leaves in ((text, False), ("('a', 'b')", True)):
+        table, standard, ours = claims(pd.DataFrame({name: [1]}))
+        both = [standard["column_indexes"][0]] * 2
+        data = left(table, standard | {"column_indexes": both}, ours | {"labels": None})
+        assert (data is not None) == leaves

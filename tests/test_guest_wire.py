@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 
 from sls_jupyter.errors import MalformedDocument, SlsError, Unavailable
 from sls_jupyter.guest import wire
+from sls_jupyter.guest.hostile import Budget, TooMuch
 
 
 @given(
@@ -79,6 +82,51 @@ def test_any_bytes_are_frames_an_end_or_an_error_of_ours(data: bytes) -> None:
         found = wire.receive_frames(file, count)
         assert found is None or len(found) <= wire.MAX_FRAMES
     assert file.tell() <= 1000
+
+
+@pytest.mark.parametrize("data", [bytes(4), (1).to_bytes(4, "big") + bytes(4)])
+def test_messages_without_content_are_counted(data: bytes) -> None:
+    """A flood of nothing fills a queue with nothing, and that takes memory, too."""
+    file, budget = io.BytesIO(data * 1000), Budget(10_000)
+    with pytest.raises(TooMuch):
+        list(iter(lambda: wire.receive_frames(file, budget.take), None))
+
+
+def test_a_message_is_counted_before_it_is_read() -> None:
+    """What a program says beside its tables is a part of what it may send."""
+    file, budget = io.BytesIO(), Budget(100)
+    for _ in range(20):
+        wire.send(file, {"missing": "x"})
+    file.seek(0)
+    with pytest.raises(TooMuch):
+        list(iter(lambda: wire.receive(file, count=budget.take), None))
+
+
+def test_a_container_ends_with_the_host_that_holds_its_input() -> None:
+    """A host that is killed while a sandbox is being made would leave it for ever."""
+    code = (
+        "import time; from sls_jupyter.guest import wire; wire.end_with_host(); print(1, flush=True); time.sleep(600)"
+    )
+    command = [sys.executable, "-I", "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.read(1) == b"1"
+        assert process.poll() is None
+        process.stdin.close()
+        assert process.wait(30) == 1
+    code = code.replace("600", "0.2")  # elsewhere there is no such input, and nothing to end with
+    assert subprocess.run([sys.executable, "-I", "-c", code], stdin=subprocess.DEVNULL, check=False).returncode == 0
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="this needs Linux")
+def test_a_process_can_be_closed_to_others_of_its_user() -> None:
+    """A broken decoder must not read the results in its gate's memory."""
+    code = (
+        "from sls_jupyter.guest import wire; wire.be_unreadable(); import os; print(os.stat('/proc/self/mem').st_uid)"
+    )
+    found = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, check=True)
+    assert found.stdout.strip() == b"0"
 
 
 def test_a_socket_takes_one_connection(tmp_path: Path) -> None:

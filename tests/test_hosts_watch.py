@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,7 @@ from host_contract import group_of, settle, told
 
 from sls_jupyter.contract import cce
 from sls_jupyter.contract.spec import Limits
-from sls_jupyter.contract.usage import ProgramLimits
+from sls_jupyter.contract.usage import ProgramLimits, Stat
 from sls_jupyter.hosts import probing, watch
 from sls_jupyter.hosts.local import LocalHost
 from sls_jupyter.hosts.running import LocalGroup
@@ -128,6 +131,31 @@ def ended_processes(group: LocalGroup) -> bool:
     return left == []
 
 
+@needs_linux
+def test_a_killed_host_leaves_no_daemon_of_its_cell(tmp_path: Path) -> None:
+    """Without a namespace only the keeper knows what the cell started, so it outlives its host for that moment."""
+    told = tmp_path / "told"
+    cell = (
+        "import os, time\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n"
+        f"        open({str(told)!r}, 'w').write(str(os.getpid()))\n    time.sleep(600)\ntime.sleep(600)"
+    )
+    host = (
+        "import os, subprocess, sys, time\n"
+        "head = [sys.executable, '-I', '-m', 'sls_jupyter.hosts.watch', str(os.getpid()), '60', '60', str(1 << 40), '99']\n"
+        f"subprocess.Popen([*head, sys.executable, '-c', {cell!r}])\n"
+        "time.sleep(600)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", host])
+    while not (told.exists() and told.read_text()):
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + SECONDS
+    while (stat := Stat.read(int(told.read_text()))) is not None and stat.state != "Z":
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def test_the_limits_outside_are_wider() -> None:
     """An honest supervisor speaks first, so that its user learns which limit it was."""
     inside = ProgramLimits(1, 2, 3, 4)
@@ -146,9 +174,6 @@ def test_an_exit_code_comes_through(tmp_path: Path) -> None:
 
 
 def watch_code(code: str, limits: ProgramLimits) -> int:
-    import os
-    import subprocess
-
     values = (limits.cpu_seconds, limits.wall_seconds, limits.memory_bytes, limits.processes)
     head = [sys.executable, "-I", "-m", "sls_jupyter.hosts.watch", str(os.getpid()), *map(str, values)]
     return subprocess.run([*head, sys.executable, "-c", code], check=False).returncode

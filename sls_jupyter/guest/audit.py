@@ -243,6 +243,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--spec", required=True)
     sidecar = Sidecar(parser.parse_args().spec)
+    wire.end_with_host()
     wire.bound_memory(MEMORY_BYTES)
     for role in SPEAKERS:
         listening = wire.listen(f"{wire.here(AUDIT[role])}/{wire.AUDIT_SOCKET}")

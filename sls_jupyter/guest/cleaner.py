@@ -5,6 +5,9 @@ in a process without the results, with bounds on memory and processor time, and 
 text. What is not cleaned in time, or ends its cleaner, does not leave. The process starts with the first display that
 needs it; a run of tables and plain text has none.
 
+The process loads what it needs, and then can open, connect to and start nothing: it may have no further descriptor. The gate's
+own memory is closed to it (:func:`.wire.be_unreadable`).
+
 Messages, both ways: the lengths of a MIME type and of a text (2 and 8 bytes, big-endian), then both. An answer
 without a MIME type says that the text may not leave.
 """
@@ -80,6 +83,17 @@ def cleaned(mime: str, text: str) -> tuple[str, str] | None:
         return None
 
 
+def _prepare() -> None:
+    """Load every module that a text may need."""
+    import nh3
+
+    from sls_jupyter.guest import latex, markup, pictures, svg
+
+    _ = latex, svg
+    pictures.prepare()
+    markup.plain_html(nh3.clean("<p>a</p>"))
+
+
 def _limit() -> None:
     """Bounds that the process cannot undo; before the first byte of a program is read."""
     bounds = {
@@ -87,6 +101,8 @@ def _limit() -> None:
         resource.RLIMIT_CPU: int(2 * RUN_SECONDS),
         resource.RLIMIT_FSIZE: 0,
         resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_NPROC: 0,
+        resource.RLIMIT_NOFILE: 3,  # the three that are open
     }
     for what, most in bounds.items():
         resource.setrlimit(what, (most, most))
@@ -102,6 +118,7 @@ def _read(file: BinaryIO) -> tuple[str, str] | None:
 
 def main() -> None:
     """Clean one text after the other, until the gate closes the line."""
+    _prepare()
     _limit()
     lines, answers = sys.stdin.buffer, sys.stdout.buffer
     while (message := _read(lines)) is not None:

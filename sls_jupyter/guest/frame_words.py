@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sls_jupyter.assets.columns import PANDAS_METADATA
 from sls_jupyter.errors import SlsError
-from sls_jupyter.guest.dtypes import fits, is_dtype, is_frequency, is_label_kind, is_time_zone
+from sls_jupyter.guest.dtypes import fits, is_dtype, is_frequency, is_label_kind, is_time_zone, reads_as_written
 
 MAX_CLAIM_BYTES = 4 * 2**20
 MAX_LABEL_LEVELS = 8
@@ -201,11 +201,13 @@ def _columns(claimed: Sequence[_Column], columns: Sequence[str], levels: Sequenc
 def _label_levels(claimed: Sequence[_LabelLevel], columns: Sequence[str]) -> list[dict[str, Any]]:
     """Name and kind of the labels, for each of their levels."""
     _require(len(claimed) <= MAX_LABEL_LEVELS, "more levels of labels than there can be")
-    if len(claimed) > 1:
-        _require(all(_is_label(name, len(claimed)) for name in columns), "labels of several levels")
+    parts = [(name,) if len(claimed) < 2 else _parts(name, len(claimed)) for name in columns]
     made = []
-    for level in claimed:
-        _require(is_label_kind(level.pandas_type, level.numpy_type), "an unknown kind of label")
+    for number, level in enumerate(claimed):
+        kind = level.pandas_type, level.numpy_type
+        _require(is_label_kind(*kind), "an unknown kind of label")
+        texts = (label[number] for label in parts)
+        _require(all(reads_as_written(text, *kind) for text in texts if isinstance(text, str)), "a label that hides")
         _require(not isinstance(level.name, int) or level.name in _INT64, "a name that is none")
         name = level.name if isinstance(level.name, int) else _level_name(level.name)
         zone = (level.metadata or {}).get("timezone") if level.pandas_type == "datetimetz" else None
@@ -216,14 +218,20 @@ def _label_levels(claimed: Sequence[_LabelLevel], columns: Sequence[str]) -> lis
     return made
 
 
-def _is_label(name: str, levels: int) -> bool:
-    """Whether a column's name is the text of a tuple, which the notebook will read as one."""
+def _parts(name: str, levels: int) -> tuple[Any, ...]:
+    """The labels of which a column's name is the text of a tuple, which the notebook will read as one.
+
+    Raises:
+        NotUnderstood: it is none, or has more than its labels: Python reads over spaces, comments and other spellings.
+    """
     try:
         value = ast.literal_eval(name)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return False
+        value = None
     plain = (str, int, float, bool, bytes, type(None))
-    return isinstance(value, tuple) and len(value) == levels and all(isinstance(part, plain) for part in value)
+    whole = isinstance(value, tuple) and len(value) == levels and all(isinstance(part, plain) for part in value)
+    _require(whole and str(value) == name, "labels of several levels")
+    return tuple(value or ())
 
 
 def _labels(claimed: Any, columns: Sequence[str]) -> Any:

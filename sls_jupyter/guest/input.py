@@ -236,6 +236,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--spec", required=True)
     measured = parser.parse_args().spec
+    wire.end_with_host()
     wire.bound_memory(MEMORY_BYTES)
     feed = wire.listen(f"{wire.here(FEED)}/{wire.FEED_SOCKET}")
     run = InputRun(measured, wire.device(), AuditClient("input"))

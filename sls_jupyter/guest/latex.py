@@ -2,7 +2,8 @@
 
 A formula is typeset by MathJax, KaTeX or TeX itself, whose commands can fetch pictures, set styles, make links,
 read files and define further commands. So only commands of a closed list keep their backslash; of any other
-the name stays as a word. Comments and TeX's ``^^`` notation, which spells a backslash otherwise, go.
+the name stays as a word, apart from what stands before it: ``\\in\\put`` must not become ``\\input``. Commands of one
+letter are accents and stay. Comments and TeX's ``^^`` notation, which spells a backslash otherwise, go.
 """
 
 from __future__ import annotations
@@ -57,9 +58,10 @@ _COMMANDS = _words(_LETTERS + _STRUCTURE + _OPERATORS + _RELATIONS + _SETTING)
 _ENVIRONMENTS = _words(
     """matrix pmatrix bmatrix Bmatrix vmatrix Vmatrix smallmatrix array cases rcases aligned alignedat gathered split align
     align* alignat alignat* gather gather* multline multline* equation equation* eqnarray eqnarray* tabular center math
-    displaymath document itemize enumerate"""
+    displaymath itemize enumerate"""
 )
-_COMMAND = re.compile(r"(?<!\\)(\\++)([A-Za-z]+)")
+_COMMAND = re.compile(r"(?<!\\)(\\++)([A-Za-z]{2,})")
+ROUNDS = 8  # until nothing changes
 _CARETS = re.compile(r"\^(?=\^)")
 _ENVIRONMENT = re.compile(r"\\(begin|end)(?!\s{0,10}\{\s{0,10}([A-Za-z]{1,20}\*?)\s{0,10}\})")
 _ENVIRONMENT_NAME = re.compile(r"\\(begin|end)\s{0,10}\{\s{0,10}([A-Za-z]{1,20}\*?)\s{0,10}\}")
@@ -72,13 +74,32 @@ def _command(found: re.Match[str]) -> str:
     strokes, word = found.groups()
     lines, rest = divmod(len(strokes), 2)
     if rest:
-        kept = "\\" + word if word in _COMMANDS else word
+        kept = "\\" + word if word in _COMMANDS else _apart(found) + word
         return "\\" * (2 * lines) + (" " if lines else "") + kept
     return f"{strokes} {word}"
 
 
+def _apart(found: re.Match[str]) -> str:
+    """A space where the word would go on with the letters before it."""
+    before = found.string[found.start() - 1 : found.start()]
+    return " " if before.isalpha() else ""
+
+
 def plain_latex(text: str) -> str:
-    """The text with known commands only; for formulas that stand in other text, too."""
+    """The text with known commands only; for formulas that stand in other text, too.
+
+    Raises:
+        ValueError: it is not the same when it is cleaned again.
+    """
+    for _ in range(ROUNDS):
+        again = _cleaned(text)
+        if again == text:
+            return again
+        text = again
+    raise ValueError("cleaning does not end")
+
+
+def _cleaned(text: str) -> str:
     text = _COMMAND.sub(_command, _CARETS.sub("^ ", text))
     text = _ENVIRONMENT.sub(r"\1", text)
     return _ENVIRONMENT_NAME.sub(

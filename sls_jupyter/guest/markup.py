@@ -4,7 +4,8 @@ An address can carry data to whoever serves it, so nothing that leaves may make 
 picture, no link, no style, no raw HTML. Cleaning can join what stood apart (``!<!-- -->[plot](…)`` without
 its comment is a picture), so it goes on until nothing changes, and what leaves is looked at once more; a text
 that never comes to rest does not leave. In Markdown nothing relies on one parser's reading: the few
-characters that begin a picture, a link, a tag, a diagram or an entity are taken apart wherever they stand.
+characters that begin a picture, a link, a tag, a diagram or an entity are taken apart wherever they stand; so is
+what some dialects read as a role, as attributes or as raw TeX, for a notebook can become a paper.
 
 Runs in a process of its own (:mod:`.cleaner`), with a limit of time.
 """
@@ -15,7 +16,7 @@ import html
 import re
 from collections.abc import Callable
 
-from sls_jupyter.guest.latex import formulas_plain
+from sls_jupyter.guest.latex import formulas_plain, plain_latex
 from sls_jupyter.guest.plain_text import has_unseen, released_text
 
 MAX_MARKUP_BYTES = 4 * 2**20
@@ -103,7 +104,7 @@ _ATTRIBUTES: dict[str, set[str]] = {
     "colgroup": {"span"},
     "ol": {"start"},
 }
-_ATTRIBUTE_VALUE = re.compile(r"[A-Za-z0-9-]{0,20}\Z")
+_ATTRIBUTE_VALUE = re.compile(r"-?[0-9]{1,4}\Z|(?:left|right|center|justify|(?:row|col)(?:group)?)\Z")
 
 
 class NeverAtRest(ValueError):
@@ -153,8 +154,13 @@ _LINK = re.compile(r"!?\[([^\[\]\n]{0,2000})\]\([^()\n]{0,2000}(?:\([^()\n]{0,20
 _ENTITY = re.compile(r"&(#[0-9]{1,10}|#[xX][0-9A-Fa-f]{1,8}|[A-Za-z][A-Za-z0-9]{1,40});?")
 _APART = (  # what begins a tag, a picture, a link or its definition, with a space between
     (re.compile(rf"<(?!{_BARE})(?=[A-Za-z/!?<])"), "< "),
-    (re.compile(r"!(?=\\*\[)"), "! "),
-    (re.compile(r"\](?=[(\[:])"), "] "),
+    (
+        re.compile(rf"!(?=(?:\\|<{_BARE})*\[)"),
+        "! ",
+    ),  # also where only tags stand between, which another filter takes away
+    (re.compile(rf"\](?=(?:<{_BARE})*[(\[:{{])"), "] "),
+    (re.compile(r"`(?=\{)"), "` "),  # attributes of code, and its language: `…`{=latex}
+    (re.compile(r"\}(?=`)"), "} "),  # a role: {eval}`…`
 )
 _FENCE = re.compile(r"((?<!`)`{3,}+|(?<!~)~{3,}+|(?<!:):{3,}+)[ \t]*([^\n`~:][^\n]*)")
 _LANGUAGES = frozenset(
@@ -172,7 +178,7 @@ def plain_markdown(text: str) -> str:
     def clean(text: str) -> str:
         text = _ENTITY.sub(_entity, released_text(text))
         text = _TAG.sub("", _without_comments(text))
-        return _FENCE.sub(_fence, formulas_plain(_LINK.sub(r"\1", text)))
+        return _FENCE.sub(_fence, plain_latex(_LINK.sub(r"\1", text)))  # TeX outside of formulas is read, too
 
     def apart(text: str) -> str:
         for pattern, words in _APART:

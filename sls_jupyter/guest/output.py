@@ -19,6 +19,7 @@ import signal
 import socket
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -43,6 +44,7 @@ from sls_jupyter.guest.well_known import MAX_BASES
 LOST_SECONDS = 1.0  # how long a program may live without its displays' connection
 SILENCE_SECONDS = 10.0  # a supervisor that is silent for so long was stopped by its program
 GRACE_SECONDS = 15.0  # after the wall clock's limit, for the supervisor to say so itself
+MAX_WORD_BYTES = 4096  # of a supervisor's message
 RAW_FACTOR = 4  # how many times the allowed bytes the program may send before anything is cut
 LEAST_MEMORY_BYTES = 2 << 30
 SPEAKERS = ("supervisor", "kernel", "displays")  # the program's connections, one of each
@@ -160,7 +162,7 @@ class OutputRun:
             return
         file.write(b"\n")
         file.flush()
-        while (message := wire.receive(file)) is not None:
+        while (message := wire.receive(file, count=self._budget.take)) is not None:
             if "end" in message:
                 self._displays.drain(int(message["cells"]))
                 if message.get("memory") is True:
@@ -189,7 +191,7 @@ class OutputRun:
         threading.Thread(target=self._close_when_ended, args=(connection,), daemon=True).start()
         connection.settimeout(SILENCE_SECONDS)
         try:
-            while (message := wire.receive(file)) is not None and "alive" in message:
+            while (message := wire.receive(file, most=MAX_WORD_BYTES)) is not None and "alive" in message:
                 continue
         except TimeoutError:
             self._set_end(status="died", code=None)
@@ -331,9 +333,12 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--spec", required=True)
     measured = parser.parse_args().spec
+    wire.end_with_host()
+    warnings.simplefilter("ignore")  # libraries warn with the program's own words, and the log is the host's
     results = wire.listen(f"{wire.here(RESULT)}/{wire.RESULT_SOCKET}")
     run = OutputRun(measured, wire.device(), AuditClient("output"), limit_memory)
     run.door.serve(os.environ["SLS_LISTEN"])
+    wire.be_unreadable()
     worker = threading.Thread(target=run.run, args=(results,), daemon=True)
     worker.start()
     signal.sigwait({signal.SIGTERM, signal.SIGINT})

@@ -21,8 +21,19 @@ if TYPE_CHECKING:
 
 MAX_PICTURE_BYTES = 32 * 2**20
 MAX_PIXELS = 25_000_000  # 100 MB while they are worked on
+MAX_SIDE = 16_384  # pixels; what browsers and graphics cards draw
 FORMATS = {"image/png": "PNG", "image/jpeg": "JPEG", "image/gif": "GIF", "image/webp": "WEBP"}
 JPEG_QUALITY = 90
+
+
+def prepare() -> None:
+    """Load whatever :func:`redrawn` needs, for a process that can open nothing afterwards."""
+    from PIL import Image, MpoImagePlugin, TiffImagePlugin, WebPImagePlugin
+
+    _ = MpoImagePlugin, TiffImagePlugin, WebPImagePlugin
+    Image.preinit()
+    for file_format in FORMATS.values():
+        _written(Image.new("L", (1, 1)), file_format)
 
 
 def redrawn(mime: str, text: str) -> tuple[str, str] | None:
@@ -37,7 +48,9 @@ def redrawn(mime: str, text: str) -> tuple[str, str] | None:
     try:
         data = base64.b64decode(text, validate=False)
         with Image.open(io.BytesIO(data), formats=[FORMATS[mime]]) as source:
-            if source.width * source.height > MAX_PIXELS:  # known from the header, before anything is decoded
+            if (
+                max(source.size) > MAX_SIDE or source.width * source.height > MAX_PIXELS
+            ):  # known from the header, before anything is decoded
                 return None
             source.load()
             if mime == "image/jpeg":

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any
 from xml.parsers import expat
-from xml.sax.saxutils import escape, quoteattr
 
 from sls_jupyter.guest.latex import formulas_plain
 from sls_jupyter.guest.plain_text import released_text
@@ -196,12 +196,13 @@ class _Writer:
             attributes = [("xmlns", _SVG), *attributes]
         if referred:
             attributes.append(("id", self._numbers[element.name]))
-        self._lines.append(f"<{element.tag}{''.join(f' {name}={quoteattr(value)}' for name, value in attributes)}>")
+        written = "".join(f' {name}="{escape(value)}"' for name, value in attributes)
+        self._lines.append(f"<{element.tag}{written}>")
         for part in element.parts:
             if isinstance(part, _Element):
                 self._write(part, within=within or referred)
             else:
-                self._lines.append(escape(formulas_plain(released_text(part))))
+                self._lines.append(escape(formulas_plain(released_text(part)), quote=False))
         self._lines.append(f"</{element.tag}>")
 
     def _attributes(self, element: _Element, within: bool) -> list[tuple[str, str]]:

@@ -13,6 +13,9 @@ import json
 import os
 import resource
 import socket
+import stat
+import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,7 +29,9 @@ if TYPE_CHECKING:
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 CONNECT_SECONDS = 60.0
 FEED_SOCKET, RESULT_SOCKET, AUDIT_SOCKET = "feed.sock", "result.sock", "audit.sock"
+_SET_DUMPABLE = 4  # prctl(2)
 MAX_FRAMES = 64  # of one message of a kernel
+MESSAGE_COST = 256  # bytes that a message takes here, however little is in it
 
 
 def here(path: str) -> str:
@@ -93,8 +98,13 @@ def send(file: ByteFile, message: dict[str, Any]) -> None:
     file.flush()
 
 
-def receive(file: ByteFile, *, most: int = MAX_MESSAGE_BYTES) -> dict[str, Any] | None:
+def receive(
+    file: ByteFile, *, most: int = MAX_MESSAGE_BYTES, count: Callable[[int], None] = lambda _: None
+) -> dict[str, Any] | None:
     """The next message, of ``most`` bytes; ``None`` when the peer has closed.
+
+    Args:
+        count: called with the message's length before it is read; raises when it is too much.
 
     Raises:
         MalformedDocument: too long, cut, or not a JSON object.
@@ -107,6 +117,7 @@ def receive(file: ByteFile, *, most: int = MAX_MESSAGE_BYTES) -> dict[str, Any] 
     length = int.from_bytes(head, "big")
     if len(head) < 4 or length > most:
         raise MalformedDocument("A message between containers is malformed.", expected="a bounded length")
+    count(length + len(head))
     data = file.read(length)
     if len(data) < length:
         return None
@@ -128,7 +139,8 @@ def receive_frames(file: ByteFile, count: Callable[[int], None]) -> list[bytes] 
     """The next message of a kernel; ``None`` when the peer has closed.
 
     Args:
-        count: called with the length of each frame before it is read; raises when it is too much.
+        count: called with the length of the message's head and of each frame before it is read; raises when it is too
+            much. So a message of no frames at all is counted, too.
 
     Raises:
         MalformedDocument: too many frames.
@@ -137,6 +149,7 @@ def receive_frames(file: ByteFile, count: Callable[[int], None]) -> list[bytes] 
     number = int.from_bytes(head, "big")
     if number > MAX_FRAMES:
         raise MalformedDocument("A message between containers is malformed.", expected=f"{MAX_FRAMES} frames at most")
+    count(MESSAGE_COST)
     frames: list[bytes] = []
     while len(head) == 4 and len(frames) < number:
         head = file.read(4)
@@ -146,6 +159,30 @@ def receive_frames(file: ByteFile, count: Callable[[int], None]) -> list[bytes] 
         if len(frames[-1]) < length:
             return None
     return frames if len(head) == 4 else None
+
+
+def end_with_host() -> None:
+    """End this process when its host is gone: where standard input is a pipe, the host holds its other end.
+
+    A sandbox is bound to the host's life when it is complete; a host that is killed before that would leave it.
+    """
+    if stat.S_ISFIFO(os.fstat(0).st_mode):
+        threading.Thread(target=_wait_for_the_end, daemon=True).start()
+
+
+def _wait_for_the_end() -> None:
+    while os.read(0, 1):
+        continue
+    os._exit(1)
+
+
+def be_unreadable() -> None:
+    """Close this process to others of the same user: no debugger, no ``/proc/PID/mem``. There is none but on Linux."""
+    if sys.platform.startswith("linux"):
+        import ctypes
+
+        if ctypes.CDLL(None, use_errno=True).prctl(_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+            raise OSError(ctypes.get_errno(), "prctl")
 
 
 def bound_memory(most: int) -> None:

@@ -31,10 +31,10 @@ def _control(option: int, *values: object) -> None:
         sys.exit(f"prctl {option}: {os.strerror(ctypes.get_errno())}")
 
 
-def die_with(parent: int) -> None:
-    """Die when the thread that started this process does; at once if it is gone already."""
+def die_with(parent: int, number: signal.Signals = signal.SIGKILL) -> None:
+    """Get a signal when the thread that started this process ends; exit at once if it is gone already."""
     if sys.platform.startswith("linux"):
-        _control(_SET_DEATH_SIGNAL, int(signal.SIGKILL))
+        _control(_SET_DEATH_SIGNAL, int(number))
     if os.getppid() != parent:
         sys.exit("the host is gone")
 

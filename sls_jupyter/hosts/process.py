@@ -204,6 +204,8 @@ class ContainerProcess:
                 self._process.kill()
                 self._process.wait()
             self._poll()
+        if self._process.stdin:
+            self._process.stdin.close()
         if self._log:
             self._log.finish()
 
@@ -224,6 +226,9 @@ def start(
 ) -> ContainerProcess:
     """Start one container from the spawner thread; what it prints goes nowhere, its log is kept or dropped.
 
+    Its life is bound to this host's by what it is started with, once that runs; until then by standard input, which
+    ends with this host (``guest.wire.end_with_host``), or by its keeper.
+
     Args:
         descriptors: stay open in the new process.
         register: called with it in the same thread, so that an interrupted caller loses no process.
@@ -235,7 +240,7 @@ def start(
     def work() -> ContainerProcess:
         process = subprocess.Popen(
             list(arguments),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if kept else subprocess.PIPE,  # never written to; closed by the end of this host
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE if keep_log else subprocess.DEVNULL,
             env=environment,

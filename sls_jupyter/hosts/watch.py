@@ -8,7 +8,8 @@ it. So a supervisor that is stopped is woken; when a limit stays crossed every o
 stopped, the supervisor has the word, and what has not ended after that is ended. The limits are a little wider
 here, so that an honest supervisor speaks first.
 
-A container without a PID namespace leaves its orphans to this process, which ends them all with itself.
+A container without a PID namespace leaves its orphans to this process, which ends them all with itself. When the host is
+killed, the kernel asks this process to end (SIGTERM and not SIGKILL), so that it ends them then, too.
 """
 
 from __future__ import annotations
@@ -53,6 +54,23 @@ def _signal(pids: Iterable[int], number: signal.Signals) -> None:
             os.kill(pid, number)
 
 
+def _family() -> dict[int, Stat]:
+    """Every process below this one."""
+    return {pid: stat for pid, stat in usage.walk(os.getpid()).items() if pid != os.getpid()}
+
+
+def end_all() -> None:
+    """End every process below this one."""
+    while family := {pid: stat for pid, stat in _family().items() if stat.state != "Z"}:
+        _signal(family, signal.SIGKILL)
+        time.sleep(0.005)
+
+
+def _stop(*_: object) -> NoReturn:
+    end_all()
+    os._exit(128 + signal.SIGKILL)
+
+
 @dataclass(slots=True)
 class Keeper:
     """One container's processes, seen from outside."""
@@ -65,7 +83,7 @@ class Keeper:
 
     def look(self) -> tuple[str, int] | None:
         """The limit that is crossed now, if any; wakes a stopped supervisor."""
-        family = self._family()
+        family = _family()
         if self.supervisor is None:
             self.supervisor = self._first(family)
         elif not self._speaker(family):
@@ -75,9 +93,6 @@ class Keeper:
         elapsed = time.monotonic() - self.started
         beside = self._beside(speaker[0]) if self.sandboxed and speaker else 0
         return usage.crossed(usage.usage(family, self.limits, beside=beside), self.limits, elapsed)
-
-    def _family(self) -> dict[int, Stat]:
-        return {pid: stat for pid, stat in usage.walk(os.getpid()).items() if pid != os.getpid()}
 
     def _first(self, family: dict[int, Stat]) -> tuple[int, int] | None:
         """The supervisor: the first process that is not part of the sandbox. Asked before anything hostile runs."""
@@ -104,7 +119,7 @@ class Keeper:
         """Stop all but the supervisor and what is above it, let it speak, and end what is left."""
         deadline = time.monotonic() + WORD_SECONDS
         while self.process.poll() is None and time.monotonic() < deadline:
-            family = self._family()
+            family = _family()
             speaker = self._speaker(family)
             spared = set(speaker)
             while more := {family[pid].parent for pid in spared if pid in family} - spared:
@@ -112,13 +127,7 @@ class Keeper:
             _signal((pid for pid in family if pid not in spared), signal.SIGSTOP)
             _signal(speaker, signal.SIGCONT)
             time.sleep(POLL_SECONDS / 5)
-        self.end()
-
-    def end(self) -> None:
-        """End every process below this one."""
-        while family := {pid: stat for pid, stat in self._family().items() if stat.state != "Z"}:
-            _signal(family, signal.SIGKILL)
-            time.sleep(0.005)
+        end_all()
 
 
 def keep(command: list[str], limits: ProgramLimits) -> int:
@@ -127,25 +136,20 @@ def keep(command: list[str], limits: ProgramLimits) -> int:
     process = subprocess.Popen(mine, close_fds=False)
     os.closerange(3, 1024)  # what the container was given is the container's
     keeper = Keeper(process, limits, time.monotonic(), sandboxed=mine == command)
-
-    def stop(*_: object) -> NoReturn:
-        keeper.end()
-        os._exit(128 + signal.SIGKILL)
-
-    signal.signal(signal.SIGTERM, stop)
     while process.poll() is None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(POLL_SECONDS)
             break
         if keeper.look() is not None:
             keeper.close()
-    keeper.end()
+    end_all()
     return process.wait() if process.returncode >= 0 else 128 - process.returncode
 
 
 def main(arguments: list[str]) -> int:
-    die_with(int(arguments[0]))
     be_a_reaper()
+    signal.signal(signal.SIGTERM, _stop)
+    die_with(int(arguments[0]), signal.SIGTERM)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # inherited, and the container may not set it
     limits = wider(ProgramLimits(*map(int, arguments[1:5])))
     return keep(arguments[5:], limits)
