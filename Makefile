@@ -46,7 +46,7 @@ lab: $(VENV)/.lab sandbox
 test: check
 
 check: $(VENV)/.test sandbox lint types
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
