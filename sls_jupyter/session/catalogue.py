@@ -322,6 +322,7 @@ class Catalogue(Directory):
 
         Raises:
             UnknownName: this persona has none. BadInput: several begin like that, or lie at several authorities.
+            LogInconsistent: the authority's log does not hold what it says that it did.
         """
         answers = self._each(self.authorities(), lambda client: self._held(client, name))
         holders = [(client, found) for client, found in answers if isinstance(found, AssetInfo)]
@@ -341,6 +342,14 @@ class Catalogue(Directory):
         client, info = holders[0]
         every = not name.startswith(_DIGEST)
         told = client.withdraw(info.name if every else info.id, shred=shred, all_versions=every)
+        _, entry = self._prove(client, told.entry)
+        if entry.kind not in ("asset.shredded", *(() if shred else ("asset.withdrawn",))):
+            raise LogInconsistent(
+                "The log has something else there.",
+                found=f"entry {told.entry}: {entry.kind}",
+                expected="asset.shredded" if shred else "asset.withdrawn",
+                hint="Ask the authority's operator what it did, and withdraw again.",
+            )
         id_ = None if every else info.id
         return Withdrawn(info.name, id_, told.closed, told.versions, told.shredded, told.entry)
 
