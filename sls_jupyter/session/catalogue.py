@@ -177,7 +177,7 @@ class Catalogue(Directory):
             raise BadInput("An asset's name is letters, digits, _ . -", found=name[:60], hint="Choose one with --as.")
         owner_policy, module = self._policy(policy, options)
         client = self.own_authority() if authority is None else self._authority_to_seal_to(authority)
-        facts = client.facts
+        facts = client.about()  # anew: an authority may have been restored with other keys since
         previous = next((one.id for one in self._named(client, name, {}) if one.mine), None)
         folder = storage or (self.home.folder("assets") / f"{name}-{secrets.token_hex(6)}").as_uri()
         sealed = make(
