@@ -1,6 +1,7 @@
 """The reviewer's page is what runs: assets by their owners' names, parameters by value, every text in its order."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -9,6 +10,7 @@ from review_kit import changed_spec, reviewed
 
 from sls_jupyter.contract.spec import Recipient
 from sls_jupyter.identity import Home
+from sls_jupyter.notebook.commands import MAX_PAGES, _so_many
 from sls_jupyter.notebook.render import requests_card
 from sls_jupyter.notebook.review import request_card
 from sls_jupyter.session import Session
@@ -186,3 +188,11 @@ def test_the_page_fits_a_narrow_terminal(session, monkeypatch):
     lines = [line for line in str(request_card(request)).splitlines() if "│" in line or "word" in line]
     assert lines
     assert max(map(len, lines)) <= 62
+
+
+def test_a_strangers_megabytes_open_few_pages():
+    """The inbox opens as much code as a screen takes, one request at least; the rest is named by its number."""
+    long, short = SimpleNamespace(code="x" * 150_000), SimpleNamespace(code="x")
+    assert _so_many([long, long, short]) == [long]
+    assert _so_many([SimpleNamespace(code="x" * 2**20)])
+    assert len(_so_many([short] * 20)) == MAX_PAGES

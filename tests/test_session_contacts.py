@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from sls_jupyter.authority.embedded import AuthorityServer, listen
 from sls_jupyter.authority.service import open_authority
+from sls_jupyter.contract.spec import Recipient
 from sls_jupyter.documents import b64encode, sign
 from sls_jupyter.errors import BadInput, MalformedDocument, SignatureInvalid, SlsError, UnknownName, VerificationError
 from sls_jupyter.identity import Contact, Home, Identity
@@ -194,6 +195,19 @@ def test_a_self_chosen_name_is_taken_over_only_if_it_is_plain_and_free(me: Peopl
     assert me.who(MALLORY.did).petname is None
     assert str(me.add_contact(path, "Weber")) == "Weber"
     assert str(me.add_contact(path)) == "Weber"  # once they have a name, they keep it
+
+
+def test_another_key_of_somebody_is_taken_only_when_it_is_meant(me: People, tmp_path: Path) -> None:
+    """An old contact is signed too: shown again, by an authority or in a file, it replaces no key by itself."""
+    old = Identity("mallory", MALLORY.signing, person("an old key").hpke)
+    me.add_contact(file_of(tmp_path, MALLORY), "Weber")
+    replayed = file_of(tmp_path, old)
+    with pytest.raises(BadInput, match="another key") as raised:
+        me.add_contact(replayed)
+    assert "--as NAME" in raised.value.hint
+    assert me.recipient("Weber").key_digest == Recipient.of(sign(MALLORY.contact(), MALLORY)).key_digest
+    assert str(me.add_contact(replayed, "Weber")) == "Weber"
+    assert me.recipient("Weber").key_digest == Recipient.of(sign(old.contact(), old)).key_digest
 
 
 def test_two_notebooks_of_one_persona_forget_no_name(me: People) -> None:

@@ -23,7 +23,7 @@ from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.authority.service import open_authority
 from sls_jupyter.authority.store import Store
 from sls_jupyter.contract.grants import Grant
-from sls_jupyter.contract.spec import Recipient, StreamSpec
+from sls_jupyter.contract.spec import AssetInput, Recipient, StreamSpec
 from sls_jupyter.documents import b64encode, canonical_json, digest, sign, verify
 from sls_jupyter.errors import (
     DigestMismatch,
@@ -467,3 +467,41 @@ def test_a_proof_of_another_tree_or_entry_is_no_answer(world: World, monkeypatch
     monkeypatch.setattr(AuthorityClient, "proof", lambda *_: forged)
     with pytest.raises(LogInconsistent):
         world.hospital._prove(world.hospital.own_authority(), 0)
+
+
+@pytest.mark.parametrize("odd", [" --as board", ";rm", "$(id)", "{x}", "#did", "\u0430", "'", "?x"])
+def test_a_strangers_url_makes_no_command_of_its_own(world: World, odd: str, tmp_path: Path) -> None:
+    """What a card advises to type is one word of it, or is not advised."""
+    elsewhere = Session(Home(tmp_path / "far", "far"))
+    elsewhere.anchors = world.hospital.anchors
+    try:
+        far = elsewhere.seal(patients(3), "far", allow_code="any", tee="simulated-snp").info.manifest
+    finally:
+        elsewhere.close()
+    item = AssetInput(
+        alias="far",
+        asset=far.digest,
+        kind="table",
+        columns=None,
+        owner=far.owner,
+        authority=far.authority,
+        authority_url=far.authority_url + odd,
+    )
+    with pytest.raises(UnknownName) as raised:
+        world.hospital._look_up_owned(item, world.hospital.own_authority())
+    assert "%sls" not in raised.value.message
+    plain = item.model_copy(update={"authority_url": far.authority_url})
+    with pytest.raises(UnknownName, match=f"%sls connect {far.authority_url}#{far.authority}"):
+        world.hospital._look_up_owned(plain, world.hospital.own_authority())
+
+
+def test_what_cannot_be_noted_cannot_be_decided(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk is an error of ours with a way out."""
+    ask(world)
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("sls_jupyter.session.shown.write_whole", full)
+    with pytest.raises(Unavailable, match="noted"):
+        world.hospital.requests()

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 from e2e import World, patients
 
-from sls_jupyter.errors import AccessDenied, BadInput, NotAuthorised, UnknownName
+from sls_jupyter.authority.client import AuthorityClient
+from sls_jupyter.errors import AccessDenied, BadInput, LogInconsistent, NotAuthorised, UnknownName
 from sls_jupyter.notebook import owning, render
 from sls_jupyter.safestream.request import ask_all
 
@@ -126,3 +127,19 @@ def test_looking_up_a_name_reads_one_asset(world: World, monkeypatch: pytest.Mon
     assert world.analyst.asset("alone").name == "alone"
     assert world.analyst.prepare("x = 1", ["hospital/alone"]).spec.inputs[0].alias == "alone"
     world.hospital.seal(patients(20), "alone", tee="simulated-snp")
+
+
+@pytest.mark.parametrize("shred", [False, True])
+def test_a_withdrawal_that_is_not_in_the_log_is_none(
+    world: World, monkeypatch: pytest.MonkeyPatch, shred: bool
+) -> None:
+    """The entry on the card is proven, and is about a withdrawal."""
+    world.seal("gone", patients(3))
+    withdraw = AuthorityClient.withdraw
+    monkeypatch.setattr(
+        AuthorityClient, "withdraw", lambda *given, **how: withdraw(*given, **how).model_copy(update={"entry": 0})
+    )
+    with pytest.raises(LogInconsistent, match="something else"):
+        world.hospital.withdraw("gone", shred=shred)
+    monkeypatch.undo()
+    assert world.hospital.withdraw("gone", shred=shred).closed == 0  # it was closed by the first call

@@ -23,7 +23,7 @@ from sls_jupyter import errors
 from sls_jupyter.assets.manifest import AssetManifest
 from sls_jupyter.assets.opening import open_code, open_table, verify_manifest
 from sls_jupyter.attestation.binding import door_report_data, release_report_data
-from sls_jupyter.authority import guard, serving, transport
+from sls_jupyter.authority import guard, limits, serving, transport
 from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.authority.embedded import AuthorityServer, listen
 from sls_jupyter.authority.http import MAX_BODY_BYTES, create_app
@@ -217,6 +217,8 @@ def test_limits_in_the_text():
         f"{serving.REFUSED_SECONDS:.0f} for the rest of one that was refused",
         f"{serving.ANSWER_SECONDS:.0f} seconds; {serving.STALLED_SECONDS:.0f} without",
         f"{serving.MAX_CONNECTIONS} at most",
+        "| calls | {:.0f} a second and {:.0f} at once".format(*limits.ADDRESS_LIMIT),
+        "{:.0f} and {:.0f} of one DID".format(*limits.DID_LIMIT),
         f"({transport.TIMEOUT_SECONDS:.0f} seconds by default)",
         f"{transport.MAX_ANSWER_BYTES >> 20} MiB, {MAX_DEPTH} levels and a million values",
     ):

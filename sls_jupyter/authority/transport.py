@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import secrets
 import time
 from collections.abc import Callable
@@ -41,6 +42,7 @@ MAX_WAIT_SECONDS = 5  # before one of them
 MAX_ANSWER_VALUES = 1_000_000  # JSON values of one answer
 MAX_PROBLEM_BYTES = 256 * 1024  # of an error in place of a part
 MAX_URL_CHARACTERS = 500
+_PLAIN_URL = re.compile(r"[A-Za-z0-9.:/\[\]%_~-]+")  # one word in a notebook's line and in a shell's
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _JSON = {"Content-Type": "application/json"}
 

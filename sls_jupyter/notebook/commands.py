@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,10 +20,11 @@ from sls_jupyter.notebook.sessions import personas
 from sls_jupyter.notebook.words import is_simulated, short_id, state_chip
 from sls_jupyter.policy.decide import Decision
 from sls_jupyter.safestream.request import StreamRequest
-from sls_jupyter.session import AssetInfo, Session
+from sls_jupyter.session import AssetInfo, RequestInfo, Session
 
 MAX_TOGETHER = 64  # inputs of one stream
 MAX_PAGES = 10  # requests that the inbox opens at once
+MAX_PAGES_CHARACTERS = 200_000  # of code in these; one is opened however long it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +107,21 @@ def _requests(context: Context) -> object:
     waiting = [one for one in found if one.state == "open" and one.mine_to_decide]
     if not (context.forms and waiting):
         return card
-    left = len(waiting) - MAX_PAGES
+    opened = _so_many(waiting)
+    left = len(waiting) - len(opened)
     more = [Card(f"{left} more wait", [Line("%sls show ID opens one.")], tone="wait")] if left > 0 else []
-    return card, *(part for one in waiting[:MAX_PAGES] for part in _to_decide(context.session, one.id)), *more
+    return card, *(part for one in opened for part in _to_decide(context.session, one.id)), *more
+
+
+def _so_many(waiting: Sequence[RequestInfo]) -> list[RequestInfo]:
+    """The first of them, as many as a screen takes: strangers choose how much code they send."""
+    opened, left = list[RequestInfo](), MAX_PAGES_CHARACTERS
+    for one in waiting[:MAX_PAGES]:
+        left -= len(one.code)
+        if opened and left < 0:
+            break
+        opened.append(one)
+    return opened
 
 
 def _to_decide(session: Session, id_: str) -> tuple[object, ...]:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape as escape_html
-from itertools import groupby, islice
+from itertools import groupby
 from operator import itemgetter
 from typing import ClassVar
 
@@ -26,12 +26,14 @@ ROW_WIDTH = 88  # columns of code in a row
 PART_ROWS = 400  # rows that are shown unfolded
 MAX_SPACES = 24  # in a row, within a line; more are counted
 MAX_ROWS = 30_000  # where the rest can be had elsewhere
+MAX_CHARACTERS = 250_000  # that are shown in these
 MAX_COLOURED = 100_000  # characters; more code than this is not coloured
 MAX_WORD = 40  # characters of a word that a notice quotes
 MAX_NOTICES = 20  # of one kind; the rest is counted
 _REORDERING = frozenset({"R", "AL", "AN", "RLE", "RLO", "RLI", "LRE", "LRO", "LRI", "FSI", "PDF", "PDI"})
 _LINE = re.compile(r"([^\r\n]*)(\r\n|\r|\n)|([^\r\n]+)\Z")
-_PIECE = re.compile(rf" {{{MAX_SPACES + 1},}}| +\Z|.", re.DOTALL)
+_SEEN = rf"[!-~]+(?: {{1,{MAX_SPACES}}}[!-~]+)*"  # characters that are as they seem, in one piece
+_PIECE = re.compile(rf" {{{MAX_SPACES + 1},}}| +\Z|({_SEEN})|.", re.DOTALL)
 _PLAIN = re.compile(rf"(?!.* {{{MAX_SPACES + 1}}})(?!.* \Z)[ -~]{{0,{ROW_WIDTH}}}")
 
 
@@ -76,7 +78,9 @@ def _units(text: str, place: int, end: str = "") -> Iterator[Unit]:
     for found in _PIECE.finditer(text):
         piece, at = found[0], place + found.start()
         hidden = carrier.hides(piece[-1])
-        if piece[0] == " " and (len(piece) > MAX_SPACES or found.end() == len(text)):
+        if found[1] is not None:
+            yield Unit(piece, at)
+        elif piece[0] == " " and (len(piece) > MAX_SPACES or found.end() == len(text)):
             yield Unit(f"⟦{len(piece)} space{'s' if len(piece) > 1 else ''}⟧", at, mark=True)
         else:
             shown, mark = _shown(piece, hidden)
@@ -102,6 +106,10 @@ def _wrapped(units: Iterable[Unit], width: int) -> Iterator[tuple[Unit, ...]]:
     row: list[Unit] = []
     filled = 0
     for unit in units:
+        while not unit.mark and filled + len(unit.text) > width and len(unit.text) > 1:  # ASCII: a column each
+            head, unit = unit.text[: width - filled], Unit(unit.text[width - filled :], unit.at + width - filled)
+            yield (*row, *([Unit(head, unit.at - len(head))] if head else []))
+            row, filled = [], 0
         size = _columns(unit.text)
         if filled + size > width and row:
             yield tuple(row)
@@ -167,7 +175,7 @@ def _listed(words: Sequence[tuple[int, str]], *, numbers: bool) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Listing(Block):
-    """Some code, all of it; or, with ``rest``, its first :data:`MAX_ROWS` rows, if it has more.
+    """Some code, all of it; or, with ``rest``, its first :data:`MAX_ROWS` rows of :data:`MAX_CHARACTERS`, if it has more.
 
     Args:
         rest: where the rest can be seen. A stranger's megabyte of line ends does not freeze a reader's screen.
@@ -179,14 +187,18 @@ class Listing(Block):
 
     def _rows(self, width: int) -> tuple[list[Row], list[Warn]]:
         """The rows to show, with what has to be said above them."""
-        most = MAX_ROWS if self.rest else None
-        rows = list(islice(rows_of(self.code, width), None if most is None else most + 1))
-        said = [Warn(words, "note") for words in notices(self.code, rows[:most])]
-        if most is None or len(rows) <= most:
-            return rows, said
+        rows, left = list[Row](), MAX_CHARACTERS
+        for row in rows_of(self.code, width):
+            if self.rest and (len(rows) == MAX_ROWS or left <= 0):
+                break
+            rows.append(row)
+            left -= sum(len(unit.text) for unit in row.units)
+        else:
+            return rows, [Warn(words, "note") for words in notices(self.code, rows)]
+        said = [Warn(words, "note") for words in notices(self.code, rows)]
         lines = sum(1 for _ in code_lines(self.code))
-        words = f"NOT ALL OF IT: {lines:,} lines, {len(self.code):,} characters, of which the first {most:,} rows are shown."
-        return rows[:most], [Warn(f"{words} {self.rest} Approve nothing that you have not read."), *said]
+        words = f"NOT ALL OF IT: {lines:,} lines, {len(self.code):,} characters, of which the first {len(rows):,} rows are shown."
+        return rows, [Warn(f"{words} {self.rest} Approve nothing that you have not read."), *said]
 
     def text(self) -> list[str]:
         rows, said = self._rows(max(20, min(ROW_WIDTH, text_width() - 12)))

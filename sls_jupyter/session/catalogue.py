@@ -177,7 +177,7 @@ class Catalogue(Directory):
             raise BadInput("An asset's name is letters, digits, _ . -", found=name[:60], hint="Choose one with --as.")
         owner_policy, module = self._policy(policy, options)
         client = self.own_authority() if authority is None else self._authority_to_seal_to(authority)
-        facts = client.facts
+        facts = client.about()  # anew: an authority may have been restored with other keys since
         previous = next((one.id for one in self._named(client, name, {}) if one.mine), None)
         folder = storage or (self.home.folder("assets") / f"{name}-{secrets.token_hex(6)}").as_uri()
         sealed = make(
@@ -322,6 +322,7 @@ class Catalogue(Directory):
 
         Raises:
             UnknownName: this persona has none. BadInput: several begin like that, or lie at several authorities.
+            LogInconsistent: the authority's log does not hold what it says that it did.
         """
         answers = self._each(self.authorities(), lambda client: self._held(client, name))
         holders = [(client, found) for client, found in answers if isinstance(found, AssetInfo)]
@@ -341,6 +342,14 @@ class Catalogue(Directory):
         client, info = holders[0]
         every = not name.startswith(_DIGEST)
         told = client.withdraw(info.name if every else info.id, shred=shred, all_versions=every)
+        _, entry = self._prove(client, told.entry)
+        if entry.kind not in ("asset.shredded", *(() if shred else ("asset.withdrawn",))):
+            raise LogInconsistent(
+                "The log has something else there.",
+                found=f"entry {told.entry}: {entry.kind}",
+                expected="asset.shredded" if shred else "asset.withdrawn",
+                hint="Ask the authority's operator what it did, and withdraw again.",
+            )
         id_ = None if every else info.id
         return Withdrawn(info.name, id_, told.closed, told.versions, told.shredded, told.entry)
 

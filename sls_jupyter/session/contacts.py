@@ -252,11 +252,22 @@ class People:
         """Keep a contact. Somebody who has a name here keeps it unless another is given.
 
         Args:
-            how: the call that gives another name, for the hint.
+            how: the call that gives a name, for the hint.
+
+        Raises:
+            BadInput: another name is needed; or the key is another one than is kept, and no name says that it is meant.
         """
         known = self._petnames().get(contact.did)
         if self.is_mine(contact.did):
             return self.who(contact.did)
+        kept = self._contact_of(contact.did)
+        if kept is not None and kept.key_digest != contact.key_digest and not name:
+            raise BadInput(  # a contact has no date: an old one, whose key somebody else may hold, is signed as well
+                f"This contact of {self.who(contact.did)} has another key than the one that you keep.",
+                found=contact.key_digest,
+                expected=kept.key_digest,
+                hint=f"Ask them by another channel which key is theirs. If it is this one: {how}",
+            )
         chosen = self._given_name(contact.did, name) if name else known or self._taken_over(contact, how)
         self._keep_known(contact.did, chosen, contact.envelope().decode())
         return self.who(contact.did)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from sls_jupyter.authority.answers import RequestDetail, RequestPage, RequestSummary
-from sls_jupyter.authority.client import AuthorityClient
+from sls_jupyter.authority.client import AuthorityClient, check_url
 from sls_jupyter.contract.grants import Approval, Denial
 from sls_jupyter.contract.spec import AssetInput, StreamSpec
 from sls_jupyter.documents import b64decode, sign
@@ -240,8 +240,7 @@ class Inbox(Catalogue):
     def _look_up_owned(self, item: AssetInput, listed: AuthorityClient) -> Owned:
         client = self._known_authority(item.authority)
         if client is None:  # the URL in the spec is a stranger's word: it is not asked
-            where = f"{item.authority_url}#{item.authority}"
-            raise UnknownName(f"You are not connected to its authority: %sls connect {where}")
+            raise UnknownName(f"You are not connected to its authority, {_place(item)}.")
         info = self._asked_beside(client, listed, lambda: self._info(client, client.asset(item.asset), {}))
         if info.id != item.asset:
             raise DigestMismatch("Its authority shows another asset.", found=info.id, expected=item.asset)
@@ -341,6 +340,15 @@ def _page(client: AuthorityClient, after: int | None) -> RequestPage:
         return client.requests(after=after, limit=PAGE)
     except UnknownName as error:  # it names a call that every authority has
         raise MalformedDocument("An authority has no inbox.", found=_line(error)) from None
+
+
+def _place(item: AssetInput) -> str:
+    """Where a request says that an authority is. A command is only made of it if it is one word of it: a URL."""
+    try:
+        url = check_url(item.authority_url)
+    except BadInput:
+        return f"{item.authority}, and the request names no URL of it"
+    return f"which the request says is there: %sls connect {url}#{item.authority}"
 
 
 def _line(error: SlsError) -> str:

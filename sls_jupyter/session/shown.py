@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sls_jupyter.documents import canonical_json, parse_json
-from sls_jupyter.errors import DigestMismatch, SlsError, UnknownName
+from sls_jupyter.errors import DigestMismatch, SlsError, Unavailable, UnknownName
 from sls_jupyter.identity import locked, write_whole
 
 MAX_SHOWN = 5_000  # numbers that are kept, the newest
@@ -36,13 +36,24 @@ class Shown:
         return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
 
     def add(self, ids: Iterable[str]) -> None:
-        """Keep what was shown now."""
+        """Keep what was shown now.
+
+        Raises:
+            Unavailable: it cannot be written.
+        """
         numbers = [one.removeprefix("sha256:") for one in ids]
         if not set(numbers) - set(self.all()):
             return
         with locked(self._path):
             kept = dict.fromkeys([*(one for one in self.all() if one not in numbers), *numbers])
-            write_whole(self._path, canonical_json(list(kept)[-MAX_SHOWN:]))
+            try:
+                write_whole(self._path, canonical_json(list(kept)[-MAX_SHOWN:]))
+            except OSError as error:
+                raise Unavailable(
+                    "What you are shown cannot be noted, so nothing could be decided on it.",
+                    found=f"{self._path}: {error.strerror}",
+                    hint="Free some space, or set SLS_HOME to a folder that you may write to.",
+                ) from None
 
     def require(self, typed: str, found: str) -> None:
         """Raise unless the request that was found is the one that the typed beginning was shown for.
