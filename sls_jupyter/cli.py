@@ -16,6 +16,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from sls_jupyter.attestation.evidence import TrustAnchors
     from sls_jupyter.authority.service import Authority
     from sls_jupyter.identity import Home
+    from sls_jupyter.notebook.cards import Card
 
 DEFAULT_PORT = 8642
 _PERSONA_HELP = "which of your personas; SLS_PERSONA, or else me, by default"
@@ -33,6 +35,8 @@ _SESSION_COMMANDS = (
     *("whoami", "assets", "requests", "show", "approve", "deny", "mute", "runs", "audit", "receipt"),
     *("connect", "name", "contact", "contacts"),
 )
+_NOTEBOOK_COMMAND = re.compile(rf"%sls ({'|'.join(_SESSION_COMMANDS)})\b")
+_SAID_TO_OTHERS = ("whoami", "contact")  # a hint with one of these is for somebody else's persona
 _BROKEN_PIPE = 141  # what a shell reports of a command that wrote to a pipe nobody reads
 
 
@@ -71,11 +75,34 @@ def _show(shown: object) -> None:
     _say(*str(shown).split("\n"))
 
 
+def _in_shell(text: str, persona: str | None) -> str:
+    """A hint as it is typed in a shell: ``%sls`` is for notebooks, and a persona that was named is needed again."""
+
+    def typed(found: re.Match[str]) -> str:
+        whose = f"--persona {persona} " if persona and found[1] not in _SAID_TO_OTHERS else ""
+        return f"sls {whose}{found[1]}"
+
+    return _NOTEBOOK_COMMAND.sub(typed, text)
+
+
+def _card_in_shell(card: Card, persona: str | None) -> Card:
+    """The card with its sentences as :func:`_in_shell`; code, names and values stay as they are."""
+    from sls_jupyter.notebook.cards import Block, Bullets, Line
+
+    def typed(block: Block) -> Block:
+        if isinstance(block, Line):
+            return Line(_in_shell(block.words, persona))
+        return Bullets([_in_shell(item, persona) for item in block.items]) if isinstance(block, Bullets) else block
+
+    return replace(card, blocks=[typed(block) for block in card.blocks])
+
+
 def _main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(_joined(arguments))
     try:
         return _run(options)
     except SlsError as error:
+        error.hint = _in_shell(error.hint, options.persona)
         _tell(*error.lines())
         return 1
     except KeyboardInterrupt:
@@ -348,7 +375,7 @@ def _session_command(options: argparse.Namespace) -> int:
         require_persona(options.persona)
     try:
         shown = COMMANDS[command](Context(session_for(options.persona), options))
-        _show(shown)
+        _show(_card_in_shell(shown, options.persona) if isinstance(shown, Card) else shown)
     finally:
         close_all()
     return 1 if isinstance(shown, Card) and shown.incomplete else 0
@@ -537,7 +564,11 @@ def _pin_in(path: Path) -> bytes:
     try:
         text = path.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInput("The root pin cannot be read.", found=f"{path}: {type(error).__name__}") from None
+        raise BadInput(
+            "The root pin cannot be read.",
+            found=f"{path}: {getattr(error, 'strerror', None) or type(error).__name__}",
+            expected="self, for this machine's simulated processor, or a file with a root pin",
+        ) from None
     if not re.fullmatch(r"[0-9a-f]{64}", text):
         raise BadInput(
             "This is not a root pin.", found=path, expected="64 lower-case hex digits, SHA-256 of the root's public key"

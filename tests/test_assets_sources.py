@@ -64,6 +64,13 @@ def test_polars(tmp_path):
     assert b"q" not in asset.manifest.table_schema().serialize().to_pybytes().replace(b"q\0", b"")
 
 
+@pytest.mark.parametrize("series", [pd.Series([1, 2], name="n"), pl.Series("n", [1, 2])])
+def test_a_single_column_says_how_it_becomes_a_table(tmp_path, series):
+    """A Series streams like a table and is none; the call that makes one is in the error."""
+    with pytest.raises(BadInput, match=r"found Series.*\n.*\.to_frame\(\)"):
+        seal_at(tmp_path, series)
+
+
 def test_polars_type_that_arrow_lacks(tmp_path):
     """The column is named although Arrow itself does not name it."""
     with pytest.raises(UnsealableData, match="'wide one'"):

@@ -123,6 +123,17 @@ def test_connecting_shows_the_did(home, capsys):
     owner.close()
 
 
+def test_a_hint_can_be_pasted_where_it_stands(capsys, monkeypatch):
+    """In a shell it is a shell's command, of the persona that was named; a notebook's are for notebooks."""
+    sls(capsys, "whoami", "--persona", "hospital")
+    assert "  sls --persona hospital mute WHO takes" in sls(capsys, "mute", "--persona", "hospital")[1]
+    assert "→ sls --persona hospital requests lists" in sls(capsys, "--persona", "hospital", "show", "00")[2]
+    said = sls(capsys, "contact", "--persona", "hospital")[1]
+    assert ": sls contact add FILE" in " ".join(said.split())
+    monkeypatch.setenv("SLS_PERSONA", "hospital")
+    assert "  sls mute WHO takes" in sls(capsys, "mute")[1]
+
+
 def test_an_incomplete_audit_is_1(monkeypatch, capsys):
     """A script sees that a log was not there, though the card has what is known."""
     monkeypatch.setitem(commands.COMMANDS, "audit", lambda _: Card("Audit", incomplete=True))
@@ -287,10 +298,12 @@ def test_a_changed_byte_and_another_file_are_refused(signed, home, capsys):
     """1 for whatever was read and is no good receipt, with the reason; evidence is sent to its own command."""
     data = signed[1].read_bytes()
     (home / "changed").write_bytes(data.replace(b"recorded", b"recordee", 1))
+    (home / "half").write_bytes(data[: data.index(b'"statement"') // 2])
     (home / "empty").write_bytes(b"")
     (home / "evidence").write_bytes(signed[0].receipt().stated().evidence.encode())
     for name, says in (
         ("changed", "changed or cut off"),
+        ("half", "changed or cut off"),
         ("empty", "not a receipt"),
         ("evidence", "sls attest verify"),
     ):
@@ -415,7 +428,7 @@ def test_a_certificate_that_is_none_is_named(home, capsys):
     """Bad PEM is found before anything is announced."""
     for name in ("x.pem", "y.pem"):
         (home / name).write_text("not PEM")
-    arguments = ("--host", "0.0.0.0", "--tls-cert", str(home / "x.pem"), "--tls-key", str(home / "y.pem"))
+    arguments = ("--host", "0.0.0.0", "--port", "0", "--tls-cert", str(home / "x.pem"), "--tls-key", str(home / "y.pem"))
     code, out, err = sls(capsys, "authority", "serve", *arguments)
     assert (code, out) == (1, "")
     assert "cannot be used" in err

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from notebook_kit import EVIL, check_html, frame, scripted_run
 
@@ -199,6 +199,7 @@ def test_cuts_and_withheld_outputs_are_said_once():
     assert withheld_line({}) == ""
 
 
+@settings(deadline=None)
 @given(text=st.text(max_size=80))
 def test_any_text_is_escaped_everywhere(text):
     """No name, purpose or reason can add a tag to a page."""

@@ -10,6 +10,7 @@ import sls_jupyter
 from sls_jupyter.errors import AccessDenied, BadInput, SlsError, UnknownName
 from sls_jupyter.identity import Home
 from sls_jupyter.notebook import people
+from sls_jupyter.notebook.args import split
 from sls_jupyter.notebook.handle import RunHandle
 from sls_jupyter.notebook.magics import SlsMagics, register
 from sls_jupyter.notebook.sessions import close_all
@@ -241,6 +242,10 @@ def test_connecting_shows_whom_to_compare(shell):
     assert "is a persona of yours" in shown
     card = people.connected_card(Who("did:key:z6Mk", "north"), hospital.did, hospital.url, compared=False, mine=False)
     assert "Not proven" in str(card)
+    odd = Who("did:key:z6Mk", "St. Mary's")
+    said = str(people.connected_card(odd, hospital.did, hospital.url, compared=False, mine=False))
+    (line,) = (line for line in said.splitlines() if "changes that" in line)
+    assert split(line.partition("; ")[2], {})[:3] == ["%sls", "name", "St. Mary's"]
     assert "Compare the DID with its owner by another channel" in " ".join(str(card).split())
     with pytest.raises(BadInput, match=r"or http://127\.0\.0\.1:PORT on this machine"):
         run_magic(shell, "%sls connect 127.0.0.1:1")
@@ -256,6 +261,8 @@ def test_people_get_names_by_magics(shell, tmp_path):
     assert "Kept the contact of board" in shown.plain
     assert other.did in shown.plain
     run_magic(shell, "%sls name board 'the board'")
+    shown = run_magic(shell, f"%sls contact add {tmp_path / 'board.json'}").plain
+    assert "%seal --recipient 'the board' use" in " ".join(shown.split())
     assert "the board" in run_magic(shell, "%sls contacts").plain
     assert "(you)" in run_magic(shell, "%sls contacts").plain
     run_magic(shell, "%seal patients --as pinned --recipient 'the board' --tee simulated-snp")

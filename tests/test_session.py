@@ -18,7 +18,7 @@ from sls_jupyter.assets.opening import verify_manifest
 from sls_jupyter.assets.storage import Folder
 from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.documents import sign
-from sls_jupyter.errors import ApprovalPending, BadInput, SlsError, Unavailable, UnknownName
+from sls_jupyter.errors import ApprovalPending, BadInput, HostUnsuitable, SlsError, Unavailable, UnknownName
 from sls_jupyter.identity import Home
 from sls_jupyter.session import Session, preparing
 from sls_jupyter.session.preparing import parse_input
@@ -185,6 +185,23 @@ def people(tmp_path):
     made.close()
 
 
+def test_a_run_that_has_nowhere_to_go_asks_nobody(people):
+    """A misspelt host would cost an owner a review, and the analyst the wait for it."""
+    request = people.analyst.prepare("nowhere = 1", ["patients"])
+    with pytest.raises(HostUnsuitable, match="no such host"):
+        people.analyst.run(request, host="moon")
+    assert request.spec.digest not in {one.spec_digest for one in people.analyst.runs()}
+
+
+def test_a_run_that_is_over_cannot_be_cancelled(people):
+    """Nobody is sent to restart a kernel for the sake of a run that ended."""
+    run = people.analyst.run(people.analyst.prepare("over = 1", ["patients"]))
+    run._thread.join()
+    people.analyst._runs.pop(run.id)  # as another kernel of this user sees it
+    with pytest.raises(UnknownName, match="is over"):
+        people.analyst.cancel(run.id)
+
+
 def test_an_authority_that_went_away_is_named(people):
     """An owner who is away is not one who has nothing, and the next step is in the error."""
     people.hospital.close()
@@ -196,7 +213,9 @@ def test_an_authority_that_went_away_is_named(people):
         with pytest.raises(Unavailable) as raised:
             call("patients")
         assert f"hospital ({silent.url}) does not answer" in raised.value.message
-        assert raised.value.hint == "Start it: sls authority serve --persona hospital"
+        assert raised.value.hint.startswith(
+            "Start it: sls authority serve --persona hospital (and --accept-simulated self"
+        )
     with pytest.raises(Unavailable):
         people.analyst.prepare("x = 1", ["patients"])
 

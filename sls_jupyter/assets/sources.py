@@ -40,9 +40,9 @@ def open_source(data: Any) -> Source:
         return _frame(data)
     if isinstance(data, pa.RecordBatch):
         data = pa.Table.from_batches([data])
-    if hasattr(data, "__arrow_c_stream__"):
+    if hasattr(data, "__arrow_c_stream__") and not _is_series(data):
         return _guarded(_stream(data))
-    if isinstance(data, Iterable) and not isinstance(data, bytes | dict):
+    if isinstance(data, Iterable) and not isinstance(data, bytes | dict) and not _is_series(data):
         return _guarded(_iterable(iter(data)))
     raise BadInput(
         "This cannot be sealed.",
@@ -55,6 +55,12 @@ def open_source(data: Any) -> Source:
 def _is_pandas(data: Any) -> bool:
     pandas = sys.modules.get("pandas")
     return pandas is not None and isinstance(data, pandas.DataFrame)
+
+
+def _is_series(data: Any) -> bool:
+    """A single column of pandas or polars: it streams too, but has no table's schema."""
+    pandas, polars = sys.modules.get("pandas"), sys.modules.get("polars")
+    return any(module is not None and isinstance(data, module.Series) for module in (pandas, polars))
 
 
 def _frame(frame: Any) -> Source:

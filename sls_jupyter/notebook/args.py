@@ -72,7 +72,9 @@ class Parser(argparse.ArgumentParser):
             if near:
                 hint = f"Did you mean {near[0]}? {hint}"
             if not unknown:
-                raise BadInput(f"{self.prog} takes no such argument.", found=message.partition(":")[2], hint=hint)
+                found = message.partition(":")[2].strip()
+                words = "A list has no space after its commas (a,b), and a text with spaces stands in quotes. "
+                raise BadInput(f"{self.prog} takes no such argument.", found=found, hint=words + hint)
             raise BadInput(f"{self.prog} has no such option.", found=unknown[:80], hint=hint)
         raise BadInput(f"{self.prog} cannot read this line.", found=message[:300], hint=hint)
 

@@ -142,4 +142,6 @@ class RunHandle:
             return "_.wait() shows its outputs (interrupting it cancels the run), _.cancel() ends it."
         if self._run.state == "done":
             return f"%sls result {self.id} puts its outputs into the notebook."
+        if self._run.state == "failed":
+            return "_.wait() tells every reason."
         return ""

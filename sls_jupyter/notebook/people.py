@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from sls_jupyter.errors import BadInput
@@ -74,7 +75,7 @@ def connected_card(owner: Who, authority: str, url: str, *, compared: object, mi
             " Compare the DID with its owner by another channel, for instance by telephone."
         )
     if not mine:
-        lines.append(f"You call its owner {owner}; %sls name '{owner}' NAME changes that.")
+        lines.append(f"You call its owner {owner}; %sls name {quote(str(owner))} NAME changes that.")
     return Card(
         f"Connected to {owner}",
         [facts, *map(Line, lines), Line("%sls assets lists what it has.")],
@@ -97,7 +98,7 @@ def added_card(who: Who, contact: Recipient) -> Card:
         [
             Facts(_key_facts(contact)),
             Line(said),
-            Line(f"%%safestream --to '{who}' and %seal --recipient '{who}' use it."),
+            Line(f"%%safestream --to {quote(str(who))} and %seal --recipient {quote(str(who))} use it."),
         ],
         tone="good",
     )

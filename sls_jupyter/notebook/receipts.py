@@ -38,6 +38,7 @@ NOT_PROVEN = (
 _CODE = re.compile(r"[0-9a-f]{32}|did:[a-z0-9]+:")
 _IMAGE = re.compile(r"sha256:[0-9a-f]{64}")
 _IN_TOTO = b"vnd.in-toto"  # stands in every receipt, in the type of its payload
+_BEGINNING = b'{"recorded":['  # of a receipt in canonical form: one that was cut off may have no more
 _IS_EVIDENCE = "This file is attestation evidence, not a receipt: sls attest verify FILE judges it."
 
 
@@ -54,7 +55,7 @@ def is_receipt(path: str) -> bool:
 
 def looks_like_receipt(data: bytes) -> bool:
     """Whether these bytes are meant as a receipt, a changed or cut one included."""
-    if _IN_TOTO in data:
+    if _calls_itself_receipt(data):
         return True
     try:
         found = parse_json(data)
@@ -98,11 +99,15 @@ def no_pins(options: argparse.Namespace) -> None:
         )
 
 
+def _calls_itself_receipt(data: bytes) -> bool:
+    return _IN_TOTO in data or data.startswith(_BEGINNING)
+
+
 def advice(data: bytes, verdict: ReceiptVerdict) -> str:
     """What to do with a file that is no receipt; nothing for one that is."""
     if verdict.id:
         return ""
-    if _IN_TOTO in data:
+    if _calls_itself_receipt(data):
         return "This looks like a receipt that was changed or cut off. Ask for it again where you got it."
     try:
         sort_files([data])
@@ -264,6 +269,8 @@ def saved_card(verified: VerifiedReceipt, path: Path, *, isolated: bool | None =
         ("file", Mono(str(path))),
         ("recorded in", count_words(len(verified.receipt.recorded), "log")),
     ]
-    words = f"sls verify {path}{' --accept-simulated' if simulated else ''} checks it, offline, anywhere."
+    words = (
+        f"sls verify {shlex.quote(str(path))}{' --accept-simulated' if simulated else ''} checks it, offline, anywhere."
+    )
     said = None if isolated is None else not isolated
     return Card("Receipt saved", [Facts(facts), Line(words)], simulated=simulated, tone="good", not_isolated=said)

@@ -28,12 +28,25 @@ def _objections(host: HostCapabilities, spec: StreamSpec, grants: Sequence[Grant
     return found
 
 
+def require_host(hosts: Mapping[str, Host], wanted: str | None) -> None:
+    """Nobody is asked to approve a run that has nowhere to go.
+
+    Raises:
+        HostUnsuitable: there is no host of that name.
+    """
+    if not hosts or (wanted is not None and wanted not in hosts):
+        raise HostUnsuitable(
+            "There is no such host.", found=wanted, expected=", ".join(hosts), hint="%sls hosts lists them."
+        )
+
+
 def place(hosts: Mapping[str, Host], wanted: str | None, spec: StreamSpec, grants: Sequence[Grant]) -> tuple[str, Host]:
     """The wanted host, or the first that does.
 
     Raises:
         HostUnsuitable: with each host's reasons.
     """
+    require_host(hosts, wanted)
     reasons = []
     for name, host in hosts.items():
         if wanted not in (None, name):
@@ -42,10 +55,6 @@ def place(hosts: Mapping[str, Host], wanted: str | None, spec: StreamSpec, grant
         if not objections:
             return name, host
         reasons += [f"{name}: {objection}" for objection in objections]
-    if not reasons:
-        raise HostUnsuitable(
-            "There is no such host.", found=wanted, expected=", ".join(hosts), hint="%sls hosts lists them."
-        )
     raise HostUnsuitable(
         "No host meets all conditions.",
         found="; ".join(reasons),

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from sls_jupyter.assets.manifest import AssetManifest
@@ -279,7 +280,7 @@ class Catalogue(Directory):
             raise BadInput(
                 f"Several owners have an asset {name}.",
                 found=", ".join(one.called for one in fitting),
-                hint=f"Name the owner: -i {fitting[0].called}",
+                hint=f"Name the owner: -i {quote(fitting[0].called)}",
             )
         return fitting[0]
 

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 from pydantic import Field
@@ -242,7 +243,7 @@ class People:
         Raises:
             BadInput: it needs another name; nothing is kept. MalformedDocument, SignatureInvalid: it is no contact.
         """
-        return self._meet(read_contact(path), name, f"%sls contact add {path} --as NAME")
+        return self._meet(read_contact(path), name, f"%sls contact add {quote(str(path))} --as NAME")
 
     def save_contact(self, path: str | Path) -> Path:
         """Write this persona's own signed contact: what others need to seal results to it."""

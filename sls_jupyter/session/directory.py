@@ -77,7 +77,7 @@ class Silent:
         if self.reason:
             return "tell its owner what it says"
         if self.persona:
-            return f"start it: sls authority serve --persona {self.persona}"
+            return f"start it: sls authority serve --persona {self.persona} (and --accept-simulated self, for a simulated TEE)"
         return "ask its owner to start it"
 
 

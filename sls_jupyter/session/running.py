@@ -18,6 +18,7 @@ from sls_jupyter.guest.values import restore
 from sls_jupyter.identity import Home
 from sls_jupyter.safestream.host import Host
 from sls_jupyter.safestream.manager import Manager
+from sls_jupyter.safestream.placement import require_host
 from sls_jupyter.safestream.request import StreamRequest
 from sls_jupyter.safestream.run import Run
 from sls_jupyter.session.preparing import Preparing
@@ -53,7 +54,11 @@ class Running(Preparing):
         Args:
             wait_for_approval: let the run wait for a person; otherwise it ends with
                 :class:`ApprovalPending` when one is needed.
+
+        Raises:
+            HostUnsuitable: there is no host of that name; nothing was asked.
         """
+        require_host(self.hosts, host)
         manager = Manager(
             identity=self.identity,
             anchors=self.anchors,
@@ -112,10 +117,14 @@ class Running(Preparing):
         """Cancel a run of this session.
 
         Raises:
-            UnknownName: no such run, or it belongs to another kernel.
+            UnknownName: no such run, it is over, or it belongs to another kernel.
         """
         record = self._find_run(id_)
         run = self._runs.get(record.id)
+        if run is None and (self._run_folder(record.spec_digest) / "end.json").exists():
+            raise UnknownName(
+                "That run is over.", found=record.state, hint=f"%sls audit {record.id} shows how it went."
+            )
         if run is None:
             raise UnknownName(
                 "That run belongs to another kernel.", found=record.state, hint="Interrupt or restart that kernel."
@@ -146,7 +155,7 @@ class Running(Preparing):
         live = self._runs.get(folder.name)
         end = folder / "end.json"
         known = parse_json(end.read_bytes()) if end.exists() else {}
-        state = known.get("state") or ("running" if live is not None else "unknown: its kernel ended")
+        state = known.get("state") or ("running" if live is not None else "unknown: its kernel has told no end")
         return RunRecord(
             id=folder.name,
             spec_digest=spec.digest,
