@@ -247,9 +247,10 @@ def to_pandas(table: Any) -> pd.DataFrame:
         table: a reader from :func:`open_table`, or any Arrow table or stream with the same schema metadata.
 
     Index, labels and dtypes come back. An index column that is not among the columns gives way to the
-    remaining levels, or to a RangeIndex. Arrow data that never was a frame is converted as pyarrow does.
+    remaining levels, or to a RangeIndex. Arrow data that never was a frame is converted as pyarrow does, but for columns
+    that it would change (:mod:`sls_jupyter.assets.frames.plain`).
     """
-    from sls_jupyter.assets.frames_back import from_arrow
+    from sls_jupyter.assets.frames import from_arrow
 
     if isinstance(table, pa.Table):
         return from_arrow(table)
