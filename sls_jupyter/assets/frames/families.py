@@ -28,13 +28,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from pandas.tseries.frequencies import to_offset
 
 from sls_jupyter.assets.frames import objects
-from sls_jupyter.assets.frames.refusals import Inexact
+from sls_jupyter.assets.frames.refusals import CONVERSION_ERRORS, Inexact
 from sls_jupyter.assets.frames.scalars import as_numpy
 from sls_jupyter.assets.frames.zones import made_zone, zone_words
 
 Mark = dict[str, Any]  # JSON
+_FREQUENCY_HINT = "Take the frequency away: frame.index.freq = None. Or make it a column first: frame.reset_index()"
 _NULLABLE = {f"{name}Dtype" for name in ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64")} | {
     "Float32Dtype", "Float64Dtype", "BooleanDtype",
 }  # fmt: skip
@@ -92,6 +94,30 @@ def as_index(values: Any, name: Any = None) -> pd.Index[Any]:
 def writable(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """The array, or a copy of one that lies in memory of Arrow's."""
     return values if values.flags.writeable else values.copy()
+
+
+def frequency_of(index: pd.Index[Any]) -> str | None:
+    """The word for the frequency of moments or spans, which has to say all of it.
+
+    Raises:
+        Inexact: there is more to it, for instance holidays.
+    """
+    if not isinstance(index, pd.DatetimeIndex | pd.TimedeltaIndex) or index.freq is None:
+        return None
+    try:
+        again = to_offset(index.freqstr)
+    except CONVERSION_ERRORS:
+        again = None
+    if again != index.freq or type(again) is not type(index.freq):
+        raise Inexact(f"a frequency that no word says ({type(index.freq).__name__})", _FREQUENCY_HINT)
+    return str(index.freqstr)
+
+
+def with_frequency(index: pd.Index[Any], frequency: str | None) -> pd.Index[Any]:
+    """The index with its frequency; a ``ValueError`` if it has another."""
+    if frequency is None or not isinstance(index, pd.DatetimeIndex | pd.TimedeltaIndex):
+        return index
+    return type(index)(index, freq=frequency)
 
 
 # --- numbers --------------------------------------------------------------------------------------
@@ -180,6 +206,8 @@ def _text_back(column: pa.ChunkedArray, mark: Mark) -> Any:
 def _categories(values: Any) -> tuple[Any, Mark]:
     dtype = values.dtype
     kinds, mark = to_arrow(dtype.categories)
+    if (every := frequency_of(dtype.categories)) is not None:
+        mark["frequency"] = every
     kinds = kinds.combine_chunks() if isinstance(kinds, pa.ChunkedArray) else kinds
     if isinstance(kinds, pa.ExtensionArray):  # Arrow IPC cannot have one in a dictionary; the mark restores it
         kinds = kinds.storage
@@ -191,7 +219,9 @@ def _categories(values: Any) -> tuple[Any, Mark]:
 def _categories_back(column: pa.ChunkedArray, mark: Mark) -> Any:
     column = column if _one_dictionary(column) else column.unify_dictionaries()
     values = column.chunk(0).dictionary if column.num_chunks else pa.array([], column.type.value_type)
-    categories = as_index(back(pa.chunked_array([values]), mark["categories"]))
+    categories = with_frequency(
+        as_index(back(pa.chunked_array([values]), mark["categories"])), mark["categories"].get("frequency")
+    )
     codes = [as_numpy(chunk.indices.fill_null(-1)) for chunk in column.chunks]
     joined = np.concatenate(codes) if codes else np.array([], "int8")
     return pd.Categorical.from_codes(joined, categories=categories, ordered=column.type.ordered)

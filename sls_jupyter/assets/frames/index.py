@@ -7,12 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from pandas.tseries.frequencies import to_offset
 
-from sls_jupyter.assets.frames.families import as_index, back, to_arrow
-from sls_jupyter.assets.frames.refusals import CONVERSION_ERRORS, Inexact
-
-_FREQUENCY_HINT = "Take the frequency away: frame.index.freq = None. Or make it a column first: frame.reset_index()"
+from sls_jupyter.assets.frames.families import as_index, back, to_arrow, with_frequency
+from sls_jupyter.assets.frames.refusals import Inexact
 
 
 def level_fields(index: pd.Index[Any], columns: set[str]) -> list[str]:
@@ -53,43 +50,26 @@ def level_to_arrow(index: pd.Index[Any], number: int) -> tuple[Any, dict[str, An
     return array.take(places), mark
 
 
-def frequency_of(index: pd.Index[Any]) -> str | None:
-    """The word for a frequency, which has to say all of it.
-
-    Raises:
-        Inexact: there is more to it, for instance holidays.
-    """
-    if not isinstance(index, pd.DatetimeIndex | pd.TimedeltaIndex) or index.freq is None:
-        return None
-    try:
-        again = to_offset(index.freqstr)
-    except (ValueError, *CONVERSION_ERRORS):
-        again = None
-    if again != index.freq or type(again) is not type(index.freq):
-        raise Inexact(f"a frequency that no word says ({type(index.freq).__name__})", _FREQUENCY_HINT)
-    return str(index.freqstr)
-
-
 def index_from(
     present: list[tuple[pa.ChunkedArray, dict[str, Any], Any]],
     counted: dict[str, Any] | None,
     rows: int,
     frequency: str | None,
+    one_level: bool = False,
 ) -> pd.Index[Any]:
     """The index again.
 
     Args:
         present: column, mark and name of each level that is there.
         counted: of a counted index its name and three numbers.
+        one_level: it is a MultiIndex although it had one level.
     """
-    if len(present) > 1:
+    if len(present) > 1 or (present and one_level):
         return _levels(present)
     if present:
         column, mark, name = present[0]
         index = as_index(back(column, mark), name)
-        if frequency is None or not isinstance(index, pd.DatetimeIndex | pd.TimedeltaIndex):
-            return index
-        return type(index)(index, freq=frequency)
+        return with_frequency(index, frequency)
     if counted is not None:
         found = pd.RangeIndex(counted["start"], counted["stop"], counted["step"], name=counted["name"])
         if len(found) == rows:
@@ -98,14 +78,28 @@ def index_from(
 
 
 def _levels(present: list[tuple[pa.ChunkedArray, dict[str, Any], Any]]) -> pd.MultiIndex:
-    levels, codes = [], []
+    levels: list[Any] = []
+    codes: list[Any] = []
     for column, mark, _ in present:
         there = column.is_valid().to_numpy()
-        index = as_index(back(column.drop_null(), mark))
-        one = pd.MultiIndex.from_arrays([index])
-        level = one.levels[0]
+        if pa.types.is_dictionary(column.type) and mark["dtype"] == "category":
+            level, found = _factorized(as_index(back(column, mark)))
+            found = found[there]
+        else:
+            level, found = _factorized(as_index(back(column.drop_null(), mark)))
         places = np.full(len(column), -1)
-        places[there] = one.codes[0]
+        places[there] = found
         levels.append(level)
         codes.append(places)
     return pd.MultiIndex(levels=levels, codes=codes, names=[name for _, _, name in present], verify_integrity=False)
+
+
+def _factorized(index: pd.Index[Any]) -> tuple[pd.Index[Any], Any]:
+    """The values that there are, sorted where they can be, and their places."""
+    if isinstance(index, pd.CategoricalIndex):  # all categories, used or not
+        every: Any = pd.Categorical.from_codes(np.arange(len(index.categories)), dtype=index.dtype)
+        return pd.CategoricalIndex(every), index.codes
+    if not len(index):
+        return index, np.array([], int)
+    one = pd.MultiIndex.from_arrays([index])
+    return one.levels[0], one.codes[0]

@@ -8,6 +8,7 @@ level of the labels the words are a mark like a column's; ``missing`` are the te
 from __future__ import annotations
 
 import ast
+import contextlib
 import datetime as dt
 from collections.abc import Sequence
 from typing import Any
@@ -28,7 +29,7 @@ _OBJECTS: dict[str, Any] = {
 
 def texts_of(labels: pd.Index[Any]) -> list[str]:
     """The name of each column in Arrow."""
-    if labels.nlevels > 1:
+    if isinstance(labels, pd.MultiIndex):
         return [str(tuple(str(part) for part in label)) for label in labels]
     return [str(label) for label in labels]
 
@@ -45,13 +46,15 @@ def words_of(labels: pd.Index[Any]) -> dict[str, Any]:
                 f"labels whose name is of the type {type(name).__name__[:60]}", "frame.columns.names = [None]"
             )
     words: dict[str, Any] = {"names": list(labels.names), "range": None, "frequency": getattr(labels, "freqstr", None)}
+    if isinstance(labels, pd.MultiIndex):
+        words["several"] = True
     if isinstance(labels, pd.RangeIndex):
         words |= {"range": [labels.start, labels.stop, labels.step]}
     words["levels"] = [_mark(labels.get_level_values(i)) for i in range(labels.nlevels)]
     try:
         back = labels_from(texts_of(labels), words)
         pd.testing.assert_index_equal(back, labels, exact=True)
-        same = labels.nlevels > 1 or list(map(type, back)) == list(map(type, labels))
+        same = isinstance(labels, pd.MultiIndex) or list(map(type, back)) == list(map(type, labels))
         same = same and getattr(back, "freq", None) == getattr(labels, "freq", None)
     except (AssertionError, *CONVERSION_ERRORS):
         same = False
@@ -99,17 +102,15 @@ def labels_from(texts: Sequence[str], words: dict[str, Any]) -> pd.Index[Any]:
         if list(map(str, counted)) == list(texts):
             return counted
         return pd.Index([int(text) for text in texts], dtype="int64", name=names[0])
-    if len(levels) > 1:
+    if words.get("several"):
         parts = [ast.literal_eval(text) for text in texts]
         return pd.MultiIndex.from_arrays(
             [_level([part[i] for part in parts], mark) for i, mark in enumerate(levels)], names=names
         )
     index = _level(texts, levels[0]).rename(names[0])
     if words["frequency"] is not None and isinstance(index, pd.DatetimeIndex | pd.TimedeltaIndex):
-        try:
+        with contextlib.suppress(ValueError):  # a part of the columns
             index = type(index)(index, freq=words["frequency"])
-        except ValueError:  # a part of the columns
-            pass
     return index
 
 

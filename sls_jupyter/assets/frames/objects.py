@@ -141,7 +141,7 @@ def _arrays(values: list[Any]) -> tuple[pa.Array, Kind]:
         )
     (dtype,) = dtypes
     joined = np.concatenate(present)
-    if dtype == object:
+    if dtype.kind == "O":
         child, kind = encode(joined.tolist())
         return _lists(values, child), {"objects": kind}
     if dtype.kind not in _ARRAY_DTYPES or not dtype.isnative:

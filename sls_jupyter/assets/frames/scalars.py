@@ -68,9 +68,17 @@ def _plain(kind: str, arrow: pa.DataType) -> Scalar:
 
     def back(column: Any, _: str) -> Any:
         filled = column.fill_null(False if kind == "bool" else 0) if column.null_count else column
-        return _with_none(as_numpy(filled).tolist(), column)
+        numbers = as_numpy(filled)
+        return _with_none(_one_nan(numbers.tolist(), numbers) if kind == "float" else numbers.tolist(), column)
 
     return Scalar(kind, to_arrow, back)
+
+
+def _one_nan(values: Values, numbers: Any) -> Values:
+    """NaN as the one that numpy and pandas use: lists and dicts compare it by identity."""
+    for place in np.flatnonzero(np.isnan(numbers)):
+        values[place] = np.nan
+    return values
 
 
 def _integers(values: Values) -> tuple[pa.Array, str]:

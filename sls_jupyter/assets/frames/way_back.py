@@ -45,7 +45,10 @@ def from_arrow(table: pa.Table) -> pd.DataFrame:
         raise MalformedDocument("The pandas metadata of a table is damaged.", found=type(error).__name__) from None
     with ThreadPoolExecutor(os.cpu_count(), "sls-open") as pool:
         arrays = list(pool.map(lambda name: _column(table, name, marks.get(name)), names))
-    index = _guarded("The index", lambda: index_from(present, counted, table.num_rows, ours.get("frequency")))
+    index = _guarded(
+        "The index",
+        lambda: index_from(present, counted, table.num_rows, ours.get("frequency"), bool(ours.get("one_level"))),
+    )
     series = {i: _as_series(values, index) for i, values in enumerate(arrays)}
     frame = pd.DataFrame(series, index=index, copy=False)
     frame.columns = _guarded("The labels of the columns", lambda: _labels(table.schema, names, words))

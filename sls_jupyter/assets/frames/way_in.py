@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from sls_jupyter.assets.columns import PANDAS_METADATA
 from sls_jupyter.assets.frames import families, labels
-from sls_jupyter.assets.frames.index import check_name, frequency_of, level_fields, level_name, level_to_arrow
+from sls_jupyter.assets.frames.families import frequency_of
+from sls_jupyter.assets.frames.index import check_name, level_fields, level_name, level_to_arrow
 from sls_jupyter.assets.frames.objects import is_object
 from sls_jupyter.assets.frames.refusals import CONVERSION_ERRORS, Inexact, first_refused_row, refused
 from sls_jupyter.errors import UnsealableData
@@ -126,7 +127,9 @@ def _metadata(frame: pd.DataFrame, names: list[str], levels: list[str], marks: d
         "columns": [{"name": name, "field_name": field, **plain} for field, name in named],
         "attributes": {},
     }
-    ours = {"columns": marks, "frequency": frequency, "labels": words}
+    ours: dict[str, Any] = {"columns": marks, "frequency": frequency, "labels": words}
+    if isinstance(index, pd.MultiIndex) and index.nlevels == 1:
+        ours["one_level"] = True
     return {_STANDARD: json.dumps(standard).encode(), _OURS: json.dumps(ours).encode()}
 
 
