@@ -1,3 +1,4 @@
+# ruff: noqa: DTZ001  moments without a zone are what many tables have
 """Columns, indexes and labels of every kind that people have, and what cannot be kept: for tests under each pandas."""
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ KEPT: dict[str, Any] = {
     "times of day": objects(dt.time(1, 2, 3, 4), dt.time(0), None),
     "moments": objects(dt.datetime(1, 1, 1), dt.datetime(2020, 1, 1, 17, 30, 0, 1), None),
     "zoned moments": objects(dt.datetime(2020, 10, 25, 2, 30, tzinfo=BERLIN), dt.datetime(2020, 10, 25, 2, 30, tzinfo=BERLIN, fold=1)),
-    "moments in UTC": objects(dt.datetime(2020, 1, 1, tzinfo=dt.timezone.utc), None),
+    "moments in UTC": objects(dt.datetime(2020, 1, 1, tzinfo=dt.UTC), None),
     "moments at an offset": objects(dt.datetime(2020, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=-3, minutes=-30)))),
     "spans": objects(dt.timedelta(-1, 3, 5), None),
     "uuids": objects(uuid.UUID(int=2**127 + 5), None),
@@ -148,10 +149,10 @@ REFUSED: dict[str, Any] = {
     "a time of day after many dates": objects(*[_ADAY] * LATE, dt.datetime(2020, 1, 1, 17, 30)),
     "a date after many moments": objects(*[dt.datetime(2020, 1, 1)] * LATE, _ADAY),
     "two zones": objects(*[pd.Timestamp("2020", tz="UTC")] * LATE, pd.Timestamp("2020", tz="Asia/Tokyo")),
-    "a zone and none": objects(*[dt.datetime(2020, 1, 1)] * LATE, dt.datetime(2020, 1, 1, tzinfo=dt.timezone.utc)),
+    "a zone and none": objects(*[dt.datetime(2020, 1, 1)] * LATE, dt.datetime(2020, 1, 1, tzinfo=dt.UTC)),
     "an hour that is not there": objects(dt.datetime(2020, 3, 29, 2, 30, tzinfo=BERLIN)),
     "a fold without a zone": objects(dt.datetime(2020, 1, 1, fold=1)),
-    "a time of day with a zone": objects(dt.time(1, tzinfo=dt.timezone.utc)),
+    "a time of day with a zone": objects(dt.time(1, tzinfo=dt.UTC)),
     "None beside NaN": objects(*["a"] * LATE, None, np.nan),
     "NaN beside NA": objects(1, np.nan, pd.NA),
     "an enum": objects(*[1] * LATE, Colour.RED),

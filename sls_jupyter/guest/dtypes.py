@@ -24,12 +24,7 @@ _FREQUENCY = re.compile(  # pandas' own offsets, with a multiple
 _INTERVAL = re.compile(r"interval\[(?P<of>[^,]+(?:, [^,\[\]]+\])?), (?:right|left|both|neither)\]\Z")
 _DATETIME = re.compile(r"datetime64\[(?:s|ms|us|ns)(?:, (?P<zone>[^\]]+))?\]\Z")
 _PERIOD = re.compile(r"period\[(?P<every>[^\]]+)\]\Z")
-_PLAIN = re.compile(rf"(?:{_NUMBER}|bool|boolean|str|string(?:\[(?:python|pyarrow)\])?|timedelta64{_UNIT})\Z")
-_LABEL_TYPES = re.compile(  # what pyarrow calls the kinds of labels
-    rf"(?:unicode|string|bytes|bool|boolean|{_NUMBER}|date|datetime|datetimetz|(?:datetime|timedelta)64{_UNIT}"
-    r"|timedelta|integer|floating|decimal|empty|mixed|mixed-integer|mixed-integer-float|object|period|interval)\Z"
-)
-_LABEL_DTYPES = re.compile(rf"(?:object|{_PLAIN.pattern[:-2]}|datetime64{_UNIT})\Z")
+_PLAIN = re.compile(rf"(?:{_NUMBER}|bool|boolean|str(?:ing)?(?:\[(?:python|pyarrow)\])?|timedelta64{_UNIT})\Z")
 _OFFSET = re.compile(r"[+-](?:[01][0-9]|2[0-3]):[0-5][0-9]\Z")
 
 
@@ -75,8 +70,3 @@ def fits(dtype: str, kind: pa.DataType) -> bool:
 def is_frequency(text: str) -> bool:
     """Whether pandas has an offset of this name."""
     return _FREQUENCY.match(text) is not None
-
-
-def is_label_kind(pandas_type: str, numpy_type: str) -> bool:
-    """Whether pyarrow calls labels of some kind so."""
-    return _LABEL_TYPES.match(pandas_type) is not None and _LABEL_DTYPES.match(numpy_type) is not None

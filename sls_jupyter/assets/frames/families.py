@@ -21,6 +21,7 @@ bring back equal it refuses with :class:`Inexact`.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from pandas.tseries.frequencies import to_offset
 
 from sls_jupyter.assets.frames import objects
@@ -144,7 +146,7 @@ def _nullable(values: Any) -> tuple[Any, Mark]:
 
 
 def _nullable_back(column: pa.ChunkedArray, mark: Mark) -> Any:
-    dtype = pd.api.types.pandas_dtype(mark["dtype"])
+    dtype: Any = pd.api.types.pandas_dtype(mark["dtype"])
     mask = column.is_null().to_numpy()
     filled = column.fill_null(False if dtype.kind == "b" else 0) if column.null_count else column
     numbers = filled.to_numpy().astype(dtype.numpy_dtype, copy=False)
@@ -167,10 +169,8 @@ def _moments_back(column: pa.ChunkedArray, mark: Mark) -> Any:
     values = writable(column.to_numpy())
     if "," not in mark["dtype"]:
         return values.astype(mark["dtype"], copy=False)
-    if "zone" in mark:
-        zone = made_zone(column.type.tz, mark["zone"])
-    else:
-        zone = pd.api.types.pandas_dtype(mark["dtype"]).tz
+    named: Any = pd.api.types.pandas_dtype
+    zone = made_zone(column.type.tz, mark["zone"]) if "zone" in mark else named(mark["dtype"]).tz
     return pd.DatetimeIndex(values).tz_localize("UTC").tz_convert(zone).array
 
 
@@ -191,10 +191,11 @@ def _storage(dtype: Any) -> str:
 def _text_back(column: pa.ChunkedArray, mark: Mark) -> Any:
     name, _, storage = mark["dtype"].partition("[")
     storage = storage[:-1] or "pyarrow"
+    made: Any = pd.StringDtype
     if name == "string":
-        return pd.StringDtype(storage).__from_arrow__(column)
+        return made(storage).__from_arrow__(column)
     try:
-        dtype = pd.StringDtype(storage, na_value=np.nan)
+        dtype = made(storage, na_value=np.nan)
     except TypeError:  # pandas 2.2 has no such dtype; its own text is this
         return objects.back(column, {"null": "nan", "kind": "str"})
     return dtype.__from_arrow__(column)
@@ -219,9 +220,9 @@ def _categories(values: Any) -> tuple[Any, Mark]:
 def _categories_back(column: pa.ChunkedArray, mark: Mark) -> Any:
     column = column if _one_dictionary(column) else column.unify_dictionaries()
     values = column.chunk(0).dictionary if column.num_chunks else pa.array([], column.type.value_type)
-    categories = with_frequency(
-        as_index(back(pa.chunked_array([values]), mark["categories"])), mark["categories"].get("frequency")
-    )
+    categories = as_index(back(pa.chunked_array([values]), mark["categories"]))
+    with contextlib.suppress(ValueError):  # a gate lets no category leave that no row has
+        categories = with_frequency(categories, mark["categories"].get("frequency"))
     codes = [as_numpy(chunk.indices.fill_null(-1)) for chunk in column.chunks]
     joined = np.concatenate(codes) if codes else np.array([], "int8")
     return pd.Categorical.from_codes(joined, categories=categories, ordered=column.type.ordered)
@@ -250,8 +251,9 @@ def _sparse_back(column: pa.ChunkedArray, mark: Mark) -> Any:
 
 
 def _named(column: pa.ChunkedArray, mark: Mark) -> Any:
-    """Periods and intervals, which pandas brings back itself."""
-    return pd.api.types.pandas_dtype(mark["dtype"]).__from_arrow__(column)
+    """Periods, which pandas brings back itself."""
+    dtype: Any = pd.api.types.pandas_dtype(mark["dtype"])
+    return dtype.__from_arrow__(column)
 
 
 def _own(values: Any) -> tuple[Any, Mark]:
@@ -262,10 +264,20 @@ def _intervals(values: Any) -> tuple[Any, Mark]:
     if isinstance(values.dtype.subtype, pd.DatetimeTZDtype):
         zone_words(values.dtype.subtype.tz)
     array = pa.array(values.array)
-    again = _named(pa.chunked_array([array]), {"dtype": str(values.dtype)})
+    again = _intervals_back(pa.chunked_array([array]), {"dtype": str(values.dtype)})
     if again.dtype != values.dtype or not again.equals(values.array):
         raise Inexact(f"dtype {values.dtype}", "Make two columns of it, with .array.left and .array.right.")
     return array, {"dtype": str(values.dtype)}
+
+
+def _intervals_back(column: pa.ChunkedArray, mark: Mark) -> Any:
+    """From both ends; an interval that is missing has none."""
+    of, _, closed = mark["dtype"][len("interval[") : -1].rpartition(", ")
+    if isinstance(column.type, pa.BaseExtensionType):
+        column = pa.chunked_array([chunk.storage for chunk in column.chunks], column.type.storage_type)
+    left, right = (back(pc.struct_field(column, [side]), {"dtype": of}) for side in (0, 1))
+    made: Any = pd.arrays.IntervalArray
+    return made.from_arrays(left, right, closed=closed)
 
 
 def _starts(*words: str) -> Callable[[str], bool]:
@@ -273,7 +285,9 @@ def _starts(*words: str) -> Callable[[str], bool]:
 
 
 FAMILIES = (
-    Family(lambda dtype: bool(dtype == object), objects.to_arrow, "object".__eq__, objects.back),
+    Family(
+        lambda dtype: isinstance(dtype, np.dtype) and dtype.kind == "O", objects.to_arrow, "object".__eq__, objects.back
+    ),
     Family(
         lambda dtype: type(dtype).__name__ in _NULLABLE,
         _nullable,
@@ -302,5 +316,5 @@ FAMILIES = (
         lambda column, _: pd.arrays.ArrowExtensionArray(column),
     ),
     Family(lambda dtype: isinstance(dtype, pd.PeriodDtype), _own, _starts("period"), _named),
-    Family(lambda dtype: isinstance(dtype, pd.IntervalDtype), _intervals, _starts("interval"), _named),
+    Family(lambda dtype: isinstance(dtype, pd.IntervalDtype), _intervals, _starts("interval"), _intervals_back),
 )

@@ -97,7 +97,8 @@ def _levels(present: list[tuple[pa.ChunkedArray, dict[str, Any], Any]]) -> pd.Mu
 def _factorized(index: pd.Index[Any]) -> tuple[pd.Index[Any], Any]:
     """The values that there are, sorted where they can be, and their places."""
     if isinstance(index, pd.CategoricalIndex):  # all categories, used or not
-        every: Any = pd.Categorical.from_codes(np.arange(len(index.categories)), dtype=index.dtype)
+        made: Any = pd.Categorical
+        every = made.from_codes(np.arange(len(index.categories)), dtype=index.dtype)
         return pd.CategoricalIndex(every), index.codes
     if not len(index):
         return index, np.array([], int)

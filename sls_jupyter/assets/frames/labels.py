@@ -64,7 +64,7 @@ def words_of(labels: pd.Index[Any]) -> dict[str, Any]:
 
 
 def _mark(level: pd.Index[Any]) -> dict[str, Any]:
-    dtype, present = level.dtype, level[~level.isna()]
+    dtype, present = level.dtype, level[level.notna()]
     mark: dict[str, Any] = {"dtype": str(dtype)}
     if missing := sorted({str(label) for label in level[level.isna()]}):
         mark["missing"] = missing
@@ -98,7 +98,8 @@ def labels_from(texts: Sequence[str], words: dict[str, Any]) -> pd.Index[Any]:
     """
     names, levels = words["names"], words["levels"]
     if words["range"] is not None:
-        counted = pd.RangeIndex(*words["range"], name=names[0])
+        start, stop, step = words["range"]
+        counted = pd.RangeIndex(start, stop, step, name=names[0])
         if list(map(str, counted)) == list(texts):
             return counted
         return pd.Index([int(text) for text in texts], dtype="int64", name=names[0])
@@ -131,18 +132,19 @@ def _level(texts: Sequence[str], mark: dict[str, Any]) -> pd.Index[Any]:
     return _typed(given, dtype, mark)
 
 
-def _typed(given: list[str | None], dtype: str, mark: dict[str, Any]) -> pd.Index[Any]:
+def _typed(given: list[Any], dtype: str, mark: dict[str, Any]) -> pd.Index[Any]:
     """Texts as an index of a dtype that pandas has a name for."""
     if dtype.startswith("str"):
         name, _, storage = dtype.partition("[")
+        made: Any = pd.StringDtype
         na = {"na_value": np.nan} if name == "str" else {}
         try:
-            return pd.Index(given, dtype=pd.StringDtype(storage[:-1] or "pyarrow", **na))
+            return pd.Index(given, dtype=made(storage[:-1] or "pyarrow", **na))
         except TypeError:  # pandas 2.2
             return pd.Index([np.nan if text is None else text for text in given], dtype=object)
     if dtype.startswith("datetime64"):
         unit = dtype[11:].rstrip("]").split(",")[0]
-        stamps = [pd.NaT if text is None else pd.Timestamp(text) for text in given]
+        stamps: list[Any] = [pd.NaT if text is None else pd.Timestamp(text) for text in given]
         if "," not in dtype:
             return pd.DatetimeIndex(np.array([stamp.to_datetime64() for stamp in stamps], dtype=f"M8[{unit}]"))
         plain = [
@@ -163,11 +165,13 @@ def _typed(given: list[str | None], dtype: str, mark: dict[str, Any]) -> pd.Inde
     return pd.Index([None if text is None else number(text) for text in given], dtype=dtype)
 
 
-def _intervals(given: list[str | None], dtype: str) -> pd.Index[Any]:
+def _intervals(given: list[Any], dtype: str) -> pd.Index[Any]:
     of, _, closed = dtype[9:-1].rpartition(", ")
     parts = [("nan", "nan") if text is None else text[1:-1].split(", ") for text in given]
     ends: list[Any] = []
     for side in (0, 1):
         texts = [None if text is None else part[side] for text, part in zip(given, parts, strict=True)]
         ends.append(_typed(texts, of, {}))
-    return pd.IntervalIndex.from_arrays(ends[0], ends[1], closed=closed)
+    made: Any = pd.IntervalIndex
+    index: pd.Index[Any] = made.from_arrays(ends[0], ends[1], closed=closed)
+    return index

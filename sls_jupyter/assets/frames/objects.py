@@ -167,10 +167,10 @@ def _dicts(values: list[Any]) -> tuple[pa.Array, Kind]:
 # --- and back -------------------------------------------------------------------------------------
 
 
-def back(column: pa.ChunkedArray, mark: dict[str, Any]) -> np.ndarray[Any, Any]:
+def back(column: pa.ChunkedArray, mark: dict[str, Any]) -> Any:
     """The column of objects that :func:`to_arrow` was given."""
     kind = mark.get("kind") or kind_of(column.type)
-    values = decode(_merged(column) if not isinstance(kind, str) else column, kind)
+    values: Any = decode(_merged(column) if not isinstance(kind, str) else column, kind)
     if not isinstance(values, np.ndarray) or values.dtype != object:
         listed, values = values, np.empty(len(column), dtype=object)
         values[:] = listed

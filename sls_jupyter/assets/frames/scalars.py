@@ -242,7 +242,8 @@ def _periods(values: Values) -> tuple[pa.Array, str]:
 def _periods_back(column: Any, kind: str) -> Any:
     every = kind.partition("[")[2][:-1]
     numbers = as_numpy(column.fill_null(0) if column.null_count else column)
-    return _with_none(list(pd.PeriodIndex.from_ordinals(numbers, freq=every)), column)
+    made: Any = pd.PeriodIndex
+    return _with_none(list(made.from_ordinals(numbers, freq=every)), column)
 
 
 def _numpy_scalar(dtype: np.dtype[Any]) -> Scalar:
