@@ -38,6 +38,7 @@ from sls_jupyter.assets.manifest import (
 from sls_jupyter.assets.opening import CODE_SCHEMA, SCHEMA_KEY
 from sls_jupyter.assets.part_keys import MASTER_KEY_BYTES
 from sls_jupyter.assets.part_write import check_written, write_part
+from sls_jupyter.assets.reopening import check_opens
 from sls_jupyter.assets.sources import Source, open_source
 from sls_jupyter.assets.storage import Folder, storage_error
 from sls_jupyter.documents import Signer, b64encode, digest, sign
@@ -249,6 +250,7 @@ class _Job:
                     expected=f"{MAX_MANIFEST_BYTES} bytes at most",
                     hint="Use more rows_per_part, or put columns into groups.",
                 )
+            check_opens(manifest, self.keys, self.folder.open)
             self.folder.publish(envelope)
         except BaseException:
             with contextlib.suppress(SlsError):  # the first error is the one to report

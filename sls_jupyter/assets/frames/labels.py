@@ -139,9 +139,10 @@ def _typed(given: list[Any], dtype: str, mark: dict[str, Any]) -> pd.Index[Any]:
         made: Any = pd.StringDtype
         na = {"na_value": np.nan} if name == "str" else {}
         try:
-            return pd.Index(given, dtype=made(storage[:-1] or "pyarrow", **na))
+            index: pd.Index[Any] = pd.Index(given, dtype=made(storage[:-1] or "pyarrow", **na))
         except TypeError:  # pandas 2.2
-            return pd.Index([np.nan if text is None else text for text in given], dtype=object)
+            index = pd.Index([np.nan if text is None else text for text in given], dtype=object)
+        return index
     if dtype.startswith("datetime64"):
         unit = dtype[11:].rstrip("]").split(",")[0]
         stamps: list[Any] = [pd.NaT if text is None else pd.Timestamp(text) for text in given]
