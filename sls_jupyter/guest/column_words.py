@@ -51,6 +51,7 @@ class Mark(Claim):
     kind: Any = None
     of: str | None = None
     fill: Any = None
+    numpy: bool = False
 
 
 class LabelMark(Claim):
@@ -110,7 +111,7 @@ def mark_anew(claimed: Mark | None, kind: pa.DataType) -> dict[str, Any]:
         fill = claimed.fill
         plain = fill == "nan" or (type(fill) in (bool, int, float) and fill in (0, 1))  # a number could say anything
         require(claimed.of in _NUMBERS and fits(claimed.of or "", kind) and plain, "a sparse column that is none")
-        return {"dtype": "sparse", "of": claimed.of, "fill": fill}
+        return {"dtype": "sparse", "of": claimed.of, "fill": fill} | ({"numpy": True} if claimed.numpy else {})
     require(is_dtype(claimed.dtype) and fits(claimed.dtype, kind), "a dtype that the column is not of")
     return {"dtype": claimed.dtype} | _zone(claimed) | _frequency(claimed)
 

@@ -234,20 +234,21 @@ def _one_dictionary(column: pa.ChunkedArray) -> bool:
 
 
 def _sparse(values: Any) -> tuple[Any, Mark]:
-    fill = values.dtype.fill_value
-    fill = fill.item() if hasattr(fill, "item") else fill
+    fill, numpy = values.dtype.fill_value, isinstance(values.dtype.fill_value, np.generic)
+    fill = fill.item() if numpy else fill
     if values.dtype.subtype.kind not in "iufb" or type(fill) not in (bool, int, float):
         raise Inexact(f"dtype {values.dtype}", "Say column.sparse.to_dense()")
     array, mark = _numbers(pd.Series(values.array.to_dense()))
     if fill != fill:
         fill = "nan"
-    return array, {"dtype": "sparse", "of": mark["dtype"], "fill": fill}
+    return array, {"dtype": "sparse", "of": mark["dtype"], "fill": fill} | ({"numpy": True} if numpy else {})
 
 
 def _sparse_back(column: pa.ChunkedArray, mark: Mark) -> Any:
     fill = float("nan") if mark["fill"] == "nan" else mark["fill"]
     dense = _numbers_back(column, {"dtype": mark["of"]})
-    return pd.arrays.SparseArray(dense, dtype=pd.SparseDtype(dense.dtype, dense.dtype.type(fill)))
+    fill = dense.dtype.type(fill) if mark.get("numpy") else fill
+    return pd.arrays.SparseArray(dense, dtype=pd.SparseDtype(dense.dtype, fill))
 
 
 def _named(column: pa.ChunkedArray, mark: Mark) -> Any:

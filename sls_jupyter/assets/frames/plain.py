@@ -20,6 +20,7 @@ from sls_jupyter.assets.frames.families import back
 from sls_jupyter.assets.frames.objects import kind_of
 
 _DAYS = (-719162, 2932896)  # of the first and the last date that Python has, counted from 1970
+_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _ARROW = {"dtype": "arrow"}
 
 
@@ -81,41 +82,50 @@ def _mark(column: pa.ChunkedArray) -> dict[str, Any] | None:
     if types.is_floating(kind):
         both = column.null_count and kind != pa.float16() and pc.any(pc.is_nan(column)).as_py()
         return {"dtype": {"float": "Float32", "double": "Float64"}[str(kind)]} if both else None
-    if kind == pa.time64("ns"):
-        return _ARROW if _has_rest(column) else None
-    if kind == pa.date32() and len(column) > column.null_count:
-        days = pc.min_max(column.cast(pa.int32()))
-        return None if _DAYS[0] <= days["min"].as_py() and days["max"].as_py() <= _DAYS[1] else _ARROW
-    if kind == pa.date64() and len(column) > column.null_count:
-        return (
-            _ARROW
-            if not column.cast(pa.int64()).equals(column.cast(pa.date32()).cast(pa.date64()).cast(pa.int64()))
-            else None
-        )
+    if any(map(_is_beyond, column.chunks)):
+        return _ARROW
     if types.is_dictionary(kind):
         return None if _is_distinct(column) else {"dtype": "category", "categories": _value_mark(kind.value_type)}
-    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind) or types.is_struct(kind):
-        return {"dtype": "object", "null": "none", "kind": kind_of(kind)} if _nulls_of_numbers(column) else None
+    if types.is_nested(kind) and not types.is_map(kind) and any(map(_has_gap, column.chunks)):
+        return {"dtype": "object", "null": "none", "kind": kind_of(kind)}
     return None
 
 
-def _has_rest(column: pa.ChunkedArray) -> bool:
-    numbers = column.cast(pa.int64()).drop_null()
-    return bool(len(numbers)) and not numbers.equals(pc.multiply(pc.divide(numbers, 1000), 1000))
-
-
-def _nulls_of_numbers(column: Any) -> bool:
-    """Whether numbers or flags within lists or structs are missing, or stand beside missing ones, where floats would come."""
-    kind, types = column.type, pa.types
-    if isinstance(column, pa.ChunkedArray):
-        return any(_nulls_of_numbers(chunk) for chunk in column.chunks)
+def _inner(array: pa.Array) -> list[pa.Array]:
+    """The arrays within lists and structs."""
+    kind, types = array.type, pa.types
     if types.is_struct(kind):
-        return any(_nulls_of_numbers(column.field(i)) for i in range(kind.num_fields))
-    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
-        inner = column.flatten()
-        numbers = types.is_integer(inner.type) or types.is_boolean(inner.type) or types.is_floating(inner.type)
-        return bool(numbers and inner.null_count) or _nulls_of_numbers(inner)
-    return False
+        return [array.field(i) for i in range(kind.num_fields)]
+    listed = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+    return [array.flatten()] if listed else []
+
+
+def _has_gap(array: pa.Array) -> bool:
+    """Whether numbers or flags within lists or structs are missing, where floats or objects would come."""
+    inner, types = _inner(array), pa.types
+    numbers = [
+        one for one in inner if types.is_integer(one.type) or types.is_boolean(one.type) or types.is_floating(one.type)
+    ]
+    return any(one.null_count for one in numbers) or any(map(_has_gap, inner))
+
+
+def _is_beyond(array: pa.Array, within: bool = False) -> bool:
+    """Whether an array has times, dates or (within others) moments that Python has not."""
+    kind = array.type
+    if kind == pa.time64("ns"):
+        numbers = array.cast(pa.int64()).drop_null()
+        return bool(len(numbers)) and not numbers.equals(pc.multiply(pc.divide(numbers, 1000), 1000))
+    if pa.types.is_date(kind):
+        whole = kind == pa.date32() or array.cast(pa.date32()).cast(kind).equals(array)
+        return not whole or not _is_within(array.cast(pa.date32()).cast(pa.int32()), *_DAYS)
+    if within and pa.types.is_timestamp(kind):
+        return not _is_within(array.cast(pa.int64()), *(day * 86_400 * _PER_SECOND[kind.unit] for day in _DAYS))
+    return any(_is_beyond(one, True) for one in _inner(array))
+
+
+def _is_within(numbers: pa.Array, first: int, last: int) -> bool:
+    found = pc.min_max(numbers).as_py()
+    return found["min"] is None or (first <= found["min"] and found["max"] <= last)
 
 
 def _is_distinct(column: pa.ChunkedArray) -> bool:
