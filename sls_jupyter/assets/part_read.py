@@ -26,6 +26,8 @@ MAGIC = b"PARE"  # of a Parquet file with an encrypted footer
 MAX_FOOTER_BYTES = 256 * 1024 * 1024  # refuse to read more than this before anything is verified
 _READ_BYTES = 16 * 1024 * 1024  # at a time from storage
 BATCH_ROWS = 1 << 14  # decoded at a time: a small part can hold large values
+MAX_BATCH_ROWS = 1 << 18  # of numbers only
+BATCH_BITS = 8 << 24  # of these, 16 MiB
 _TAIL = 8  # bytes: the footer's length and the magic
 _HINT = "Fetch the asset again from its owner; if it stays so, its storage is damaged or was tampered with."
 FOREIGN_ERRORS = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, IndexError, OverflowError)
@@ -238,7 +240,7 @@ class OpenPart:
             with foreign_errors(self._name):
                 for leaf in leaves:
                     self._image.fill(*self._probe.extent(number, leaf))
-                batches = self._source.iter_batches(BATCH_ROWS, row_groups=[number], columns=names)
+                batches = self._source.iter_batches(_rows_at_once(types), row_groups=[number], columns=names)
             while (batch := self._next(batches)) is not None:
                 if batch.schema.names != names or batch.schema.types != types:
                     raise _changed(self._name, "other columns", "the columns of the schema")
@@ -247,6 +249,14 @@ class OpenPart:
     def _next(self, batches: Iterator[pa.RecordBatch]) -> pa.RecordBatch | None:
         with foreign_errors(self._name):
             return next(batches, None)
+
+
+def _rows_at_once(types: list[pa.DataType]) -> int:
+    """Rows that are decoded at a time: more where a value is a number, and its size is known."""
+    try:
+        return max(BATCH_ROWS, min(MAX_BATCH_ROWS, BATCH_BITS // sum(int(kind.bit_width) for kind in types)))
+    except ValueError:  # a type of any width
+        return BATCH_ROWS
 
 
 def _top_level(source: Any, leaf: int) -> str:

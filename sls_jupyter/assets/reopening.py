@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import pyarrow as pa
 
 from sls_jupyter.assets.manifest import AssetManifest
-from sls_jupyter.assets.opening import PartOpener, open_table, to_pandas
+from sls_jupyter.assets.opening import PartOpener, first_rows, to_pandas
 from sls_jupyter.errors import SlsError, UnsealableData
 
 
 def check_opens(manifest: AssetManifest, keys: Mapping[str, bytes], open_part: PartOpener) -> None:
-    """Open a table as its recipients will: its schema, its dictionaries, and the first rows as a frame.
+    """Open a table as its recipients will: its schema, its dictionaries, and the first row group as a frame.
 
     Raises:
         UnsealableData: nobody could open it.
@@ -20,12 +20,8 @@ def check_opens(manifest: AssetManifest, keys: Mapping[str, bytes], open_part: P
     """
     if manifest.kind != "table":
         return
-    reader = open_table(manifest, keys, columns=None, open_part=open_part)
     try:
-        batches: list[pa.RecordBatch] = []
-        while not sum(batch.num_rows for batch in batches) and (batch := next(reader, None)) is not None:
-            batches.append(batch)
-        to_pandas(pa.Table.from_batches(batches, schema=reader.schema))
+        to_pandas(first_rows(manifest, keys, open_part))
     except UnsealableData:
         raise
     except (SlsError, pa.ArrowException) as error:
@@ -34,5 +30,3 @@ def check_opens(manifest: AssetManifest, keys: Mapping[str, bytes], open_part: P
             found=getattr(error, "message", "") or type(error).__name__,
             hint="Convert the column to a plain type, or leave it out.",
         ) from None
-    finally:
-        reader.close()

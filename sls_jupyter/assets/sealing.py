@@ -46,6 +46,7 @@ from sls_jupyter.errors import BadInput, SlsError, UnknownName, UnsealableData
 
 ROWS_PER_PART = 1 << 20
 ROW_GROUP_BYTES = 128 * 1024 * 1024  # Arrow bytes that are held before they are written
+FIRST_ROWS = 1 << 12  # of the first row group
 CODE_CHUNK_BYTES = 1024 * 1024
 Progress = Callable[[int, int | None], None]  # rows sealed so far, rows in all when known
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}\Z")
@@ -312,12 +313,18 @@ class _Job:
         for batch in self.source.batches:
             rest = self._physical(batch, schema)
             while rest.num_rows:
-                taken = rest.slice(0, self.rows_per_part - part_rows - rows)
+                room = self.rows_per_part - part_rows - rows
+                if (
+                    not self.rows and not part_rows
+                ):  # a small one to begin with, which is opened before all is published
+                    room = min(room, FIRST_ROWS - rows)
+                taken = rest.slice(0, room)
                 rest = rest.slice(taken.num_rows)
                 pending.append(taken)
                 rows, size = rows + taken.num_rows, size + taken.nbytes
                 full = part_rows + rows == self.rows_per_part
-                if full or size >= ROW_GROUP_BYTES:
+                first = not self.rows and not part_rows and rows == FIRST_ROWS
+                if full or first or size >= ROW_GROUP_BYTES:
                     yield pa.Table.from_batches(pending, schema=schema)
                     part_rows = 0 if full else part_rows + rows
                     pending, rows, size = [], 0, 0

@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from sls_jupyter.assets.frames.rectangles import rectangle
 from sls_jupyter.assets.frames.refusals import CONVERSION_ERRORS, CONVERT, MIXED, ONE_MISSING, Inexact
 from sls_jupyter.assets.frames.scalars import BY_KIND, SCALARS, as_numpy
 
@@ -101,7 +102,7 @@ def encode(values: list[Any]) -> tuple[pa.Array, Kind]:
         if one in SCALARS:
             return SCALARS[one].to_arrow(values)
         if one in (list, tuple):
-            return _sequences(values, one.__name__)
+            return (one is list and rectangle(values)) or _sequences(values, one.__name__)
         if one is dict:
             return _dicts(values)
         if one is np.ndarray:
@@ -115,21 +116,23 @@ def encode(values: list[Any]) -> tuple[pa.Array, Kind]:
 
 def _lists(values: list[Any], child: pa.Array) -> pa.Array:
     """Lists of the lengths that ``values`` have."""
-    lengths = np.fromiter((0 if value is None else len(value) for value in values), np.int64, len(values))
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    mask = pa.array([value is None for value in values]) if None in map(_or_none, values) else None
+    gaps = any(value is None for value in values)
+    known = (0 if value is None else len(value) for value in values) if gaps else map(len, values)
+    offsets = np.zeros(len(values) + 1, np.int64)
+    np.cumsum(np.fromiter(known, np.int64, len(values)), out=offsets[1:])
+    mask = pa.array([value is None for value in values]) if gaps else None
     if offsets[-1] < 2**31:
         return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), child, mask=mask)
     return pa.LargeListArray.from_arrays(pa.array(offsets), child, mask=mask)
 
 
-def _or_none(value: Any) -> Any:
-    return None if value is None else 0
-
-
 def _sequences(values: list[Any], name: str) -> tuple[pa.Array, Kind]:
-    child, kind = encode(list(itertools.chain.from_iterable(value for value in values if value is not None)))
+    child, kind = encode(list(itertools.chain.from_iterable(filter(_is_there, values))))
     return _lists(values, child), {name: kind}
+
+
+def _is_there(value: Any) -> bool:
+    return value is not None
 
 
 def _arrays(values: list[Any]) -> tuple[pa.Array, Kind]:
@@ -172,8 +175,7 @@ def back(column: pa.ChunkedArray, mark: dict[str, Any]) -> Any:
     kind = mark.get("kind") or kind_of(column.type)
     values: Any = decode(_merged(column) if not isinstance(kind, str) else column, kind)
     if not isinstance(values, np.ndarray) or values.dtype != object:
-        listed, values = values, np.empty(len(column), dtype=object)
-        values[:] = listed
+        values = np.fromiter(values, dtype=object, count=len(column))  # looks at no value, as an assignment would
     elif not values.flags.writeable:
         values = values.copy()
     if mark.get("null", "none") != "none" and column.null_count:
@@ -215,8 +217,7 @@ def _sequences_back(array: Any, name: str, inner: Kind) -> list[Any]:
     if name == "array":
         values = values if values.flags.writeable else values.copy()
     elif name == "objects":
-        listed, values = values, np.empty(len(child), dtype=object)
-        values[:] = listed
+        values = np.fromiter(values, dtype=object, count=len(child))
     elif isinstance(values, np.ndarray):
         values = values.tolist()
     places = (ends - ends[0]).tolist() if len(ends) else []

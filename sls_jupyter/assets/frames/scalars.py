@@ -64,7 +64,8 @@ def as_numpy(column: Any) -> Any:
 
 def _plain(kind: str, arrow: pa.DataType) -> Scalar:
     def to_arrow(values: Values) -> tuple[pa.Array, str]:
-        return pa.array(values, arrow, from_pandas=False), kind
+        fast = None if kind == "bool" else _fast(values, np.float64)
+        return pa.array(values, arrow, from_pandas=False) if fast is None else fast, kind
 
     def back(column: Any, _: str) -> Any:
         filled = column.fill_null(False if kind == "bool" else 0) if column.null_count else column
@@ -81,9 +82,19 @@ def _one_nan(values: Values, numbers: Any) -> Values:
     return values
 
 
+def _fast(values: Values, dtype: type) -> pa.Array | None:
+    """Numbers none of which is missing, in half the time that pyarrow takes for a list; ``None`` if one is."""
+    try:
+        numbers = np.fromiter(values, dtype, len(values))
+    except TypeError:  # of None
+        return None
+    return None if dtype is np.float64 and np.isnan(numbers).any() else pa.array(numbers)  # None is NaN there
+
+
 def _integers(values: Values) -> tuple[pa.Array, str]:
     try:
-        return pa.array(values, pa.int64(), from_pandas=False), "int"
+        fast = _fast(values, np.int64)
+        return pa.array(values, pa.int64(), from_pandas=False) if fast is None else fast, "int"
     except (OverflowError, pa.ArrowInvalid):
         pass
     try:

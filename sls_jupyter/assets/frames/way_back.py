@@ -20,6 +20,7 @@ from sls_jupyter.assets.frames.refusals import CONVERSION_ERRORS
 from sls_jupyter.errors import MalformedDocument, SlsError
 
 _STANDARD, _OURS = PANDAS_METADATA
+_FEW_ROWS = 10_000
 
 
 def from_arrow(table: pa.Table) -> pd.DataFrame:
@@ -43,8 +44,7 @@ def from_arrow(table: pa.Table) -> pd.DataFrame:
         ]
     except (ValueError, KeyError, TypeError) as error:
         raise MalformedDocument("The pandas metadata of a table is damaged.", found=type(error).__name__) from None
-    with ThreadPoolExecutor(os.cpu_count(), "sls-open") as pool:
-        arrays = list(pool.map(lambda name: _column(table, name, marks.get(name)), names))
+    arrays = _columns(table, names, marks)
     index = _guarded(
         "The index",
         lambda: index_from(present, counted, table.num_rows, ours.get("frequency"), bool(ours.get("one_level"))),
@@ -67,6 +67,14 @@ def _guarded(what: str, make: Any) -> Any:
             found=type(error).__name__,
             hint="Seal the data again with this version; it says what it cannot keep.",
         ) from None
+
+
+def _columns(table: pa.Table, names: list[str], marks: dict[str, Any]) -> list[Any]:
+    """All columns; several at a time where there are rows enough to pay for it."""
+    if table.num_rows < _FEW_ROWS:
+        return [_column(table, name, marks.get(name)) for name in names]
+    with ThreadPoolExecutor(os.cpu_count(), "sls-open") as pool:
+        return list(pool.map(lambda name: _column(table, name, marks.get(name)), names))
 
 
 def _column(table: pa.Table, name: str, mark: Any) -> Any:
