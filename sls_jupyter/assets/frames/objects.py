@@ -16,8 +16,12 @@ Anything else is refused: sets, enums, subclasses, values of several kinds.
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import itertools
 import operator
+import threading
+from collections.abc import Iterator
 from types import NoneType
 from typing import Any
 
@@ -33,6 +37,7 @@ Kind = Any  # JSON
 MISSING = {NoneType: "none", type(pd.NA): "na", type(pd.NaT): "nat", float: "nan"}
 NULLS = {"none": None, "na": pd.NA, "nat": pd.NaT, "nan": np.nan}
 _ARRAY_DTYPES = "iufbmM"
+_LONG = 16  # values in a list on average, from which each list is made on its own
 _MERGED_BYTES = 1 << 30  # of nested values; more are brought back chunk by chunk
 
 
@@ -173,7 +178,8 @@ def _dicts(values: list[Any]) -> tuple[pa.Array, Kind]:
 def back(column: pa.ChunkedArray, mark: dict[str, Any]) -> Any:
     """The column of objects that :func:`to_arrow` was given."""
     kind = mark.get("kind") or kind_of(column.type)
-    values: Any = decode(_merged(column) if not isinstance(kind, str) else column, kind)
+    with _without_collecting():
+        values: Any = decode(_merged(column) if not isinstance(kind, str) else column, kind)
     if not isinstance(values, np.ndarray) or values.dtype != object:
         values = np.fromiter(values, dtype=object, count=len(column))  # looks at no value, as an assignment would
     elif not values.flags.writeable:
@@ -181,6 +187,24 @@ def back(column: pa.ChunkedArray, mark: dict[str, Any]) -> Any:
     if mark.get("null", "none") != "none" and column.null_count:
         values[column.is_null().to_numpy()] = NULLS[mark["null"]]
     return values
+
+
+_collecting = threading.Lock()
+_paused: list[bool] = []  # for each thread that is at it, whether collecting was on before
+
+
+@contextlib.contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Many lists at once look like garbage to be searched, again and again, which takes most of the time."""
+    with _collecting:
+        _paused.append(gc.isenabled() if not _paused else _paused[0])
+        gc.disable()
+    try:
+        yield
+    finally:
+        with _collecting:
+            if _paused.pop() and not _paused:
+                gc.enable()
 
 
 def _merged(column: pa.ChunkedArray) -> Any:
@@ -213,6 +237,12 @@ def _sequences_back(array: Any, name: str, inner: Kind) -> list[Any]:
         array = array.cast(pa.list_(array.type.value_type))
     ends = array.offsets.to_numpy()
     child = array.values.slice(ends[0], ends[-1] - ends[0]) if len(ends) else array.values
+    if name == "list" and inner in ("int", "float") and len(child) > _LONG * len(array) and not child.null_count:
+        numbers = as_numpy(child)
+        if inner == "int" or not np.isnan(numbers).any():  # NaN has to be the one object that it is
+            return _with_nulls(
+                [numbers[start:end].tolist() for start, end in itertools.pairwise((ends - ends[0]).tolist())], array
+            )
     values: Any = as_numpy(child).astype(inner, copy=False) if name == "array" else decode(child, inner)
     if name == "array":
         values = values if values.flags.writeable else values.copy()

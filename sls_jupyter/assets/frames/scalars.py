@@ -85,7 +85,7 @@ def _one_nan(values: Values, numbers: Any) -> Values:
 def _fast(values: Values, dtype: type) -> pa.Array | None:
     """Numbers none of which is missing, in half the time that pyarrow takes for a list; ``None`` if one is."""
     try:
-        numbers = np.fromiter(values, dtype, len(values))
+        numbers: Any = np.fromiter(values, dtype, len(values))
     except TypeError:  # of None
         return None
     return None if dtype is np.float64 and np.isnan(numbers).any() else pa.array(numbers)  # None is NaN there
