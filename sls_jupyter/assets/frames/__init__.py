@@ -4,6 +4,7 @@
 ``families``    the table of dtypes: for each the way in, the way back, and what equal means
 ``objects``     columns of Python objects: lists, tuples, arrays, dicts of values of one kind
 ``scalars``     the Python types that such a column may hold
+``rectangles``  lists of floats that all have one length, at the speed of arrays
 ``zones``       time zones
 ``index``       the index: levels, a counted one, its frequency
 ``labels``      labels of columns, from the columns' names
