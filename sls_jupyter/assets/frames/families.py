@@ -30,15 +30,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from pandas.tseries.frequencies import to_offset
 
 from sls_jupyter.assets.frames import objects
-from sls_jupyter.assets.frames.refusals import CONVERSION_ERRORS, Inexact
+from sls_jupyter.assets.frames.frequencies import frequency_of, with_frequency
+from sls_jupyter.assets.frames.refusals import Inexact
 from sls_jupyter.assets.frames.scalars import as_numpy
 from sls_jupyter.assets.frames.zones import made_zone, zone_words
 
 Mark = dict[str, Any]  # JSON
-_FREQUENCY_HINT = "Take the frequency away: frame.index.freq = None. Or make it a column first: frame.reset_index()"
 _NULLABLE = {f"{name}Dtype" for name in ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64")} | {
     "Float32Dtype", "Float64Dtype", "BooleanDtype",
 }  # fmt: skip
@@ -96,30 +95,6 @@ def as_index(values: Any, name: Any = None) -> pd.Index[Any]:
 def writable(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """The array, or a copy of one that lies in memory of Arrow's."""
     return values if values.flags.writeable else values.copy()
-
-
-def frequency_of(index: pd.Index[Any]) -> str | None:
-    """The word for the frequency of moments or spans, which has to say all of it.
-
-    Raises:
-        Inexact: there is more to it, for instance holidays.
-    """
-    if not isinstance(index, pd.DatetimeIndex | pd.TimedeltaIndex) or index.freq is None:
-        return None
-    try:
-        again = to_offset(index.freqstr)
-    except CONVERSION_ERRORS:
-        again = None
-    if again != index.freq or type(again) is not type(index.freq):
-        raise Inexact(f"a frequency that no word says ({type(index.freq).__name__})", _FREQUENCY_HINT)
-    return str(index.freqstr)
-
-
-def with_frequency(index: pd.Index[Any], frequency: str | None) -> pd.Index[Any]:
-    """The index with its frequency; a ``ValueError`` if it has another."""
-    if frequency is None or not isinstance(index, pd.DatetimeIndex | pd.TimedeltaIndex):
-        return index
-    return type(index)(index, freq=frequency)
 
 
 # --- numbers --------------------------------------------------------------------------------------

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from sls_jupyter.assets.frames.families import as_index, back, to_arrow, with_frequency
+from sls_jupyter.assets.frames.families import as_index, back, to_arrow
+from sls_jupyter.assets.frames.frequencies import with_frequency
 from sls_jupyter.assets.frames.refusals import Inexact
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from sls_jupyter.assets.columns import PANDAS_METADATA
 from sls_jupyter.assets.frames import families, labels
-from sls_jupyter.assets.frames.families import frequency_of
+from sls_jupyter.assets.frames.frequencies import frequency_of
 from sls_jupyter.assets.frames.index import check_name, level_fields, level_name, level_to_arrow
 from sls_jupyter.assets.frames.objects import is_object
 from sls_jupyter.assets.frames.refusals import CONVERSION_ERRORS, Inexact, first_refused_row, refused
