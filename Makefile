@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OUT := build/demo
+DATA_PATH_TESTS := $(wildcard tests/test_assets_frame*.py) tests/test_data_other_pandas.py
 
-.PHONY: demo test check lint types lab bench crash fuzz fix clean help
+.PHONY: demo test check pandas2 lint types lab bench crash fuzz fix clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    the main job, start to end: seal, ask, approve, run, audit (no account, no network after installing)"
-	@echo "make test    lint, types and every test"
+	@echo "make test    lint, types and every test; the data path under both supported majors of pandas"
 	@echo "make lab     JupyterLab on the example notebooks"
 	@echo "make bench   ratios against the plain alternative"
 	@echo "make crash   kill an authority 50 times under load and look for what is missing"
@@ -31,6 +32,11 @@ $(VENV)/.lab: $(VENV)/.base
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[notebooks,sandbox,lab]'
 	@touch $@
 
+$(VENV)-pandas2/.done: tests/pandas2.txt
+	$(PYTHON) -m venv $(VENV)-pandas2
+	$(VENV)-pandas2/bin/python -m pip install --quiet --disable-pip-version-check -r tests/pandas2.txt
+	@touch $@
+
 .PHONY: sandbox
 sandbox: $(VENV)/.base
 	@$(BIN)/python -c 'from sls_jupyter.hosts.probing import find_bubblewrap as f; reason = f()[1]; print(reason and \
@@ -45,8 +51,11 @@ lab: $(VENV)/.lab sandbox
 
 test: check
 
-check: $(VENV)/.test sandbox lint types
+check: $(VENV)/.test sandbox lint types pandas2
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+pandas2: $(VENV)-pandas2/.done
+	PYTHONPATH=. $(VENV)-pandas2/bin/python -m pytest -p no:cacheprovider $(DATA_PATH_TESTS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -61,6 +70,7 @@ fix: $(VENV)/.test
 
 bench: $(VENV)/.test sandbox
 	$(BIN)/python benchmarks/seal.py
+	$(BIN)/python benchmarks/shapes.py
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/verify.py
 	$(BIN)/python benchmarks/receipt.py
@@ -74,4 +84,4 @@ fuzz: $(VENV)/.test
 	$(BIN)/python fuzz/fuzz_parsers.py
 
 clean:
-	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-pandas2 build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -14,7 +14,7 @@ from assets_kit import frame, reader, seal_at
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sls_jupyter.assets.frames_back import from_arrow
+from sls_jupyter.assets.frames import from_arrow
 from sls_jupyter.assets.opening import to_pandas
 from sls_jupyter.errors import MalformedDocument, UnsealableData
 
@@ -128,10 +128,9 @@ REFUSED = {
     "two zones": (series([pd.Timestamp("2020", tz="UTC"), pd.Timestamp("2020", tz="Asia/Tokyo")], object), "Convert"),
     "two kinds of missing": (series(["a", None, np.nan], object), "Make them one"),
     "complex numbers": (series([1j]), "Convert"),
-    "sparse": (series(pd.arrays.SparseArray([0, 1])), "Convert"),
-    "half a character": (series(["\ud800"], object), "Convert"),
-    "mixed categories": (series(pd.Categorical([1, "a"])), "Convert"),
-    "functions": (series([print]), "mixes kinds"),
+    "half a character": (series(["\ud800"], object), "UTF-8"),
+    "mixed categories": (series(pd.Categorical([1, "a"])), "mixes kinds"),
+    "functions": (series([print]), "Convert"),
 }
 
 
@@ -157,9 +156,9 @@ def test_late_values_are_looked_at(tmp_path):
     "odd",
     [
         one(columns=["a", "a"]),
-        one(columns=[0, "a"]),
-        one(columns=pd.CategoricalIndex(["a", "b"])),
-        one(pd.Index([1, 2], name=7)),
+        one(columns=[0, "0"]),
+        one(columns=[("a", 1), print]),
+        one(pd.Index([1, 2], name=7.5)),
         one(pd.Index([1, "a"], dtype=object)),
     ],
 )

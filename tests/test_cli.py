@@ -428,7 +428,16 @@ def test_a_certificate_that_is_none_is_named(home, capsys):
     """Bad PEM is found before anything is announced."""
     for name in ("x.pem", "y.pem"):
         (home / name).write_text("not PEM")
-    arguments = ("--host", "0.0.0.0", "--port", "0", "--tls-cert", str(home / "x.pem"), "--tls-key", str(home / "y.pem"))
+    arguments = (
+        "--host",
+        "0.0.0.0",
+        "--port",
+        "0",
+        "--tls-cert",
+        str(home / "x.pem"),
+        "--tls-key",
+        str(home / "y.pem"),
+    )
     code, out, err = sls(capsys, "authority", "serve", *arguments)
     assert (code, out) == (1, "")
     assert "cannot be used" in err

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from frame_kinds import INDEXES, KEPT, LABELS, grid
+from frames_kit import same_frame
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_assets_frames import COLUMNS, FRAMES
@@ -81,6 +83,46 @@ def test_index_and_labels_come_back_through_the_gate(name: str) -> None:
     pd.testing.assert_frame_equal(back(before), without_unused(before), check_column_type=True)
 
 
+TAKEN = {"categories of moments", "sparse, filled with one"}  # a frequency of categories; see below
+
+
+@pytest.mark.parametrize("name", [name for name in KEPT if "sparse" not in name and name not in TAKEN])
+def test_every_kind_of_column_leaves_as_it_is(name: str) -> None:
+    """What can be sealed can be returned."""
+    before = pd.DataFrame({"x": KEPT[name], "n": range(len(KEPT[name]))})
+    same_frame(back(before), without_unused(before))
+
+
+@pytest.mark.parametrize("name", INDEXES)
+def test_every_kind_of_index_leaves_as_it_is(name: str) -> None:
+    """What groups and times are called stays with their numbers."""
+    before = grid(INDEXES[name], ["a", "b"])
+    if isinstance(before.index, pd.CategoricalIndex) or "categories" in name or "cuts" in name:
+        assert list(back(before).index) == list(before.index)
+    else:
+        same_frame(back(before), before)
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_every_kind_of_label_leaves_as_it_is(name: str) -> None:
+    """Pivots and cross tables have dates, flags, cuts and margins as labels."""
+    before = grid(columns=LABELS[name])
+    if isinstance(before.columns, pd.CategoricalIndex) or "categories" in name or "cuts" in name:
+        assert list(back(before).columns) == list(before.columns)
+    else:
+        same_frame(back(before), before)
+
+
+def test_sparse_dummies_leave_and_a_fill_says_nothing() -> None:
+    """A fill value is a number beside the rows, so only that of flags and counts leaves."""
+    dummies = pd.get_dummies(pd.Series(list("abca")), sparse=True)
+    same_frame(back(dummies), dummies)
+    told = pd.DataFrame({"x": pd.arrays.SparseArray([1, 1], fill_value=123_456)})
+    outgoing = to_stream(told)
+    table = pa.Table.from_batches(outgoing.batches, outgoing.schema)
+    assert Gate(Obligations()).table("x", "frame", table) is None
+
+
 def test_series_and_scalars_come_back_through_the_gate() -> None:
     """Each shape is itself on the other side."""
     series = pd.Series([1, None], index=pd.Index(["a", "b"], name="k"), name="n", dtype="Int64")
@@ -137,8 +179,14 @@ def changed(value: Any, path: tuple[Any, ...], new: Any) -> Any:
 
 
 _, STANDARD, OURS = claims(FRAME)
-NAMES = [("column_indexes", 0, "name"), ("columns", 2, "name")]  # of labels and levels: they are seen, and may leave
-PLACES = [(0, place) for place in places(STANDARD) if place not in NAMES] + [(1, place) for place in places(OURS)]
+NAMES = [
+    ("columns", 2, "name"),
+    ("labels", "names"),
+    ("labels", "names", 0),
+]  # of labels and levels: they are seen, and may leave
+PLACES = [(0, place) for place in places(STANDARD) if place not in NAMES] + [
+    (1, place) for place in places(OURS) if place not in NAMES
+]
 
 
 @settings(deadline=None, max_examples=300)
@@ -211,26 +259,26 @@ def test_names_are_bounded() -> None:
 
 # --- labels ---------------------------------------------------------------------------------------
 
-LABELS = [
-    ("bool", "bool", "patient 7", "True"),
-    ("unicode", "bool", "patient 7", "False"),
-    ("int64", "int64", "0000007", "7"),
-    ("integer", "int64", " 7", "-7"),
-    ("string", "int64", "1_0", "10"),
-    ("floating", "float64", "1.00000000000000000000005511", "1.0"),
-    ("unicode", "float64", "7e0", "1e-05"),
-    ("datetime", "datetime64[ns]", "January 7, 2020", "2020-01-07 00:00:00"),
-    ("datetime", "datetime64[ns]", "2020-01-07T00:00:00.0000000005511", "2020-01-07 00:00:00.500000"),
+TOLD = [
+    ({"dtype": "bool"}, "patient 7", "True"),
+    ({"dtype": "object", "kinds": "bool"}, "patient 7", "False"),
+    ({"dtype": "int64"}, "0000007", "7"),
+    ({"dtype": "int64"}, " 7", "-7"),
+    ({"dtype": "object", "kinds": "int"}, "1_0", "10"),
+    ({"dtype": "float64"}, "1.00000000000000000000005511", "1.0"),
+    ({"dtype": "object", "kinds": "float"}, "7e0", "1e-05"),
+    ({"dtype": "datetime64[ns]"}, "January 7, 2020", "2020-01-07 00:00:00"),
+    ({"dtype": "datetime64[ns]"}, "2020-01-07T00:00:00.0000000005511", "2020-01-07 00:00:00.500000"),
+    ({"dtype": "object", "kinds": "str", "missing": ["patient 7"], "null": "none"}, "patient 7", "None"),
 ]
 
 
-@pytest.mark.parametrize(("pandas_type", "numpy_type", "text", "plain"), LABELS)
-def test_a_label_shows_all_of_its_text(pandas_type: str, numpy_type: str, text: str, plain: str) -> None:
+@pytest.mark.parametrize(("level", "text", "plain"), TOLD)
+def test_a_label_shows_all_of_its_text(level: dict[str, Any], text: str, plain: str) -> None:
     """A name that comes back as a number, a day or ``True`` carried a thousand bytes that nobody saw."""
     for name, leaves in ((text, False), (plain, True)):
         table, standard, ours = claims(pd.DataFrame({name: [1]}))
-        level = standard["column_indexes"][0] | {"pandas_type": pandas_type, "numpy_type": numpy_type}
-        data = left(table, standard | {"column_indexes": [level]}, ours | {"labels": None})
+        data = left(table, standard, ours | {"labels": ours["labels"] | {"levels": [level]}})
         assert (data is not None) == leaves
 
 
@@ -239,6 +287,6 @@ def test_labels_of_several_levels_have_one_spelling(text: str) -> None:
     """Python reads over comments, spaces and joined texts."""
     for name, leaves in ((text, False), ("('a', 'b')", True)):
         table, standard, ours = claims(pd.DataFrame({name: [1]}))
-        both = [standard["column_indexes"][0]] * 2
-        data = left(table, standard | {"column_indexes": both}, ours | {"labels": None})
+        words = ours["labels"] | {"levels": ours["labels"]["levels"] * 2, "names": [None, None], "several": True}
+        data = left(table, standard, ours | {"labels": words})
         assert (data is not None) == leaves

@@ -6,7 +6,8 @@ A sealed asset is a folder of encrypted Parquet files (*parts*) and one signed m
 ``manifest``                   the signed document: parts, column groups, key ids, schema, policy
 ``sealing``, ``opening``       the two verbs
 ``sources``                    what can be sealed: frames, tables, streams and files
-``frames``, ``frames_back``    pandas frames to Arrow and back to equal frames
+``frames``                     pandas frames to Arrow and back to equal frames (a room of its own)
+``reopening``                  a seal opens what it wrote before it publishes
 ``columns``                    how a column's type is stored so that it comes back exactly
 ``part_write``, ``part_read``  one encrypted Parquet file: written and checked, verified and read
 ``part_keys``                  master keys, and what pyarrow needs to use them

@@ -16,6 +16,7 @@ Types that Parquet cannot hold are refused by column name before anything is wri
 
 from __future__ import annotations
 
+import functools
 import io
 import re
 from dataclasses import dataclass
@@ -125,6 +126,7 @@ def check_sealable(schema: pa.Schema) -> None:
             )
 
 
+@functools.cache
 def _survives(kind: pa.DataType) -> bool:
     """Whether an (empty) column of this type comes back from Parquet with the same type."""
     physical = pa.schema([pa.field("x", physical_type(kind))])

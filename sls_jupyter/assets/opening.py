@@ -88,6 +88,25 @@ def open_table(
     return pa.RecordBatchReader.from_batches(result, _batches(manifest, kms, schema, chosen, result, open_part))
 
 
+def first_rows(manifest: AssetManifest, keys: Mapping[str, bytes], open_part: PartOpener) -> pa.Table:
+    """The first rows of a table, by the code that opens all of it, but without reading ahead; no rows of an empty one.
+
+    Raises:
+        VerificationError, Unavailable: as :func:`open_table`.
+    """
+    kms = MasterKeys(_needed_keys(manifest, keys, None))
+    schema = manifest.table_schema() or _confidential_schema(manifest, kms, open_part)
+    chosen = _choose(schema, None)
+    batches = _batches(manifest, kms, schema, chosen, schema, open_part, ahead=False)
+    try:
+        found: list[pa.RecordBatch] = []
+        while not sum(batch.num_rows for batch in found) and (batch := next(batches, None)) is not None:
+            found.append(batch)
+        return pa.Table.from_batches(found, schema=schema)
+    finally:
+        batches.close()
+
+
 def _needed_keys(manifest: AssetManifest, keys: Mapping[str, bytes], columns: Sequence[str] | None) -> dict[str, bytes]:
     """Only the keys these columns need, so that nothing else can be decrypted by mistake."""
     needed = manifest.key_ids_for(columns)
@@ -132,7 +151,9 @@ def _batches(
     chosen: list[int],
     result: pa.Schema,
     opener: PartOpener,
-) -> Iterator[pa.RecordBatch]:
+    *,
+    ahead: bool = True,
+) -> Generator[pa.RecordBatch, None, None]:
     """Batches of ``result``, the ``chosen`` columns of ``schema``."""
     if not chosen:
         yield _no_columns(manifest.rows)
@@ -144,13 +165,22 @@ def _batches(
         _restore(pa.array([], kind), schema.field(i).type, values.get(i)) for i, kind in zip(chosen, types, strict=True)
     ]
     yield pa.RecordBatch.from_arrays(empty, schema=result)  # carries the categories of a table without rows
-    for table in _tables(manifest, kms, names, types, opener):
+    for table in (_tables if ahead else _first_tables)(manifest, kms, names, types, opener):
         for batch in table.to_batches():
             arrays = [
                 _restore(array, result.field(place).type, values.get(i))
                 for place, (i, array) in enumerate(zip(chosen, batch.columns, strict=True))
             ]
             yield pa.RecordBatch.from_arrays(arrays, schema=result)
+
+
+def _first_tables(
+    manifest: AssetManifest, kms: MasterKeys, names: list[str], types: list[pa.DataType], opener: PartOpener
+) -> Tables:
+    """The rows of the first part, in this thread."""
+    for part in manifest.data_parts[:1]:
+        with opened_part(opener(part.name), part, kms) as opened:
+            yield from opened.read(names, types)
 
 
 def _tables(
@@ -247,9 +277,10 @@ def to_pandas(table: Any) -> pd.DataFrame:
         table: a reader from :func:`open_table`, or any Arrow table or stream with the same schema metadata.
 
     Index, labels and dtypes come back. An index column that is not among the columns gives way to the
-    remaining levels, or to a RangeIndex. Arrow data that never was a frame is converted as pyarrow does.
+    remaining levels, or to a RangeIndex. Arrow data that never was a frame is converted as pyarrow does, but for columns
+    that it would change (:mod:`sls_jupyter.assets.frames.plain`).
     """
-    from sls_jupyter.assets.frames_back import from_arrow
+    from sls_jupyter.assets.frames import from_arrow
 
     if isinstance(table, pa.Table):
         return from_arrow(table)

@@ -26,6 +26,8 @@ MAGIC = b"PARE"  # of a Parquet file with an encrypted footer
 MAX_FOOTER_BYTES = 256 * 1024 * 1024  # refuse to read more than this before anything is verified
 _READ_BYTES = 16 * 1024 * 1024  # at a time from storage
 BATCH_ROWS = 1 << 14  # decoded at a time: a small part can hold large values
+MAX_BATCH_ROWS = 1 << 18  # of numbers only
+BATCH_BITS = 8 << 24  # of these, 16 MiB
 _TAIL = 8  # bytes: the footer's length and the magic
 _HINT = "Fetch the asset again from its owner; if it stays so, its storage is damaged or was tampered with."
 FOREIGN_ERRORS = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, IndexError, OverflowError)
@@ -113,10 +115,6 @@ class Image:
         return len(chunk)
 
 
-class _Asked(Exception):
-    """pyarrow wants to read ``length`` bytes of the body from ``start``: the two arguments."""
-
-
 class _Probe(io.RawIOBase):
     """A part of which only the footer can be read; it tells where a column lies.
 
@@ -128,6 +126,7 @@ class _Probe(io.RawIOBase):
         super().__init__()
         self._footer, self._body_end, self._size = footer, size - len(footer), size
         self._position, self._opened = 0, False
+        self._asked: tuple[int, int] | None = None
         self._source = pq.ParquetFile(self, decryption_properties=decryption(keys), pre_buffer=False)
         self._opened = True
 
@@ -150,17 +149,19 @@ class _Probe(io.RawIOBase):
         if start >= self._body_end:
             return self._footer[start - self._body_end : end - self._body_end]
         if self._opened:
-            raise _Asked(start, end - start)
+            self._asked = (start, end - start)
+            return b""  # an error of pyarrow's own then, which costs a tenth of one that a Python file raises
         return b"\0" * (self._body_end - start) + self._footer[: end - self._body_end]  # read with the footer, unused
 
     def extent(self, group: int, leaf: int) -> tuple[int, int]:
         """Where a column chunk lies: first byte and length; no bytes for a column without pages."""
+        self._asked = None
         try:
             self._source.reader.read_row_group(group, column_indices=[leaf], use_threads=False)
-        except _Asked as asked:
-            start, length = asked.args
-            return start, length
-        return len(MAGIC), 0
+        except FOREIGN_ERRORS:
+            if self._asked is None:
+                raise
+        return self._asked or (len(MAGIC), 0)
 
 
 @contextlib.contextmanager
@@ -238,7 +239,7 @@ class OpenPart:
             with foreign_errors(self._name):
                 for leaf in leaves:
                     self._image.fill(*self._probe.extent(number, leaf))
-                batches = self._source.iter_batches(BATCH_ROWS, row_groups=[number], columns=names)
+                batches = self._source.iter_batches(_rows_at_once(types), row_groups=[number], columns=names)
             while (batch := self._next(batches)) is not None:
                 if batch.schema.names != names or batch.schema.types != types:
                     raise _changed(self._name, "other columns", "the columns of the schema")
@@ -247,6 +248,14 @@ class OpenPart:
     def _next(self, batches: Iterator[pa.RecordBatch]) -> pa.RecordBatch | None:
         with foreign_errors(self._name):
             return next(batches, None)
+
+
+def _rows_at_once(types: list[pa.DataType]) -> int:
+    """Rows that are decoded at a time: more where a value is a number, and its size is known."""
+    try:
+        return max(BATCH_ROWS, min(MAX_BATCH_ROWS, BATCH_BITS // sum(int(kind.bit_width) for kind in types)))
+    except ValueError:  # a type of any width
+        return BATCH_ROWS
 
 
 def _top_level(source: Any, leaf: int) -> str:

@@ -38,6 +38,7 @@ from sls_jupyter.assets.manifest import (
 from sls_jupyter.assets.opening import CODE_SCHEMA, SCHEMA_KEY
 from sls_jupyter.assets.part_keys import MASTER_KEY_BYTES
 from sls_jupyter.assets.part_write import check_written, write_part
+from sls_jupyter.assets.reopening import check_opens
 from sls_jupyter.assets.sources import Source, open_source
 from sls_jupyter.assets.storage import Folder, storage_error
 from sls_jupyter.documents import Signer, b64encode, digest, sign
@@ -45,6 +46,7 @@ from sls_jupyter.errors import BadInput, SlsError, UnknownName, UnsealableData
 
 ROWS_PER_PART = 1 << 20
 ROW_GROUP_BYTES = 128 * 1024 * 1024  # Arrow bytes that are held before they are written
+FIRST_ROWS = 1 << 12  # of the first row group
 CODE_CHUNK_BYTES = 1024 * 1024
 Progress = Callable[[int, int | None], None]  # rows sealed so far, rows in all when known
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}\Z")
@@ -249,6 +251,7 @@ class _Job:
                     expected=f"{MAX_MANIFEST_BYTES} bytes at most",
                     hint="Use more rows_per_part, or put columns into groups.",
                 )
+            check_opens(manifest, self.keys, self.folder.open)
             self.folder.publish(envelope)
         except BaseException:
             with contextlib.suppress(SlsError):  # the first error is the one to report
@@ -310,12 +313,18 @@ class _Job:
         for batch in self.source.batches:
             rest = self._physical(batch, schema)
             while rest.num_rows:
-                taken = rest.slice(0, self.rows_per_part - part_rows - rows)
+                room = self.rows_per_part - part_rows - rows
+                if (
+                    not self.rows and not part_rows
+                ):  # a small one to begin with, which is opened before all is published
+                    room = min(room, FIRST_ROWS - rows)
+                taken = rest.slice(0, room)
                 rest = rest.slice(taken.num_rows)
                 pending.append(taken)
                 rows, size = rows + taken.num_rows, size + taken.nbytes
                 full = part_rows + rows == self.rows_per_part
-                if full or size >= ROW_GROUP_BYTES:
+                first = not self.rows and not part_rows and rows == FIRST_ROWS
+                if full or first or size >= ROW_GROUP_BYTES:
                     yield pa.Table.from_batches(pending, schema=schema)
                     part_rows = 0 if full else part_rows + rows
                     pending, rows, size = [], 0, 0

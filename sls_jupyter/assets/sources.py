@@ -64,10 +64,10 @@ def _is_series(data: Any) -> bool:
 
 
 def _frame(frame: Any) -> Source:
-    from sls_jupyter.assets.frames import frame_batches, frame_schema
+    from sls_jupyter.assets.frames import prepared
 
-    schema = frame_schema(frame)
-    return Source(schema, frame_batches(frame, schema, FRAME_ROWS), len(frame))
+    ready = prepared(frame)
+    return Source(ready.schema, ready.batches(FRAME_ROWS), len(frame))
 
 
 def _stream(data: Any) -> Source:

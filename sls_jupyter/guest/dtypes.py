@@ -24,23 +24,7 @@ _FREQUENCY = re.compile(  # pandas' own offsets, with a multiple
 _INTERVAL = re.compile(r"interval\[(?P<of>[^,]+(?:, [^,\[\]]+\])?), (?:right|left|both|neither)\]\Z")
 _DATETIME = re.compile(r"datetime64\[(?:s|ms|us|ns)(?:, (?P<zone>[^\]]+))?\]\Z")
 _PERIOD = re.compile(r"period\[(?P<every>[^\]]+)\]\Z")
-_PLAIN = re.compile(rf"(?:{_NUMBER}|bool|boolean|str|string(?:\[(?:python|pyarrow)\])?|timedelta64{_UNIT})\Z")
-_LABEL_TYPES = re.compile(  # what pyarrow calls the kinds of labels
-    rf"(?:unicode|string|bytes|bool|boolean|{_NUMBER}|date|datetime|datetimetz|(?:datetime|timedelta)64{_UNIT}"
-    r"|timedelta|integer|floating|decimal|empty|mixed|mixed-integer|mixed-integer-float|object|period|interval)\Z"
-)
-_LABEL_DTYPES = re.compile(rf"(?:object|{_PLAIN.pattern[:-2]}|datetime64{_UNIT})\Z")
-_TIME = r"[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{6}|\.[0-9]{9})?"
-_LABEL_FORMS = tuple(  # kinds of labels, and how Python and pandas write them
-    (re.compile(rf"(?:\A| )(?:{words})"), re.compile(rf"(?:{form})\Z"))
-    for words, form in (
-        (r"u?int[0-9]|U?Int[0-9]|integer", "0|-?[1-9][0-9]{0,19}"),
-        ("bool", "True|False"),
-        ("date", rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}(?: {_TIME}(?:[+-][0-9]{{2}}:[0-9]{{2}})?)?"),
-        ("timedelta", rf"-?[0-9]{{1,6}} days(?: \+?{_TIME})?"),
-        ("decimal", r"-?(?:0|[1-9][0-9]{0,75})(?:\.[0-9]{1,75})?"),
-    )
-)
+_PLAIN = re.compile(rf"(?:{_NUMBER}|bool|boolean|str(?:ing)?(?:\[(?:python|pyarrow)\])?|timedelta64{_UNIT})\Z")
 _OFFSET = re.compile(r"[+-](?:[01][0-9]|2[0-3]):[0-5][0-9]\Z")
 
 
@@ -86,27 +70,3 @@ def fits(dtype: str, kind: pa.DataType) -> bool:
 def is_frequency(text: str) -> bool:
     """Whether pandas has an offset of this name."""
     return _FREQUENCY.match(text) is not None
-
-
-def reads_as_written(text: str, pandas_type: str, numpy_type: str) -> bool:
-    """Whether a label that comes back as this kind shows all of the text that names its column.
-
-    ``bool("patient 7")`` is ``True``, and a float has no place for a hundred digits.
-    """
-    kinds = f"{pandas_type} {numpy_type}"
-    if re.search(r"(?:\A| )[fF]loat", kinds) and not _is_float(text):
-        return False
-    return all(form.match(text) for words, form in _LABEL_FORMS if words.search(kinds))
-
-
-def _is_float(text: str) -> bool:
-    """Whether this is how Python writes a number, to the last digit."""
-    try:
-        return repr(float(text)) == text
-    except ValueError:
-        return False
-
-
-def is_label_kind(pandas_type: str, numpy_type: str) -> bool:
-    """Whether pyarrow calls labels of some kind so."""
-    return _LABEL_TYPES.match(pandas_type) is not None and _LABEL_DTYPES.match(numpy_type) is not None
