@@ -26,14 +26,14 @@ import pyarrow as pa
 from sls_jupyter.contract.grants import Obligations
 from sls_jupyter.documents import canonical_json
 from sls_jupyter.errors import SlsError
-from sls_jupyter.guest import tables
+from sls_jupyter.guest import tables, typed
 from sls_jupyter.guest.cleaner import cleaned
 from sls_jupyter.guest.plain_text import released_text, released_value
+from sls_jupyter.guest.result_words import value_in
 from sls_jupyter.guest.well_known import MAX_BASES, known_exception
 
 TABLE_MIME = "application/vnd.apache.arrow.stream"
 GROUP_SIZE_COLUMN = "__sls_group_size__"
-COUNT_COLUMNS = ("n", "count", "size", "group_size")  # what a table may call its own group sizes
 FIGURE_MIMES = ("image/png", "image/svg+xml", "image/jpeg", "image/webp", "image/gif")  # one leaves, the first that can
 MARKUP_MIMES = ("text/html", "text/markdown", "text/latex")
 TEXT_MIMES = (*MARKUP_MIMES, "application/json", "text/plain")
@@ -200,24 +200,43 @@ class Gate:
             return _held("table")
         if not tables.has_only_known_types(table.schema):
             return _UNSAFE
-        sized, withheld, notes = self._drop_small_groups(table), Counter[str](), []
+        try:
+            sized, withheld, notes = self._drop_small_groups(table), Counter[str](), []
+        except SlsError:
+            return _UNSAFE
         if sized is None:
             return _held("min_group")
         if sized.num_rows < table.num_rows:
             withheld["small groups"] = table.num_rows - sized.num_rows
             notes.append(f"groups under {self.obligations.min_group} are withheld")
+        if shape == "value":
+            return self._judge_value(name, sized)
         limit = self.obligations.max_rows
         if limit is not None and sized.num_rows > limit:
             withheld["rows"] = sized.num_rows - limit
             notes.append(f"the owner's limit is {limit} rows")
             sized = sized.slice(0, limit)
         self._require_allowed(tables.cells(sized))
+        bounded = limit is not None or self.obligations.min_group is not None
         try:
-            new = tables.anew(sized, shape, whole=sized.num_rows == table.num_rows)
+            new = tables.anew(sized, shape, whole=sized.num_rows == table.num_rows, categories=not bounded)
         except tables.Unsafe:
             return _UNSAFE
         left = Table(name, shape, new, self._rows_before(table.num_rows, rows), "; ".join(notes))
         return Judged("table", left, tables.written_bytes(new), withheld)
+
+    def _judge_value(self, name: str, table: pa.Table) -> Judged:
+        """A plain value, read and written anew; its longest sequence counts as rows, and is not cut."""
+        try:
+            value = value_in(table)
+            rows, limit = typed.items_in(value), self.obligations.max_rows
+            if limit is not None and rows > limit:
+                return _held("rows")
+            text = canonical_json(typed.encode(value)).decode()
+        except SlsError:
+            return _UNSAFE
+        new = pa.table({"value": pa.array([text], pa.large_string())})
+        return Judged("table", Table(name, "value", new, 1, ""), tables.written_bytes(new))
 
     def _rows_before(self, sent: int, claimed: int | None) -> int:
         """How many rows the whole table had. The program's word, so only where it may say as much in the table itself."""
@@ -227,15 +246,19 @@ class Gate:
         return claimed
 
     def _drop_small_groups(self, table: pa.Table) -> pa.Table | None:
-        """The table without rows about small groups and without our own column; ``None`` when sizes are unknown."""
-        hidden = GROUP_SIZE_COLUMN in table.column_names
-        names = [GROUP_SIZE_COLUMN] if hidden else [name for name in COUNT_COLUMNS if name in table.column_names]
-        minimum = self.obligations.min_group
+        """The table without rows about small groups and without our own column; ``None`` when sizes are unknown.
+
+        If all groups are small nothing leaves, because the names of columns can be those of groups.
+        """
+        hidden, minimum = GROUP_SIZE_COLUMN in table.column_names, self.obligations.min_group
         if minimum is not None:
-            sizes = next((name for name in names if pa.types.is_integer(table.schema.field(name).type)), None)
-            if sizes is None or tables.has_sequences(table.schema):  # a list in one row can hold a row of each person
+            if not hidden or table.schema.field(GROUP_SIZE_COLUMN).type != pa.int64():
                 return None
-            table = tables.with_enough(table, sizes, minimum)
+            if tables.has_sequences(table):  # a list in one row can hold a row of each person
+                return None
+            table = tables.with_enough(table, GROUP_SIZE_COLUMN, minimum)
+            if not table.num_rows:
+                return None
         return table.drop_columns([GROUP_SIZE_COLUMN]) if hidden else table
 
     def verdict(self) -> dict[str, Any]:

@@ -139,7 +139,7 @@ class TableEvent(Event):
 
     type: Annotated[Literal["table"], Checked(_ATTESTED)]
     table: Annotated[Base64, Hearsay(_CONTENT)]
-    shape: Annotated[Literal["frame", "series", "arrow", "scalar"], Hearsay(_CONTENT)]
+    shape: Annotated[Literal["frame", "series", "arrow", "polars", "polars series", "value"], Hearsay(_CONTENT)]
     rows: Annotated[Count, Checked(_ATTESTED)]
     of: Annotated[Count, Hearsay("the program's word where no owner limits rows; shown as how many there were")]
     note: Annotated[Line, Checked(_ATTESTED)]
@@ -172,6 +172,11 @@ class EndEvent(Event):
     outputs: Annotated[tuple[Mapping[Line, JsonValue], ...], Field(max_length=256), Checked(_SEALED)] = ()
     missing: Annotated[
         Mapping[Line, Line | None], Field(max_length=256), Hearsay("the program's word; shown as what the cell gave")
+    ] = Field(default_factory=dict)
+    reasons: Annotated[
+        Mapping[Line, Mapping[Line, Line]],
+        Field(max_length=256),
+        Hearsay("the program's word on its own columns; shown as what the gate found"),
     ] = Field(default_factory=dict)
     held_back: Annotated[tuple[Line, ...], Field(max_length=256), Checked(_ATTESTED)] = ()
     verdict: Annotated[

@@ -37,6 +37,7 @@ from sls_jupyter.guest.door import Door
 from sls_jupyter.guest.gate import TABLE_MIME, BytesLimit, Gate, Judged, Table
 from sls_jupyter.guest.hostile import Budget, CountedFile, Once, TooMuch, exit_code, limit_name, type_name
 from sls_jupyter.guest.iopub import Displays
+from sls_jupyter.guest.reasons import problem_words, uncounted_words
 from sls_jupyter.guest.tables import written
 from sls_jupyter.guest.well_known import MAX_BASES
 
@@ -46,7 +47,7 @@ GRACE_SECONDS = 15.0  # after the wall clock's limit, for the supervisor to say 
 RAW_FACTOR = 4  # how many times the allowed bytes the program may send before anything is cut
 LEAST_MEMORY_BYTES = 2 << 30
 SPEAKERS = ("supervisor", "kernel", "displays")  # the program's connections, one of each
-SHAPES = ("frame", "series", "arrow", "scalar")
+SHAPES = ("frame", "series", "arrow", "polars", "polars series", "value")
 
 
 def limit_memory(limits: Limits) -> None:
@@ -74,6 +75,7 @@ class OutputRun:
         self._content: list[dict[str, Any]] = []
         self._tables: dict[str, Table] = {}
         self._missing: dict[str, str | None] = {}
+        self._reasons: dict[str, dict[str, str]] = {}  # why a named output does not leave
         self._end: dict[str, Any] = {}
         self._ended = threading.Event()  # the program is done or gone
         self._complete = threading.Event()  # every connection of the program is there, and there will be no other
@@ -169,16 +171,24 @@ class OutputRun:
             elif message.get("missing") in self._contract.spec.outputs:
                 kind = message.get("type")
                 self._missing[message["missing"]] = None if kind is None else type_name(kind)
+                self._tell(message["missing"], problem_words(message.get("why"), message.get("hint")))
             elif message.get("table") in self._contract.spec.outputs and message.get("shape") in SHAPES:
-                self._take_table(str(message["table"]), str(message["shape"]), file)
+                self._take_table(str(message["table"]), str(message["shape"]), file, message.get("uncounted"))
             else:
                 raise MalformedDocument("The program sent what it was not asked for.")
 
-    def _take_table(self, name: str, shape: str, file: Any) -> None:
+    def _tell(self, name: str, words: dict[str, str]) -> None:
+        """Keep a reason for the end, where a table could have left as well: it may name columns."""
+        if words and "table" in self._gate.obligations.kinds:
+            self._reasons[name] = words
+
+    def _take_table(self, name: str, shape: str, file: Any, uncounted: Any) -> None:
         with pa.ipc.open_stream(CountedFile(file, self._budget)) as reader:
             table = reader.read_all()
         table.validate(full=True)
         judged = self._gate.judge_table(name, shape, table)
+        if "min_group" in judged.withheld:
+            self._tell(name, uncounted_words(uncounted or {"why": "small"}))
         with self._lock:
             taken = None if self._ended.is_set() else self._gate.take(judged)
             if taken is not None:
@@ -312,6 +322,7 @@ class OutputRun:
             sealed=True,
             outputs=outputs,
             missing=self._missing,
+            reasons=self._reasons,
             held_back=held_back,
             verdict=verdict,
         )
