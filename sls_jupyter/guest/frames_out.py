@@ -201,7 +201,8 @@ def _with_index(frame: pd.DataFrame, words: ResultWords) -> pd.DataFrame:
         values: Any = pd.Index(frame.pop(level).array, name=typed.decode(name), tupleize_cols=False)
         values = values if kind.dtype == "category" else values.astype(kind.dtype)
         if kind.frequency is not None and isinstance(values, pd.DatetimeIndex | pd.TimedeltaIndex):
-            values = type(values)(values, freq=kind.frequency, name=values.name)
+            again: Any = type(values)
+            values = again(values, freq=kind.frequency, name=values.name)
         made.append(values)
     frame.index = pd.MultiIndex.from_arrays(made, names=[one.name for one in made]) if len(made) > 1 else made[0]
     return frame

@@ -16,6 +16,7 @@ shows. A hostile cell can also lie about the sizes of its groups; review of the 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -160,7 +161,9 @@ class Gate:
             return _held("text")
         texts = {mime: self._text_of(mime, data[mime]) for mime in TEXT_MIMES if mime in data}
         left = {mime: text for mime, text in texts.items() if text is not None}
-        return Judged("text", left, len(canonical_json(left))) if left else _UNSAFE
+        lost = any(mime in texts and mime not in left for mime in MARKUP_MIMES)  # then its plain text says little
+        held = {"unsafe": 1} if lost else {}
+        return Judged("text", left, len(canonical_json(left)), held) if left else _UNSAFE
 
     def _figure(self, figures: Mapping[str, str]) -> Judged:
         for mime, text in figures.items():
@@ -178,7 +181,9 @@ class Gate:
         if mime == "text/plain":
             return released_text(value)
         found = self.clean(mime, value)
-        return None if found is None else found[1]
+        if found is None or (value.strip() and not _shows(mime, found[1])):
+            return None
+        return found[1]
 
     def judge_error(self, name: str, value: str, traceback: Sequence[str], bases: Sequence[str] = ()) -> Judged:
         """As :meth:`error`, without counting."""
@@ -273,6 +278,11 @@ class Gate:
 
 def _held(rule: str) -> Judged:
     return Judged("", withheld={rule: 1})
+
+
+def _shows(mime: str, text: str) -> bool:
+    """Whether anything is left to be seen."""
+    return bool((re.sub(r"<[^<>]*>", "", text) if mime == "text/html" else text).strip())
 
 
 def _is_json(value: Any) -> bool:

@@ -132,6 +132,14 @@ class DisplayEvent(Event):
 
     type: Annotated[Literal["display"], Checked(_ATTESTED)]
     data: Annotated[Mapping[Line, JsonValue], Field(max_length=20), Hearsay(_CONTENT)]
+    display: Annotated[Count | None, Checked(_ATTESTED)] = None
+    update: Annotated[bool, Hearsay("the program's word; what stands there is replaced")] = False
+
+
+class ClearEvent(Event):
+    """The cell cleared what it showed."""
+
+    type: Annotated[Literal["clear"], Checked(_ATTESTED)]
 
 
 class TableEvent(Event):
@@ -143,6 +151,8 @@ class TableEvent(Event):
     rows: Annotated[Count, Checked(_ATTESTED)]
     of: Annotated[Count, Hearsay("the program's word where no owner limits rows; shown as how many there were")]
     note: Annotated[Line, Checked(_ATTESTED)]
+    display: Annotated[Count | None, Checked(_ATTESTED)] = None
+    update: Annotated[bool, Hearsay("the program's word; what stands there is replaced")] = False
 
 
 class ErrorEvent(Event):
@@ -193,6 +203,7 @@ _EVENTS: dict[str, type[Event]] = {
     "failed": FailedEvent,
     "stream": StreamEvent,
     "display": DisplayEvent,
+    "clear": ClearEvent,
     "table": TableEvent,
     "error": ErrorEvent,
     "withheld": WithheldEvent,
