@@ -13,9 +13,12 @@ hostile cell: that is what review of the code is for (``docs/threat-model.md``).
 from __future__ import annotations
 
 import ast
+import datetime as dt
 import math
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
+from numbers import Number
 from typing import Any
 
 import pandas as pd
@@ -68,6 +71,13 @@ def tokens(values: Any) -> list[Token]:
     return [token(value) for value in values.astype(object).tolist()]
 
 
+def is_number(value: Any) -> bool:
+    """Whether a reduction's result is a number or a time; a sum of texts is all of them."""
+    plain = value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value
+    missing = plain is None or plain is pd.NA
+    return missing or isinstance(plain, Number | Decimal | dt.datetime | dt.timedelta | pd.Period)
+
+
 def parts(label: Any) -> tuple[Any, ...]:
     """The parts of a label, which is a tuple where labels have levels."""
     return label if isinstance(label, tuple) else (label,)
@@ -100,6 +110,7 @@ class Ledger:
     labels: dict[Token, set[Token]] = field(default_factory=dict)  # what a key may be called, to the keys
     key_sizes: dict[Token, int] = field(default_factory=dict)  # the largest group of each key
     keys: set[Token] = field(default_factory=set)  # of groups; the other keys are labels of columns
+    columns: set[Token] = field(default_factory=set)  # labels of columns that were counted
     key_names: set[Any] = field(default_factory=set)
     constants: set[str] = field(default_factory=lambda: {"All"})  # texts of the code, known before the data; a margin
     numbers: set[Token] = field(default_factory=set)  # and its numbers
@@ -153,6 +164,7 @@ class Ledger:
             for value, cell in zip(column.astype(object).tolist(), known, strict=True):
                 if cell is not None:
                     self.note(value, cell)
+                    self.columns |= cell.column
         result.attrs[MARK] = True
 
     # --- reading ------------------------------------------------------------------------------------
@@ -160,13 +172,17 @@ class Ledger:
     def is_free(self, value: Token) -> bool:
         """A text of the code that is no key as well; it may stand beside any group."""
         keys = self.labels.get(value, set())
-        return isinstance(value, str) and value in self.constants and not keys & self.keys
+        return value is MISSING or (isinstance(value, str) and value in self.constants and not keys & self.keys)
 
     def origins(self, value: Token) -> set[Token] | None:
         """The keys that a label may stand for; empty for a text of the code, ``None`` for an unknown one."""
         known = self.labels.get(value)
         if known is not None:
             return known
+        if value in self.columns:
+            return {value}
+        if value is MISSING:
+            return set()
         return set() if isinstance(value, str) and value in self.constants else None
 
     def likely(self, value: Token, labels: frozenset[Token]) -> Sequence[Cell]:

@@ -93,6 +93,9 @@ def _seals(frame: pd.DataFrame) -> UnsealableData | None:
             pass
     except UnsealableData as error:
         return error
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        return UnsealableData("A column has no form in Arrow.", found=type(error).__name__,
+                              hint="Convert it, for instance with .astype(str).")  # fmt: skip
     return None
 
 

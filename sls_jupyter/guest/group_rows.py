@@ -50,8 +50,10 @@ def _only_counts_rows(frame: pd.DataFrame, level: _Piece, ledger: Ledger) -> boo
     if isinstance(frame.index, pd.RangeIndex):
         return True
     plain = frame.index.nlevels == 1 and level.name is None and pd.api.types.is_integer_dtype(frame.index.dtype)
-    return bool(plain and frame.index.is_unique and not all(one in ledger.labels for one in level.tokens)
-                and all(one in range(ledger.count) for one in level.tokens))  # fmt: skip
+    if not plain or all(one in ledger.labels for one in level.tokens):
+        return False
+    places = range(ledger.count if frame.index.is_unique else len(frame))  # doubled ones: frames that were put together
+    return all(one in places for one in level.tokens)
 
 
 def _are_cells(piece: _Piece, ledger: Ledger) -> bool:
@@ -89,8 +91,15 @@ def _best(known: Sequence[Cell], labels: frozenset[Token]) -> tuple[Cell, ...]:
     """Of the cells with one value those whose group fits the labels best."""
     if len(known) == 1:
         return (known[0],)
-    fits = [len(labels & ({value for _, value in cell.keys} | cell.column)) for cell in known]
+    fits = [_fit(cell, labels) for cell in known]
     return tuple(cell for cell, fit in zip(known, fits, strict=True) if fit == max(fits))
+
+
+def _fit(cell: Cell, labels: frozenset[Token]) -> tuple[int, bool, int]:
+    """How well a cell fits the labels around it: what it shares, whether it is of a group, what else the group has."""
+    keys = {value for _, value in cell.keys}
+    shared = len(labels & (keys | cell.column))
+    return shared, bool(keys), -len(keys - labels) if labels & keys else 0
 
 
 def _candidates(value: Token, labels: frozenset[Token], ledger: Ledger) -> tuple[Cell, ...]:
@@ -201,13 +210,12 @@ def _require_once(
 def _require_one_group(values: list[_Piece], rows: list[list[tuple[Cell, ...]]]) -> None:
     """The groups of a row's cells are one group, or those around it; a column of a pivot has a key of its own."""
     every = [
-        _shared([_shared([cell.keys for cell in cells]) for row in rows if (cells := row[i]) and cells != (_NOBODY,)])
-        for i in range(len(values))
+        _shared([keys for row in rows if (keys := _shared([cell.keys for cell in row[i]]))]) for i in range(len(values))
     ]
     for row in rows:
-        keys = [(_shared([cell.keys for cell in cells]) - every[i], frozenset().union(*(cell.keys for cell in cells)))
-                for i, cells in enumerate(row) if cells and cells != (_NOBODY,)]  # fmt: skip
-        if keys and not any(all(own <= around for own, _ in keys) for _, around in keys):
+        known = [(i, [cell.keys for cell in cells]) for i, cells in enumerate(row) if cells and cells != (_NOBODY,)]
+        groups = [(_shared(keys) - every[i], frozenset[Key]().union(*keys)) for i, keys in known]
+        if groups and not any(all(own <= around for own, _ in groups) for _, around in groups):
             raise Uncounted("joined")
 
 

@@ -17,7 +17,7 @@ import pandas as pd
 from pandas.api.typing import DataFrameGroupBy, SeriesGroupBy
 
 from sls_jupyter.guest import noted_math
-from sls_jupyter.guest.counted import LEDGER, MARK, MAX_CELLS, Cell, Key, Uncounted, parts, token
+from sls_jupyter.guest.counted import LEDGER, MARK, MAX_CELLS, Cell, Key, Uncounted, is_number, parts, token
 from sls_jupyter.guest.group_rows import read
 
 SIZE_COLUMN = "__sls_group_size__"
@@ -96,8 +96,15 @@ def _noting(method: Callable[..., Any], size: Any, count: Any) -> Callable[..., 
                 continue
             behind = _values_behind(result, i, counts, sizes)
             column = frozenset(map(token, parts(label)))
-            known = zip(behind, more, keys, strict=True)
-            cells.append([Cell(int(number + extra) if number else 0, key, column) for number, extra, key in known])
+            series: Any = result.iloc[:, i] if isinstance(result, pd.DataFrame) else result
+            values = series.astype(object).tolist()
+            known = zip(values, behind, more, keys, strict=True)
+            cells.append(
+                [
+                    Cell(int(number + extra) if number else 0, key, column) if is_number(value) else None
+                    for value, number, extra, key in known
+                ]
+            )
         LEDGER.note_table(result, cells)
         return result
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sls_jupyter.guest.counted import COLUMN, LEDGER, MARK, MISSING, Cell, Uncounted, parts, token, tokens
+from sls_jupyter.guest.counted import COLUMN, LEDGER, MARK, MISSING, Cell, Uncounted, is_number, parts, token, tokens
 from sls_jupyter.guest.group_rows import read
 
 _OPERATORS = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow")
@@ -45,7 +45,7 @@ def _one(cells: tuple[Cell, ...]) -> Cell | None:
 def _cells(value: Any) -> list[list[Cell | None]] | None:
     """The cells of each column; ``None`` when not all of them are counted."""
     try:
-        found = read(_as_frame(value), LEDGER)
+        found = read(_as_frame(value), LEDGER, marked=True)  # a column has lost its keys; the result is looked at again
     except Uncounted:
         return None
     return [[None] * len(value) if column is None else [_one(one) for one in column] for column in found.columns]
@@ -193,7 +193,7 @@ def _after_ufunc(result: Any, value: Any, ufunc: Any, how: str, *inputs: Any, **
 def _after_whole(result: Any, value: Any, *args: Any, axis: Any = 0, **_: Any) -> None:
     axis = args[0] if args else axis
     if value.ndim == 1:
-        if not _is_table(result):
+        if not _is_table(result) and is_number(result):
             _note_scalar(result, value)
     elif isinstance(result, pd.Series):
         over_rows = axis in (0, "index")
@@ -219,6 +219,9 @@ def _note_side(result: pd.Series[Any], table: pd.DataFrame, over_rows: bool) -> 
     places = list(table.columns) if over_rows else list(table.index)
     for place, line in zip(places, lines, strict=True):
         if place not in result.index:  # left out as no numbers
+            continue
+        if not is_number(result.iloc[len(made)]):
+            made.append(None)
             continue
         given = [cell for cell in line if cell is not None]
         behind = int(table[place].notna().sum()) if over_rows and table.columns.is_unique else 0
