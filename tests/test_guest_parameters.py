@@ -32,7 +32,7 @@ times = st.one_of(
 keys = st.one_of(st.none(), st.booleans(), st.integers(), texts, st.dates(), st.tuples(st.integers(), texts))
 arrays = st.one_of(
     st.lists(st.integers(-9, 9), max_size=4).map(np.array),
-    st.lists(st.floats(), max_size=4).map(lambda values: np.array(values, dtype="float32" if values else float)),
+    st.lists(st.floats(width=32), max_size=4).map(lambda values: np.array(values, dtype="float32")),
     st.lists(texts, max_size=3).map(np.array),
     st.integers(-9, 9).map(np.int16),
     st.floats().map(np.float64),

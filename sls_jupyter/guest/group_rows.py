@@ -12,6 +12,7 @@ import pandas as pd
 
 from sls_jupyter.guest.counted import MARK, MISSING, Cell, Key, Ledger, Token, Uncounted, parts, token, tokens
 
+MAX_EXPLAINED = 10_000  # rows of a table whose columns are looked at only to say what is wrong
 _NOBODY = Cell(0)
 
 
@@ -124,6 +125,8 @@ def read(frame: pd.DataFrame, ledger: Ledger, *, marked: bool | None = None) -> 
         Uncounted: with the reason, when it shows anything that no group of a known size stands behind.
     """
     if not ledger.can_hold(len(frame)):
+        if MARK in frame.attrs and len(frame) <= MAX_EXPLAINED:  # a column of persons beside is a better reason
+            _kinds([piece for pieces in _pieces(frame, ledger) for piece in pieces], ledger)
         raise Uncounted("none" if not ledger.count else "repeated" if MARK in frame.attrs else "rows")
     columns, levels = _pieces(frame, ledger)
     values, labels = _kinds(columns + levels, ledger)

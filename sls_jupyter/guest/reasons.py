@@ -13,14 +13,16 @@ from typing import Any
 from sls_jupyter.guest.plain_text import released_text
 
 MAX_NAMES, MAX_NAME, MAX_WORDS = 5, 100, 600  # names; characters
-_GROUP = "Return what groupby(…) gives with size, count, sum, mean, std, var or nunique"
+_GROUP = (
+    "Return what groupby(…) gives with size, count, sum, mean, std, var or nunique; "
+    "first, min, max, median, quantiles and functions of your own can be one record's value"
+)
 
 _UNCOUNTED: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "column": (
             "{} with values that no size, count, sum, mean or the like of a group gave",
-            f"{_GROUP}; first, min, max, median, quantiles and functions of your own can be one record's value. "
-            'Of describe() take .agg(["count", "mean", "std"]).',
+            f'{_GROUP}. Of describe() take .agg(["count", "mean", "std"]).',
         ),
         "index": (
             "an index ({}) with labels that are no keys of groups",
@@ -32,7 +34,7 @@ _UNCOUNTED: Mapping[str, tuple[str, str]] = MappingProxyType(
         ),
         "repeated": ("rows that repeat a group", "Return one row for each group."),
         "rows": ("more rows than groups were counted", f"{_GROUP}."),
-        "none": ("no group was counted in this run", f"{_GROUP}, of pandas."),
+        "none": ("no group was counted in this run", f"{_GROUP}. pandas counts; polars and SQL do not."),
         "labels": ("only labels, and no value that was counted", f"{_GROUP}."),
         "keys": ("counts without the keys of their groups", "Keep the keys: reset_index() without drop=True."),
         "value": ("a value that does not tell how many records it is made of", 'Return a table: x[["a"]].mean().'),

@@ -14,7 +14,7 @@ LIMIT_HINTS = {
     "cpu": "Ask for more with --time 30m, or compute less.",
     "time": "Ask for more with --time 30m, or compute less.",
     "processes": "Start fewer processes; pandas and scikit-learn need n_jobs=1 here.",
-    "output": "Print and return less; the owner's and your own limit of bytes both hold.",
+    "output": "Ask for more with --result-size 256M, or return less; an owner's own limit (--max-bytes) holds all the same.",
 }
 
 _UNITS = {"cpu": "seconds of CPU time", "time": "seconds", "processes": "processes"}
