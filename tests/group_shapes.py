@@ -131,6 +131,9 @@ x.set_index("when").income.resample("40D").agg(["mean", "count"])
 x.groupby([x.when.dt.year, x.when.dt.month]).income.mean()
 x[["income", "age"]].mean().to_frame("mean")
 x.isna().sum()
+x.groupby("sex").income.mean() / x.groupby("sex").income.mean().loc["f"]
+(x.groupby("sex").income.mean() - x.income.mean()) / x.income.std()
+x.groupby("sex").size() * (100 / len(x))
 """.strip().splitlines()
 
 PERSONAL = """
@@ -223,6 +226,12 @@ x.groupby("sex").income.rank()
 x.groupby("sex").income.mean().index.to_frame().assign(n=x.name.head(2).values)
 x.nsmallest(3, "income")[["age", "size"]]
 x.income.agg(["min", "max"])
+x.groupby("sex").income.mean() - x.income.max()
+x.groupby("sex").income.mean() / x.income.min()
+(x.groupby("sex").income.mean() + x.income.iloc[3]).to_frame("m")
+np.subtract(x.groupby("sex").income.mean(), x.loc[5, "income"])
+x.groupby("sex").income.mean() * 0 + x[["income"]].max()["income"]
+x.groupby("sex").income.mean().set_axis(x.age.head(2).values)
 """.strip().splitlines()
 
 SMALL = """

@@ -114,7 +114,9 @@ class Ledger:
     key_names: set[Any] = field(default_factory=set)
     constants: set[str] = field(default_factory=lambda: {"All"})  # texts of the code, known before the data; a margin
     numbers: set[Token] = field(default_factory=set)  # and its numbers
+    singles: set[Token] = field(default_factory=set)  # what one record has, taken out of a column
     count: int = 0  # of cells
+    longest: int = 0  # rows of a table
 
     # --- writing ------------------------------------------------------------------------------------
 
@@ -165,7 +167,14 @@ class Ledger:
                 if cell is not None:
                     self.note(value, cell)
                     self.columns |= cell.column
+        self.longest = max(self.longest, len(result))
         result.attrs[MARK] = True
+
+    def note_single(self, value: Any) -> None:
+        """A number that is one record's, or may be."""
+        one = token(value)
+        if isinstance(one, Number) and one not in self.cells and len(self.singles) < MAX_CELLS:
+            self.singles.add(one)
 
     # --- reading ------------------------------------------------------------------------------------
 

@@ -53,7 +53,9 @@ def _only_counts_rows(frame: pd.DataFrame, level: _Piece, ledger: Ledger) -> boo
     plain = frame.index.nlevels == 1 and level.name is None and pd.api.types.is_integer_dtype(frame.index.dtype)
     if not plain or all(one in ledger.labels for one in level.tokens):
         return False
-    places = range(ledger.count if frame.index.is_unique else len(frame))  # doubled ones: frames that were put together
+    places = range(
+        ledger.longest if frame.index.is_unique else len(frame)
+    )  # doubled ones: frames that were put together
     return all(one in places for one in level.tokens)
 
 

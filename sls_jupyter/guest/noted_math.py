@@ -22,6 +22,8 @@ _FLEXIBLE = (*_OPERATORS, "div", "rdiv", *(f"r{name}" for name in _OPERATORS))
 _ALONE = ("round", "abs", "astype", "clip", "fillna", "__neg__", "convert_dtypes", "infer_objects", "to_timestamp")
 _OVER_ROWS = ("cumsum", "cumprod", "cummax", "cummin", "diff", "pct_change", "rank")
 WHOLE = ("count", "kurt", "kurtosis", "mean", "nunique", "prod", "sem", "skew", "std", "sum", "var")
+SINGLE = ("max", "min", "median", "quantile", "item")
+MAX_SINGLES = 1_000  # of one result
 _CONSTANTS = (bool, int, float, complex, str, np.number, np.bool_, type(None), type)
 _inside = False  # a noted operation calls others of pandas; one note is enough
 
@@ -141,12 +143,21 @@ def _once(method: Callable[..., Any], after: Callable[..., None]) -> Callable[..
     return call
 
 
+def _is_single(value: Any) -> bool:
+    """Whether a number is one record's; a share of the largest income, and the income, tell each other."""
+    one = token(value)
+    return one in LEDGER.singles and one not in LEDGER.cells and one not in LEDGER.numbers
+
+
 def _after_operator(result: Any, left: Any, other: Any = None, *args: Any, axis: Any = "columns", **_: Any) -> None:
     if args:
         axis = args[0]
     if not _is_table(result):
         return
     if isinstance(other, _CONSTANTS):
+        if _is_single(other):
+            result.attrs.pop(MARK, None)
+            return
         _spell(result, left)
         _note(result, [left])
     elif _is_table(other):
@@ -181,7 +192,7 @@ def _after_ufunc(result: Any, value: Any, ufunc: Any, how: str, *inputs: Any, **
     tables = [one for one in inputs if _is_table(one)]
     if how != "__call__" or not _is_table(result):
         return
-    if all(_is_table(one) or isinstance(one, _CONSTANTS) for one in inputs):
+    if all(_is_table(one) or (isinstance(one, _CONSTANTS) and not _is_single(one)) for one in inputs):
         _note(result, tables)
     else:
         result.attrs.pop(MARK, None)
@@ -264,6 +275,22 @@ def _always(method: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def _telling(method: Callable[..., Any]) -> Callable[..., Any]:
+    """What gives one record's value: a number that it returns is remembered."""
+
+    @functools.wraps(method)
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        result = method(self, *args, **kwargs)
+        if isinstance(result, int | float | np.number):
+            LEDGER.note_single(result)
+        elif isinstance(result, pd.Series) and len(result) <= MAX_SINGLES and isinstance(self, pd.DataFrame):
+            for value in result.astype(object).tolist():
+                LEDGER.note_single(value)
+        return result
+
+    return call
+
+
 def install() -> None:
     """Let pandas' arithmetic write down what it makes of counted values."""
     for cls in (pd.DataFrame, pd.Series):
@@ -280,4 +307,12 @@ def install() -> None:
         for name in ("map", "replace"):
             setattr(cls, name, _once(getattr(cls, name), _after_map))
         setattr(cls, "__array_ufunc__", _once(getattr(cls, "__array_ufunc__"), _after_ufunc))  # noqa: B009, B010
+    some: Any = pd.Series([0])
+    for one_class, name in (
+        *((pd.Series, one) for one in SINGLE),
+        *((pd.DataFrame, one) for one in SINGLE if one != "item"),
+        *((type(access), "__getitem__") for access in (some.iloc, some.loc, some.at, some.iat)),
+        (pd.Series, "__getitem__"),
+    ):
+        setattr(one_class, name, _telling(getattr(one_class, name)))
     setattr(pd.Index, "map", _once(pd.Index.map, _after_map))  # noqa: B010
