@@ -77,12 +77,16 @@ class Shown:
         self._lines.clear()
 
     def _write_over(self, event: dict[str, Any]) -> None:
-        last = self.events[-1] if self.events else {}
-        kept = ""
-        if (last.get("type"), last.get("name")) == ("stream", event["name"]):
-            self.events.pop()
-            kept = last["text"][: last["text"].rfind("\n") + 1]
-        self.events.append({**event, "text": kept + event["text"][1:]})
+        """Take away the stream's unfinished line, in however many events it was written."""
+        for place in range(len(self.events) - 1, -1, -1):
+            one = self.events[place]
+            if (one["type"], one.get("name")) != ("stream", event["name"]):
+                continue
+            kept = one["text"][: one["text"].rfind("\n") + 1]
+            self.events[place : place + 1] = [{**one, "text": kept}] if kept else []
+            if kept:
+                break
+        self.events.append({**event, "text": event["text"][1:]})
 
     def _update(self, event: dict[str, Any]) -> None:
         places = [i for i, one in enumerate(self.events) if one.get("display") == event["display"]]
