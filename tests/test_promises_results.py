@@ -40,7 +40,7 @@ def test_honest_tables_of_large_groups_leave_as_they_are(world: World) -> None:
         ("got = guarded.rename(columns={'age': 'n'})", "size"),
         ("got = guarded.groupby('sex').agg('first')", "first, min, max"),
         ("got = guarded.groupby('sex').age.mean().loc[guarded.sex].to_frame().assign(a=guarded.age.values)", "'a'"),
-        ("got = guarded.groupby('age').outcome.count().to_frame()", "large enough"),
+        ("got = pd.crosstab(guarded.sex, guarded.age)", "large enough"),
         ("got = guarded.groupby('sex').age.describe()", "'min'"),
     ],
     ids=["a column called n", "first", "persons beside", "small groups", "describe"],

@@ -251,10 +251,7 @@ class Gate:
         return claimed
 
     def _drop_small_groups(self, table: pa.Table) -> pa.Table | None:
-        """The table without rows about small groups and without our own column; ``None`` when sizes are unknown.
-
-        If all groups are small nothing leaves, because the names of columns can be those of groups.
-        """
+        """The table without rows about small groups and without our own column; ``None`` when sizes are unknown."""
         hidden, minimum = GROUP_SIZE_COLUMN in table.column_names, self.obligations.min_group
         if minimum is not None:
             if not hidden or table.schema.field(GROUP_SIZE_COLUMN).type != pa.int64():
@@ -262,8 +259,6 @@ class Gate:
             if tables.has_sequences(table):  # a list in one row can hold a row of each person
                 return None
             table = tables.with_enough(table, GROUP_SIZE_COLUMN, minimum)
-            if not table.num_rows:
-                return None
         return table.drop_columns([GROUP_SIZE_COLUMN]) if hidden else table
 
     def verdict(self) -> dict[str, Any]:

@@ -234,6 +234,11 @@ def sizes_of(value: Any) -> list[int]:
         raise Uncounted("full") from None
 
 
+def names_groups(frame: pd.DataFrame) -> bool:
+    """Whether labels of columns are keys of groups, as a pivot's are."""
+    return any(token(part) in LEDGER.keys for label in frame.columns for part in parts(label))
+
+
 def without_sizes(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame as it leaves: without our mark, with whatever else its attrs hold."""
     if MARK not in frame.attrs:

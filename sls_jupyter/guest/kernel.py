@@ -56,7 +56,7 @@ def _receive_inputs(file: wire.ByteFile, namespace: dict[str, Any]) -> dict[str,
     header = wire.receive(file)
     if header is None:
         raise SystemExit("the input closed the feed")
-    if header["sized"]:
+    if header["min_group"]:
         groups.install()
     namespace |= {"pd": pd, "np": np}  # what a pandas cell takes for granted; a table of that name wins
     for alias in header["tables"]:
@@ -70,11 +70,11 @@ class Collector:
     """After the last cell, or the first that fails, sends the named outputs to the output container.
 
     Args:
-        sized: an owner has a smallest size of groups.
+        least: the smallest group that an owner lets out; ``None`` for no such rule.
     """
 
-    def __init__(self, shell: Any, result: wire.ByteFile, cells: int, outputs: list[str], sized: bool) -> None:
-        self._shell, self._result, self._cells, self._outputs, self._sized = shell, result, cells, outputs, sized
+    def __init__(self, shell: Any, result: wire.ByteFile, cells: int, outputs: list[str], least: int | None) -> None:
+        self._shell, self._result, self._cells, self._outputs, self._least = shell, result, cells, outputs, least
         self._seen = 0
         self._running: list[Any] = []  # the cell, and the cells that it runs itself
 
@@ -115,7 +115,7 @@ class Collector:
         if name not in self._shell.user_ns:
             return {"missing": name, "type": None}, None
         try:
-            value = to_stream(self._shell.user_ns[name], sized=self._sized)
+            value = to_stream(self._shell.user_ns[name], least=self._least)
         except Unreturnable as error:
             return {"missing": name, "type": error.type_name, "why": error.why, "hint": error.hint}, None
         message: dict[str, Any] = {"table": name, "shape": value.shape}
@@ -222,10 +222,10 @@ def main() -> None:
     from sls_jupyter.guest import displays as formats
 
     header = _receive_inputs(feed, app.shell.user_ns)
-    formats.install(app.shell, sized=bool(header["sized"]))
+    formats.install(app.shell, least=header["min_group"])
     if result.read(1) != b"\n":  # the output has every connection, and takes no other
         raise SystemExit("the output is not there")
-    collector = Collector(app.shell, result, int(header["cells"]), list(header["outputs"]), bool(header["sized"]))
+    collector = Collector(app.shell, result, int(header["cells"]), list(header["outputs"]), header["min_group"])
     app.shell.events.register("pre_run_cell", collector.before_cell)
     app.shell.events.register("post_run_cell", collector.after_cell)
     sys.argv = ["safestream"]

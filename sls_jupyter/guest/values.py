@@ -17,7 +17,7 @@ from sls_jupyter.documents import canonical_json
 from sls_jupyter.errors import MalformedDocument, SlsError, UnsealableData
 from sls_jupyter.guest import frames_out, polars_out, typed
 from sls_jupyter.guest.counted import LEDGER, Uncounted, token
-from sls_jupyter.guest.groups import SIZE_COLUMN, sizes_of, without_sizes
+from sls_jupyter.guest.groups import SIZE_COLUMN, names_groups, sizes_of, without_sizes
 from sls_jupyter.guest.result_words import NAMELESS, value_in
 from sls_jupyter.guest.wire import ByteFile
 
@@ -66,11 +66,11 @@ def _with_sizes(schema: pa.Schema, batches: list[pa.RecordBatch], sizes: list[in
     return extended, result
 
 
-def to_stream(value: Any, *, sized: bool = False) -> Outgoing:
+def to_stream(value: Any, *, least: int | None = None) -> Outgoing:
     """A value as a table.
 
     Args:
-        sized: an owner has a smallest size of groups, so each row tells how many records it describes.
+        least: the smallest group that an owner lets out; then each row tells how many records it describes.
 
     Raises:
         Unreturnable: it is none of the kinds that can leave. What else a lazy value raises when it is computed.
@@ -81,10 +81,12 @@ def to_stream(value: Any, *, sized: bool = False) -> Outgoing:
         raise Unreturnable(value, f"{error.message} {error.found or ''}".strip(), error.hint) from None
     except typed.Untyped as error:
         raise Unreturnable(value, f"{error.message} Found {error.found}.", error.hint) from None
-    if not sized:
+    if least is None:
         return Outgoing(shape, schema, batches)
     try:
         sizes = _sizes(value, shape)
+        if shape == "frame" and max(sizes) < least and names_groups(value):
+            raise Uncounted("small")  # no row would leave, and the names of columns are those of small groups
     except Uncounted as why:
         return Outgoing(shape, schema, batches, why)
     return Outgoing(shape, *_with_sizes(schema, batches, sizes))
