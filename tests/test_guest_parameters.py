@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sls_jupyter.errors import BadInput, MalformedDocument
-from sls_jupyter.guest import parameters, typed
+from sls_jupyter.guest import parameters, typed_back
 from sls_jupyter.guest.parameters import pack_parameters, unpack_parameters
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
@@ -144,4 +144,4 @@ def test_large_parameters_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_another_form_is_malformed(data: Any) -> None:
     """A stranger's bytes become values of the closed list, or an error of ours."""
     with pytest.raises(MalformedDocument):
-        typed.decode(data)
+        typed_back.decode(data)

@@ -13,7 +13,7 @@ from sls_jupyter.assets.frames import frame_batches, frame_schema
 from sls_jupyter.assets.opening import to_pandas
 from sls_jupyter.documents import canonical_json
 from sls_jupyter.errors import SlsError, UnsealableData
-from sls_jupyter.guest import result_words, typed
+from sls_jupyter.guest import result_words, typed, typed_back
 from sls_jupyter.guest.result_words import METADATA, NAMELESS, Level, ResultWords, Sparse
 
 ROWS_PER_BATCH = 1 << 16
@@ -185,11 +185,11 @@ def from_arrow(table: pa.Table) -> tuple[pd.DataFrame, ResultWords]:
         place = frame.columns.get_loc(name)
         cells = np.empty(len(frame), dtype=object)
         for i, text in enumerate(frame[name].tolist()):
-            cells[i] = typed.decode(json.loads(text))
+            cells[i] = typed_back.decode(json.loads(text))
         frame.isetitem(place, pd.Series(cells, index=frame.index, dtype=object))
     for name, sparse in words.sparse.items():
         place = frame.columns.get_loc(name)
-        dtype = pd.SparseDtype(pd.api.types.pandas_dtype(sparse.of), typed.decode(sparse.fill))
+        dtype = pd.SparseDtype(pd.api.types.pandas_dtype(sparse.of), typed_back.decode(sparse.fill))
         frame.isetitem(place, frame[name].astype(dtype))
     if words.levels:
         frame = _with_index(frame, words)
@@ -201,7 +201,7 @@ def from_arrow(table: pa.Table) -> tuple[pd.DataFrame, ResultWords]:
 def _with_index(frame: pd.DataFrame, words: ResultWords) -> pd.DataFrame:
     made = []
     for level, name, kind in zip(words.levels or [], words.names or [], words.kinds or [], strict=True):
-        values: Any = pd.Index(frame.pop(level).array, name=typed.decode(name), tupleize_cols=False)
+        values: Any = pd.Index(frame.pop(level).array, name=typed_back.decode(name), tupleize_cols=False)
         values = values if kind.dtype == "category" else values.astype(kind.dtype)
         if kind.frequency is not None and isinstance(values, pd.DatetimeIndex | pd.TimedeltaIndex):
             again: Any = type(values)

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from sls_jupyter.documents import b64decode, b64encode, canonical_json, parse_json
 from sls_jupyter.errors import BadInput, SlsError
-from sls_jupyter.guest import typed
+from sls_jupyter.guest import typed, typed_back
 from sls_jupyter.guest.values import SHAPES, Unreturnable, restore, to_stream
 
 MAX_PARAMETERS_BYTES = 16 * 2**20
@@ -84,4 +84,4 @@ def unpack_parameters(data: bytes) -> dict[str, Any]:
         name: restore(pa.ipc.open_stream(b64decode(text)).read_all(), shape)
         for name, (shape, text) in bundle["frames"].items()
     }
-    return {**{name: typed.decode(value) for name, value in bundle["values"].items()}, **frames}
+    return {**{name: typed_back.decode(value) for name, value in bundle["values"].items()}, **frames}

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sls_jupyter.documents import canonical_json, parse_json
 from sls_jupyter.errors import MalformedDocument, SlsError
-from sls_jupyter.guest import typed
+from sls_jupyter.guest import typed, typed_back
 from sls_jupyter.guest.dtypes import is_dtype, is_frequency
 
 METADATA = b"sls.result"
@@ -128,7 +128,7 @@ def _require(condition: object) -> None:
 
 
 def _check_label(value: Any) -> None:
-    again = typed.encode(typed.decode(value))
+    again = typed.encode(typed_back.decode(value))
     _require(again == value and len(canonical_json(value)) <= MAX_LABEL_BYTES)
 
 
@@ -181,8 +181,8 @@ def index_of(levels: Sequence[Level], multi: bool) -> pd.Index[Any]:
 
 
 def _index(level: Level) -> pd.Index[Any]:
-    name = typed.decode(level.name)
-    values: Any = [typed.decode(value) for value in level.values]
+    name = typed_back.decode(level.name)
+    values: Any = [typed_back.decode(value) for value in level.values]
     if level.dtype == "range":
         start, stop, step = values
         return pd.RangeIndex(start, stop, step, name=name)
@@ -206,4 +206,4 @@ def value_in(table: pa.Table) -> Any:
     if column is None or table.num_rows != 1 or not pa.types.is_large_string(column.type) or column.null_count:
         raise MalformedDocument("A value is not of a form in which values travel.", found="its table")
     text = column[0].as_py()
-    return typed.decode(parse_json(text.encode(), max_bytes=MAX_VALUE_BYTES, max_values=MAX_VALUES))
+    return typed_back.decode(parse_json(text.encode(), max_bytes=MAX_VALUE_BYTES, max_values=MAX_VALUES))

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from sls_jupyter.documents import canonical_json, parse_json
 from sls_jupyter.errors import SlsError
-from sls_jupyter.guest import frame_words, result_words, typed
+from sls_jupyter.guest import frame_words, result_words, typed, typed_back
 from sls_jupyter.guest.copies import by_value, elements, storage_type
 from sls_jupyter.guest.dtypes import is_time_zone
 
@@ -161,7 +161,10 @@ def typed_cells(table: pa.Table, names: Sequence[str]) -> Iterator[tuple[str, li
         column = table.column(name)
         if column.null_count or not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
             raise Unsafe("A column is not of typed values.")
-        yield name, [typed.decode(parse_json(text.encode(), max_bytes=MAX_CELL_BYTES)) for text in column.to_pylist()]
+        yield (
+            name,
+            [typed_back.decode(parse_json(text.encode(), max_bytes=MAX_CELL_BYTES)) for text in column.to_pylist()],
+        )
 
 
 def _typed_anew(table: pa.Table, names: Sequence[str]) -> pa.Table:

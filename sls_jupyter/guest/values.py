@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from sls_jupyter.documents import canonical_json
 from sls_jupyter.errors import MalformedDocument, SlsError, UnsealableData
-from sls_jupyter.guest import frames_out, polars_out, typed
+from sls_jupyter.guest import frames_out, polars_out, typed, typed_back
 from sls_jupyter.guest.counted import LEDGER, Uncounted, token
 from sls_jupyter.guest.groups import SIZE_COLUMN, names_groups, sizes_of, without_sizes
 from sls_jupyter.guest.result_words import NAMELESS, value_in
@@ -143,7 +143,7 @@ def restore(table: pa.Table, shape: str) -> Any:
         frame, words = frames_out.from_arrow(table)
         if shape == "series":
             series = frame.iloc[:, 0]
-            return series if words.series is None else series.rename(typed.decode(words.series[0]))
+            return series if words.series is None else series.rename(typed_back.decode(words.series[0]))
     except (*_NOT_A_FRAME, SlsError) as error:
         raise MalformedDocument(
             "A result does not come back as the value that the cell had.",
