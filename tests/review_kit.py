@@ -8,7 +8,7 @@ from typing import Any
 
 from sls_jupyter.contract.spec import KINDS, StreamSpec
 from sls_jupyter.documents import digest
-from sls_jupyter.guest.values import pack_parameters
+from sls_jupyter.guest.parameters import pack_parameters
 from sls_jupyter.session import RequestInfo, Session
 from sls_jupyter.session.contacts import Who
 from sls_jupyter.session.inbox import InputReview

@@ -18,7 +18,7 @@ from test_assets_frames import COLUMNS, FRAMES
 
 from sls_jupyter.contract.grants import Obligations
 from sls_jupyter.guest.dtypes import is_dtype, is_time_zone
-from sls_jupyter.guest.gate import Gate, Table
+from sls_jupyter.guest.gate import GROUP_SIZE_COLUMN, Gate, Table
 from sls_jupyter.guest.tables import written
 from sls_jupyter.guest.values import restore, to_stream
 
@@ -40,12 +40,15 @@ MORE = {
 }
 
 
-def gated(value: Any, **rules: Any) -> Table:
-    """What the gate lets go of a value, as the recipient reads it."""
+def gated(value: Any, sizes: list[int] | None = None, **rules: Any) -> Table:
+    """What the gate lets go of a value, as the recipient reads it; ``sizes`` are those of its rows' groups."""
     sink = io.BytesIO()
     outgoing = to_stream(value)
     outgoing.write(sink)
-    found = Gate(Obligations(**rules)).table("x", outgoing.shape, pa.ipc.open_stream(sink.getvalue()).read_all())
+    sent = pa.ipc.open_stream(sink.getvalue()).read_all()
+    if sizes is not None:
+        sent = sent.append_column(GROUP_SIZE_COLUMN, pa.array(sizes, pa.int64()))
+    found = Gate(Obligations(**rules)).table("x", outgoing.shape, sent)
     assert found is not None
     table = pa.ipc.open_stream(written(found.table)).read_all()
     return Table(found.name, found.shape, table, found.rows_before, found.note)
@@ -73,14 +76,16 @@ def without_unused(frame: pd.DataFrame) -> pd.DataFrame:
 def test_a_column_comes_back_through_the_gate(name: str) -> None:
     """An analyst's dtype survives words that the gate writes itself."""
     before = pd.DataFrame({"x": COLUMNS[name], "n": range(len(COLUMNS[name]))})
-    pd.testing.assert_frame_equal(back(before), without_unused(before))
+    pd.testing.assert_frame_equal(back(before), before)
+    pd.testing.assert_frame_equal(back(before, max_rows=1000), without_unused(before))
 
 
 @pytest.mark.parametrize("name", [*FRAMES, *MORE])
 def test_index_and_labels_come_back_through_the_gate(name: str) -> None:
     """Index names, levels, frequencies, ranges and labels are words too."""
     before = (FRAMES | MORE)[name]
-    pd.testing.assert_frame_equal(back(before), without_unused(before), check_column_type=True)
+    pd.testing.assert_frame_equal(back(before), before, check_column_type=True)
+    pd.testing.assert_frame_equal(back(before, max_rows=1000), without_unused(before), check_column_type=True)
 
 
 TAKEN = {"categories of moments", "sparse, filled with one"}  # a frequency of categories; see below
@@ -134,12 +139,12 @@ def test_series_and_scalars_come_back_through_the_gate() -> None:
 @pytest.mark.parametrize("value", [pd.DataFrame({"g": list("abc"), "n": [12, 3, 25]}, index=[7, 8, 9])])
 def test_a_cut_frame_comes_back(value: pd.DataFrame) -> None:
     """Rows that were taken away leave no trace in the index."""
-    assert back(value, min_group=10).to_dict("list") == {"g": ["a", "c"], "n": [12, 25]}
+    assert back(value, min_group=10, sizes=[12, 3, 25]).to_dict("list") == {"g": ["a", "c"], "n": [12, 25]}
     counted = back(value.reset_index(drop=True), max_rows=2)
     assert list(counted.index) == [0, 1]
     assert counted.index.stop == 2
     days = value.set_index(pd.date_range("2020", periods=3, freq="D"))
-    assert back(days, min_group=10).index.freq is None
+    assert back(days, min_group=10, sizes=[12, 3, 25]).index.freq is None
 
 
 # --- claims ---------------------------------------------------------------------------------------
@@ -217,7 +222,9 @@ def test_a_range_says_no_more_than_its_rows(number: Any) -> None:
 
 def test_an_arrow_table_has_no_words_at_all() -> None:
     """Its metadata is nobody's index; it left as it was."""
-    table = pa.table({"n": [300]}).replace_schema_metadata({"pandas": SECRET, "sls.pandas": SECRET})
+    table = pa.table({"n": [300], GROUP_SIZE_COLUMN: [300]}).replace_schema_metadata(
+        {"pandas": SECRET, "sls.pandas": SECRET}
+    )
     found = Gate(Obligations(max_rows=1, min_group=100)).table("x", "arrow", table)
     assert found is not None
     assert SECRET.encode() not in written(found.table)

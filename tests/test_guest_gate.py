@@ -38,10 +38,10 @@ def test_no_table_leaves_beyond_the_rules(rules: Obligations, rows: list[tuple[i
     except BytesLimit:
         assert rules.max_bytes is not None
         return
+    kept = [name for size, name in rows if rules.min_group is None or size >= rules.min_group][: rules.max_rows]
     if found is None:
         assert "table" not in rules.kinds
         return
-    kept = [name for size, name in rows if rules.min_group is None or size >= rules.min_group][: rules.max_rows]
     assert found.table["kind"].to_pylist() == kept
     assert found.table.column_names == ["kind"]
     assert gate.released_bytes <= (rules.max_bytes or 0)
@@ -133,19 +133,18 @@ def test_frames_with_intervals_and_categories_come_through() -> None:
 
 def test_a_list_in_a_row_is_not_a_group() -> None:
     """``agg(list)`` would bring every patient's value out in a row that describes many."""
-    table = pa.table({"values": [[1, 2, 3]], "n": [300]})
+    table = pa.table({"values": [[1, 2, 3]], GROUP_SIZE_COLUMN: [300]})
     gate = Gate(Obligations(min_group=10))
     assert gate.table("x", "frame", table) is None
     assert Gate(Obligations()).table("x", "frame", table) is not None
 
 
-def test_a_count_column_of_the_table_itself_tells_the_sizes() -> None:
-    """A frame that says its own group sizes as ``n`` needs no magic."""
-    found = Gate(Obligations(min_group=10)).table("x", "frame", pa.table({"k": ["a", "b"], "n": [9, 10]}))
-    assert found is not None
-    assert found.table.to_pydict() == {"k": ["b"], "n": [10]}
-    assert "groups under 10" in found.note
-    assert Gate(Obligations(min_group=10)).table("x", "frame", pa.table({"n": [99.0]})) is None
+@pytest.mark.parametrize("name", ["n", "count", "size", "group_size"])
+def test_a_column_of_the_data_tells_no_sizes(name: str) -> None:
+    """The size of a tumour is not the size of a group, whatever the column is called."""
+    gate = Gate(Obligations(min_group=10))
+    assert gate.table("x", "frame", pa.table({"k": ["a", "b"], name: [19, 10]})) is None
+    assert gate.withheld["min_group"] == 1
 
 
 def test_a_figure_is_one_picture_and_a_broken_one_is_none() -> None:
@@ -252,7 +251,7 @@ def test_the_verdict_lists_rules_and_counts() -> None:
 @pytest.mark.parametrize("limits", [{"max_rows": 1}, {"min_group": 2}])
 def test_a_claimed_number_of_rows_carries_nothing_out(limits: dict[str, int]) -> None:
     """The number is the program's word: under a limit of rows it could be a row written as an integer."""
-    table = pa.table({"n": [5]})
+    table = pa.table({"n": [5], GROUP_SIZE_COLUMN: [5]})
     hidden = int.from_bytes(b"patient 17", "big")
     judged = Gate(Obligations(**limits)).table("", "frame", table, rows=hidden)
     assert judged is not None

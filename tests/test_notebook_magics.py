@@ -168,7 +168,7 @@ def test_options_reach_the_contract(shell, monkeypatch):
 
     monkeypatch.setattr(session, "run", run)
     cell = "  odd = risk = 1 \n\n  # ${least} \t\n"
-    options = "--cpu 2 --memory 1G --time 1m --kinds table --tee simulated-snp --host local -p least --no-wait"
+    options = "--cpu 2 --memory 1G --time 1m --result-size 8M --kinds table --tee simulated-snp --host local -p least --no-wait"
     shell.run_cell_magic("safestream", f"-i patients=p:age -o risk {options}", cell)
     spec = seen["request"].spec
     assert (spec.limits.cpus, spec.limits.memory_bytes, spec.limits.wall_seconds) == (2, 2**30, 60)

@@ -11,7 +11,7 @@ import pytest
 
 from sls_jupyter.documents import b64encode, canonical_json
 from sls_jupyter.errors import MalformedDocument
-from sls_jupyter.guest.values import pack_parameters
+from sls_jupyter.guest.parameters import pack_parameters
 from sls_jupyter.session.parameters import read_parameters
 
 FRAME = pd.DataFrame(
@@ -31,7 +31,7 @@ def bundle(*tables: pa.Table, **options: Any) -> bytes:
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(**options)) as writer:
             writer.write_table(table)
-        frames[f"f{number}"] = b64encode(sink.getvalue().to_pybytes())
+        frames[f"f{number}"] = ["arrow", b64encode(sink.getvalue().to_pybytes())]
     return canonical_json({"values": {}, "frames": frames})
 
 
@@ -67,9 +67,12 @@ def test_a_frame_that_grows_when_it_is_decoded_is_not_decoded(table: pa.Table, o
         b"{}",
         b"[]",
         b'{"frames":{},"values":{"a":1,"a":2}}',
-        b'{"frames":{"a":""},"values":{"a":1}}',
+        b'{"frames":{"a":["arrow",""]},"values":{"a":1}}',
+        b'{"frames":{"a":["pickle",""]},"values":{}}',
+        b'{"frames":{},"values":{"a":{"array":["<f8",[1000000000],"AAAA"]}}}',
+        b'{"frames":{},"values":{"a":{"module":"os"}}}',
         b'{"frames":{"a":1},"values":{}}',
-        b'{"frames":{"a":"AAAA"},"values":{}}',
+        b'{"frames":{"a":["arrow","AAAA"]},"values":{}}',
         b'{"frames":[],"values":{}}',
         b"[" * 10**5,
     ],
@@ -84,7 +87,7 @@ def test_any_damage_is_an_error_of_ours() -> None:
     """Changed bytes in a frame are read or refused; nothing crashes."""
     good = bytearray(bundle(pa.table({"a": [1, 2, 3], "b": ["x", "y", "z"]})))
     chance, read = random.Random(7), 0
-    start = good.index(b"f0") + 5
+    start = good.index(b"f0") + 14
     letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
     for _ in range(400):
         damaged = bytearray(good)

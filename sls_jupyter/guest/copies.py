@@ -69,16 +69,19 @@ def storage_type(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
-def by_value(array: pa.Array) -> pa.Array:
+def by_value(array: pa.Array, *, categories: bool = False) -> pa.Array:
     """The array with its values only, as its storage type.
+
+    Args:
+        categories: of a dictionary the values that no row uses stay as well.
 
     Raises:
         Unreadable: a value does not read as its type says.
     """
     if isinstance(array, pa.ExtensionArray):
-        return by_value(array.storage)
+        return by_value(array.storage, categories=categories)
     if pa.types.is_dictionary(array.type):
-        return _dictionary(array)
+        return _dictionary(array, categories)
     valid = _valid(array)
     return _copy(array, _Slots(valid, valid))
 
@@ -240,11 +243,13 @@ def _struct(array: pa.Array, slots: _Slots) -> pa.Array:
     return _made(array, slots, children=children)
 
 
-def _dictionary(array: pa.DictionaryArray) -> pa.DictionaryArray:
-    """Codes into the values that are used, each once, in the dictionary's order."""
+def _dictionary(array: pa.DictionaryArray, unused: bool = False) -> pa.DictionaryArray:
+    """Codes into the values, each once, in the dictionary's order; values that no row has only if ``unused``."""
     import pyarrow.compute as pc
 
     used = pc.unique(array.indices.drop_null()).sort()
+    if unused:
+        used = pa.array(np.arange(len(array.dictionary)), array.indices.type)
     places = pc.index_in(array.indices, value_set=used)
     values = by_value(array.dictionary.take(used))
     first = _first_places(values)

@@ -14,21 +14,29 @@ TABLE_MIME = "application/vnd.apache.arrow.stream"
 SHOWN_ROWS = 20  # of a longer frame: the first ten and the last ten
 
 
-def _bundle(value: Any) -> tuple[dict[str, str], dict[str, Any]] | None:
+def _bundle(value: Any, least: int | None) -> tuple[dict[str, str], dict[str, Any]] | None:
     rows = len(value)
     shown = value
     if rows > SHOWN_ROWS:
         half = SHOWN_ROWS // 2
-        shown = pd.concat([value.iloc[:half], value.iloc[-half:]])
-        shown.attrs = dict(value.attrs)
+        shown = _ends(value, half)
     try:
-        outgoing = to_stream(shown)
+        outgoing = to_stream(shown, least=least)
     except Unreturnable:
         return None
     sink = io.BytesIO()
     outgoing.write(sink)
     metadata = {TABLE_MIME: {"rows": rows, "shape": outgoing.shape}}
     return {TABLE_MIME: base64.b64encode(sink.getvalue()).decode()}, metadata
+
+
+def _ends(value: Any, half: int) -> Any:
+    """The first and the last rows."""
+    if not isinstance(value, pd.DataFrame | pd.Series):
+        return value.head(half).clone().extend(value.tail(half))
+    shown = pd.concat([value.iloc[:half], value.iloc[-half:]])
+    shown.attrs = dict(value.attrs)
+    return shown
 
 
 def _tell_bases(shell: Any) -> None:
@@ -51,9 +59,16 @@ def _tell_bases(shell: Any) -> None:
     shell._showtraceback = show_with_bases
 
 
-def install(shell: Any) -> None:
-    """Register with IPython's display system."""
+def install(shell: Any, *, least: int | None = None) -> None:
+    """Register with IPython's display system.
+
+    Args:
+        least: the smallest group that an owner lets out; ``None`` for no such rule.
+    """
     formatter = shell.display_formatter.mimebundle_formatter
-    formatter.for_type(pd.DataFrame, lambda value, **_: _bundle(value))
-    formatter.for_type(pd.Series, lambda value, **_: _bundle(value))
+    formatter.for_type(pd.DataFrame, lambda value, **_: _bundle(value, least))
+    formatter.for_type(pd.Series, lambda value, **_: _bundle(value, least))
+    for name in ("DataFrame", "Series"):
+        formatter.for_type_by_name("polars.dataframe.frame" if name == "DataFrame" else "polars.series.series", name,
+                                   lambda value, **_: _bundle(value, least))  # fmt: skip
     _tell_bases(shell)

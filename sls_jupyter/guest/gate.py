@@ -16,6 +16,7 @@ shows. A hostile cell can also lie about the sizes of its groups; review of the 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,14 +27,14 @@ import pyarrow as pa
 from sls_jupyter.contract.grants import Obligations
 from sls_jupyter.documents import canonical_json
 from sls_jupyter.errors import SlsError
-from sls_jupyter.guest import tables
+from sls_jupyter.guest import tables, typed
 from sls_jupyter.guest.cleaner import cleaned
 from sls_jupyter.guest.plain_text import released_text, released_value
+from sls_jupyter.guest.result_words import value_in
 from sls_jupyter.guest.well_known import MAX_BASES, known_exception
 
 TABLE_MIME = "application/vnd.apache.arrow.stream"
 GROUP_SIZE_COLUMN = "__sls_group_size__"
-COUNT_COLUMNS = ("n", "count", "size", "group_size")  # what a table may call its own group sizes
 FIGURE_MIMES = ("image/png", "image/svg+xml", "image/jpeg", "image/webp", "image/gif")  # one leaves, the first that can
 MARKUP_MIMES = ("text/html", "text/markdown", "text/latex")
 TEXT_MIMES = (*MARKUP_MIMES, "application/json", "text/plain")
@@ -160,7 +161,9 @@ class Gate:
             return _held("text")
         texts = {mime: self._text_of(mime, data[mime]) for mime in TEXT_MIMES if mime in data}
         left = {mime: text for mime, text in texts.items() if text is not None}
-        return Judged("text", left, len(canonical_json(left))) if left else _UNSAFE
+        lost = any(mime in texts and mime not in left for mime in MARKUP_MIMES)  # then its plain text says little
+        held = {"unsafe": 1} if lost else {}
+        return Judged("text", left, len(canonical_json(left)), held) if left else _UNSAFE
 
     def _figure(self, figures: Mapping[str, str]) -> Judged:
         for mime, text in figures.items():
@@ -178,7 +181,9 @@ class Gate:
         if mime == "text/plain":
             return released_text(value)
         found = self.clean(mime, value)
-        return None if found is None else found[1]
+        if found is None or (value.strip() and not _shows(mime, found[1])):
+            return None
+        return found[1]
 
     def judge_error(self, name: str, value: str, traceback: Sequence[str], bases: Sequence[str] = ()) -> Judged:
         """As :meth:`error`, without counting."""
@@ -200,24 +205,43 @@ class Gate:
             return _held("table")
         if not tables.has_only_known_types(table.schema):
             return _UNSAFE
-        sized, withheld, notes = self._drop_small_groups(table), Counter[str](), []
+        try:
+            sized, withheld, notes = self._drop_small_groups(table), Counter[str](), []
+        except SlsError:
+            return _UNSAFE
         if sized is None:
             return _held("min_group")
         if sized.num_rows < table.num_rows:
             withheld["small groups"] = table.num_rows - sized.num_rows
             notes.append(f"groups under {self.obligations.min_group} are withheld")
+        if shape == "value":
+            return self._judge_value(name, sized)
         limit = self.obligations.max_rows
         if limit is not None and sized.num_rows > limit:
             withheld["rows"] = sized.num_rows - limit
             notes.append(f"the owner's limit is {limit} rows")
             sized = sized.slice(0, limit)
         self._require_allowed(tables.cells(sized))
+        bounded = limit is not None or self.obligations.min_group is not None
         try:
-            new = tables.anew(sized, shape, whole=sized.num_rows == table.num_rows)
+            new = tables.anew(sized, shape, whole=sized.num_rows == table.num_rows, categories=not bounded)
         except tables.Unsafe:
             return _UNSAFE
         left = Table(name, shape, new, self._rows_before(table.num_rows, rows), "; ".join(notes))
         return Judged("table", left, tables.written_bytes(new), withheld)
+
+    def _judge_value(self, name: str, table: pa.Table) -> Judged:
+        """A plain value, read and written anew; its longest sequence counts as rows, and is not cut."""
+        try:
+            value = value_in(table)
+            rows, limit = typed.items_in(value), self.obligations.max_rows
+            if limit is not None and rows > limit:
+                return _held("rows")
+            text = canonical_json(typed.encode(value)).decode()
+        except SlsError:
+            return _UNSAFE
+        new = pa.table({"value": pa.array([text], pa.large_string())})
+        return Judged("table", Table(name, "value", new, 1, ""), tables.written_bytes(new))
 
     def _rows_before(self, sent: int, claimed: int | None) -> int:
         """How many rows the whole table had. The program's word, so only where it may say as much in the table itself."""
@@ -228,14 +252,13 @@ class Gate:
 
     def _drop_small_groups(self, table: pa.Table) -> pa.Table | None:
         """The table without rows about small groups and without our own column; ``None`` when sizes are unknown."""
-        hidden = GROUP_SIZE_COLUMN in table.column_names
-        names = [GROUP_SIZE_COLUMN] if hidden else [name for name in COUNT_COLUMNS if name in table.column_names]
-        minimum = self.obligations.min_group
+        hidden, minimum = GROUP_SIZE_COLUMN in table.column_names, self.obligations.min_group
         if minimum is not None:
-            sizes = next((name for name in names if pa.types.is_integer(table.schema.field(name).type)), None)
-            if sizes is None or tables.has_sequences(table.schema):  # a list in one row can hold a row of each person
+            if not hidden or table.schema.field(GROUP_SIZE_COLUMN).type != pa.int64():
                 return None
-            table = tables.with_enough(table, sizes, minimum)
+            if tables.has_sequences(table):  # a list in one row can hold a row of each person
+                return None
+            table = tables.with_enough(table, GROUP_SIZE_COLUMN, minimum)
         return table.drop_columns([GROUP_SIZE_COLUMN]) if hidden else table
 
     def verdict(self) -> dict[str, Any]:
@@ -250,6 +273,11 @@ class Gate:
 
 def _held(rule: str) -> Judged:
     return Judged("", withheld={rule: 1})
+
+
+def _shows(mime: str, text: str) -> bool:
+    """Whether anything is left to be seen."""
+    return bool((re.sub(r"<[^<>]*>", "", text) if mime == "text/html" else text).strip())
 
 
 def _is_json(value: Any) -> bool:

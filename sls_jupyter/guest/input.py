@@ -127,6 +127,7 @@ class InputRun:
                 "parameters": b64encode(self._material.parameters),
                 "outputs": list(self._contract.spec.outputs),
                 "cells": 1 + len(opened) - len(tables),
+                "min_group": self._contract.obligations.min_group,
             }
             wire.send(file, header)
         for one in tables:

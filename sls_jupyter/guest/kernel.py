@@ -13,6 +13,7 @@ It is nobody's notebook: no history, no configuration, start-up files or extensi
 
 from __future__ import annotations
 
+import contextlib
 import linecache
 import os
 import sys
@@ -49,11 +50,14 @@ def _receive_inputs(file: wire.ByteFile, namespace: dict[str, Any]) -> dict[str,
     import pyarrow as pa
 
     from sls_jupyter.assets.opening import to_pandas
-    from sls_jupyter.guest.values import unpack_parameters
+    from sls_jupyter.guest import groups
+    from sls_jupyter.guest.parameters import unpack_parameters
 
     header = wire.receive(file)
     if header is None:
         raise SystemExit("the input closed the feed")
+    if header["min_group"]:
+        groups.install()
     namespace |= {"pd": pd, "np": np}  # what a pandas cell takes for granted; a table of that name wins
     for alias in header["tables"]:
         with pa.ipc.open_stream(file) as reader:
@@ -63,36 +67,61 @@ def _receive_inputs(file: wire.ByteFile, namespace: dict[str, Any]) -> dict[str,
 
 
 class Collector:
-    """After the last cell, or the first that fails, sends the named outputs to the output container."""
+    """After the last cell, or the first that fails, sends the named outputs to the output container.
 
-    def __init__(self, shell: Any, result: wire.ByteFile, cells: int, outputs: list[str]) -> None:
-        self._shell, self._result, self._cells, self._outputs = shell, result, cells, outputs
+    Args:
+        least: the smallest group that an owner lets out; ``None`` for no such rule.
+    """
+
+    def __init__(self, shell: Any, result: wire.ByteFile, cells: int, outputs: list[str], least: int | None) -> None:
+        self._shell, self._result, self._cells, self._outputs, self._least = shell, result, cells, outputs, least
         self._seen = 0
+        self._running: list[Any] = []  # the cell, and the cells that it runs itself
+
+    def before_cell(self, info: Any) -> None:
+        """IPython's ``pre_run_cell`` event."""
+        self._running.append(info)
 
     def after_cell(self, outcome: Any) -> None:
-        """IPython's ``post_run_cell`` event."""
+        """IPython's ``post_run_cell`` event; a cell within a cell (``run_cell``, ``%run``) is none of ours."""
+        if any(outcome.info is info for info in self._running):
+            while self._running.pop() is not outcome.info:
+                continue
+        if self._running:  # an empty one has no event before it
+            return
         self._seen += 1
         if outcome.success and self._seen < self._cells:
             return
-        if outcome.success:
-            for name in self._outputs:
-                self._send(name)
+        good = bool(outcome.success) and self._send_all()
         memory = isinstance(outcome.error_in_exec, MemoryError)  # then there may be none left to show the error
-        wire.send(self._result, {"end": bool(outcome.success), "cells": self._seen, "memory": memory})
+        wire.send(self._result, {"end": good, "cells": self._seen, "memory": memory})
 
-    def _send(self, name: str) -> None:
+    def _send_all(self) -> bool:
+        """Send every named output; false if computing one of them fails, whose error is shown as the cell's."""
+        for name in self._outputs:
+            try:
+                message, value = self._outgoing(name)
+            except BaseException:  # noqa: BLE001  # a lazy query, a hostile object: what it raises ends the run
+                self._shell.showtraceback()
+                return False
+            wire.send(self._result, message)
+            if value is not None:
+                value.write(self._result)
+        return True
+
+    def _outgoing(self, name: str) -> tuple[dict[str, Any], Any]:
         from sls_jupyter.guest.values import Unreturnable, to_stream
 
         if name not in self._shell.user_ns:
-            wire.send(self._result, {"missing": name, "type": None})
-            return
+            return {"missing": name, "type": None}, None
         try:
-            value = to_stream(self._shell.user_ns[name])
+            value = to_stream(self._shell.user_ns[name], least=self._least)
         except Unreturnable as error:
-            wire.send(self._result, {"missing": name, "type": error.type_name})
-            return
-        wire.send(self._result, {"table": name, "shape": value.shape})
-        value.write(self._result)
+            return {"missing": name, "type": error.type_name, "why": error.why, "hint": error.hint}, None
+        message: dict[str, Any] = {"table": name, "shape": value.shape}
+        if value.uncounted is not None:
+            message["uncounted"] = {"why": value.uncounted.why, "where": value.uncounted.where[:5]}
+        return message, value
 
 
 # --- between the neighbours and the kernel's own sockets ------------------------------------------
@@ -106,9 +135,13 @@ def _forward(client: BlockingKernelClient, file: wire.ByteFile) -> None:
 
 def _drive(client: BlockingKernelClient, shell: Any, file: wire.ByteFile) -> None:
     """Execute the input's cells and say how each went. When there are no more, the output ends this container."""
+    from sls_jupyter.guest.counted import LEDGER
+
     while (message := wire.receive(file)) is not None:
         cell, asset = file.read(int(message["bytes"])).decode(), bool(message["asset"])
         known = set(linecache.cache)
+        with contextlib.suppress(SyntaxError):  # the kernel will say so
+            LEDGER.read_code(shell.transform_cell(cell))
         request = client.execute(cell, allow_stdin=False, stop_on_error=True, store_history=not asset)
         status = _reply(client, request)
         if message["confidential"]:
@@ -187,14 +220,13 @@ def main() -> None:
     wire.send(displays, {"from": "displays"})
 
     from sls_jupyter.guest import displays as formats
-    from sls_jupyter.guest import groups
 
-    groups.install()
     header = _receive_inputs(feed, app.shell.user_ns)
-    formats.install(app.shell)
+    formats.install(app.shell, least=header["min_group"])
     if result.read(1) != b"\n":  # the output has every connection, and takes no other
         raise SystemExit("the output is not there")
-    collector = Collector(app.shell, result, int(header["cells"]), list(header["outputs"]))
+    collector = Collector(app.shell, result, int(header["cells"]), list(header["outputs"]), header["min_group"])
+    app.shell.events.register("pre_run_cell", collector.before_cell)
     app.shell.events.register("post_run_cell", collector.after_cell)
     sys.argv = ["safestream"]
     threading.Thread(target=_serve, args=(folder, app.shell, feed, displays), daemon=True).start()

@@ -1,7 +1,7 @@
 """Texts that a renderer reads: HTML, Markdown and LaTeX, without what runs, what fetches and what hides.
 
 An address can carry data to whoever serves it, so nothing that leaves may make a renderer fetch one: no
-picture, no link, no style, no raw HTML. Cleaning can join what stood apart (``!<!-- -->[plot](…)`` without
+picture, no link, no style sheet, no raw HTML. Cleaning can join what stood apart (``!<!-- -->[plot](…)`` without
 its comment is a picture), so it goes on until nothing changes, and what leaves is looked at once more; a text
 that never comes to rest does not leave. In Markdown nothing relies on one parser's reading: the few
 characters that begin a picture, a link, a tag, a diagram or an entity are taken apart wherever they stand; so is
@@ -18,6 +18,7 @@ from collections.abc import Callable
 
 from sls_jupyter.guest.latex import formulas_plain, plain_latex
 from sls_jupyter.guest.plain_text import has_unseen, released_text
+from sls_jupyter.guest.styles import inlined, safe_style
 
 MAX_MARKUP_BYTES = 4 * 2**20
 ROUNDS = 8  # until nothing changes
@@ -97,7 +98,7 @@ _TAGS = frozenset(
 )
 _CELL = {"colspan", "rowspan", "align"}
 _ATTRIBUTES: dict[str, set[str]] = {
-    "*": set(),
+    "*": {"style"},
     "td": _CELL,
     "th": _CELL | {"scope"},
     "col": {"span"},
@@ -120,12 +121,14 @@ def _until_still(text: str, clean: Callable[[str], str]) -> str:
     raise NeverAtRest("cleaning does not end")
 
 
-def _plain_value(_tag: str, _name: str, value: str) -> str | None:
+def _plain_value(_tag: str, name: str, value: str) -> str | None:
+    if name == "style":
+        return safe_style(value) or None
     return value if _ATTRIBUTE_VALUE.match(value) else None
 
 
 def plain_html(text: str) -> str:
-    """HTML of text, lists and tables.
+    """HTML of text, lists and tables, with the look that :mod:`.styles` lets them have.
 
     Raises:
         NeverAtRest: it is not the same when it is cleaned again.
@@ -143,7 +146,7 @@ def plain_html(text: str) -> str:
         )
         return formulas_plain(released_text(cleaned))  # JupyterLab typesets the formulas in HTML, too
 
-    return _until_still(text, clean)
+    return _until_still(inlined(text), clean)
 
 
 # --- Markdown -------------------------------------------------------------------------------------

@@ -132,6 +132,14 @@ class DisplayEvent(Event):
 
     type: Annotated[Literal["display"], Checked(_ATTESTED)]
     data: Annotated[Mapping[Line, JsonValue], Field(max_length=20), Hearsay(_CONTENT)]
+    display: Annotated[Count | None, Checked(_ATTESTED)] = None
+    update: Annotated[bool, Hearsay("the program's word; what stands there is replaced")] = False
+
+
+class ClearEvent(Event):
+    """The cell cleared what it showed."""
+
+    type: Annotated[Literal["clear"], Checked(_ATTESTED)]
 
 
 class TableEvent(Event):
@@ -139,10 +147,12 @@ class TableEvent(Event):
 
     type: Annotated[Literal["table"], Checked(_ATTESTED)]
     table: Annotated[Base64, Hearsay(_CONTENT)]
-    shape: Annotated[Literal["frame", "series", "arrow", "scalar"], Hearsay(_CONTENT)]
+    shape: Annotated[Literal["frame", "series", "arrow", "polars", "polars series", "value"], Hearsay(_CONTENT)]
     rows: Annotated[Count, Checked(_ATTESTED)]
     of: Annotated[Count, Hearsay("the program's word where no owner limits rows; shown as how many there were")]
     note: Annotated[Line, Checked(_ATTESTED)]
+    display: Annotated[Count | None, Checked(_ATTESTED)] = None
+    update: Annotated[bool, Hearsay("the program's word; what stands there is replaced")] = False
 
 
 class ErrorEvent(Event):
@@ -173,6 +183,11 @@ class EndEvent(Event):
     missing: Annotated[
         Mapping[Line, Line | None], Field(max_length=256), Hearsay("the program's word; shown as what the cell gave")
     ] = Field(default_factory=dict)
+    reasons: Annotated[
+        Mapping[Line, Mapping[Line, Line]],
+        Field(max_length=256),
+        Hearsay("the program's word on its own columns; shown as what the gate found"),
+    ] = Field(default_factory=dict)
     held_back: Annotated[tuple[Line, ...], Field(max_length=256), Checked(_ATTESTED)] = ()
     verdict: Annotated[
         Mapping[Line, JsonValue] | None, Field(max_length=20), Checked(f"{_ATTESTED}; the receipt has it")
@@ -188,6 +203,7 @@ _EVENTS: dict[str, type[Event]] = {
     "failed": FailedEvent,
     "stream": StreamEvent,
     "display": DisplayEvent,
+    "clear": ClearEvent,
     "table": TableEvent,
     "error": ErrorEvent,
     "withheld": WithheldEvent,

@@ -38,6 +38,8 @@ from sls_jupyter.guest.door import Door
 from sls_jupyter.guest.gate import TABLE_MIME, BytesLimit, Gate, Judged, Table
 from sls_jupyter.guest.hostile import Budget, CountedFile, Once, TooMuch, exit_code, limit_name, type_name
 from sls_jupyter.guest.iopub import Displays
+from sls_jupyter.guest.reasons import problem_words, uncounted_words
+from sls_jupyter.guest.shown import Shown
 from sls_jupyter.guest.tables import written
 from sls_jupyter.guest.well_known import MAX_BASES
 
@@ -48,7 +50,7 @@ MAX_WORD_BYTES = 4096  # of a supervisor's message
 RAW_FACTOR = 4  # how many times the allowed bytes the program may send before anything is cut
 LEAST_MEMORY_BYTES = 2 << 30
 SPEAKERS = ("supervisor", "kernel", "displays")  # the program's connections, one of each
-SHAPES = ("frame", "series", "arrow", "scalar")
+SHAPES = ("frame", "series", "arrow", "polars", "polars series", "value")
 
 
 def limit_memory(limits: Limits) -> None:
@@ -73,9 +75,10 @@ class OutputRun:
         self._budget: Budget
         self._told = Once()
         self._live = False
-        self._content: list[dict[str, Any]] = []
+        self._shown = Shown()
         self._tables: dict[str, Table] = {}
         self._missing: dict[str, str | None] = {}
+        self._reasons: dict[str, dict[str, str]] = {}  # why a named output does not leave
         self._end: dict[str, Any] = {}
         self._ended = threading.Event()  # the program is done or gone
         self._complete = threading.Event()  # every connection of the program is there, and there will be no other
@@ -171,16 +174,24 @@ class OutputRun:
             elif message.get("missing") in self._contract.spec.outputs:
                 kind = message.get("type")
                 self._missing[message["missing"]] = None if kind is None else type_name(kind)
+                self._tell(message["missing"], problem_words(message.get("why"), message.get("hint")))
             elif message.get("table") in self._contract.spec.outputs and message.get("shape") in SHAPES:
-                self._take_table(str(message["table"]), str(message["shape"]), file)
+                self._take_table(str(message["table"]), str(message["shape"]), file, message.get("uncounted"))
             else:
                 raise MalformedDocument("The program sent what it was not asked for.")
 
-    def _take_table(self, name: str, shape: str, file: Any) -> None:
+    def _tell(self, name: str, words: dict[str, str]) -> None:
+        """Keep a reason for the end, where a table could have left as well: it may name columns."""
+        if words and "table" in self._gate.obligations.kinds:
+            self._reasons[name] = words
+
+    def _take_table(self, name: str, shape: str, file: Any, uncounted: Any) -> None:
         with pa.ipc.open_stream(CountedFile(file, self._budget)) as reader:
             table = reader.read_all()
         table.validate(full=True)
         judged = self._gate.judge_table(name, shape, table)
+        if "min_group" in judged.withheld:
+            self._tell(name, uncounted_words(uncounted or {"why": "small"}))
         with self._lock:
             taken = None if self._ended.is_set() else self._gate.take(judged)
             if taken is not None:
@@ -222,24 +233,42 @@ class OutputRun:
     def _take_message(self, message: dict[str, Any]) -> None:
         kind, content = message["msg_type"], message["content"]
         if kind == "stream":
-            judged = self._gate.judge_text(str(content["text"]))
-            name = "stderr" if content["name"] == "stderr" else "stdout"
-            self._release("stream", judged, lambda text: {"name": name, "text": text})
-        elif kind in ("display_data", "execute_result"):
-            self._display(content["data"], content.get("metadata") or {})
+            self._stream("stderr" if content["name"] == "stderr" else "stdout", str(content["text"]))
+        elif kind in ("display_data", "execute_result", "update_display_data"):
+            number = self._shown.number((content.get("transient") or {}).get("display_id"))
+            place = {} if number is None else {"display": number, "update": kind == "update_display_data"}
+            if number is not None or kind != "update_display_data":
+                self._display(content["data"], content.get("metadata") or {}, place)
+        elif kind == "clear_output":
+            self._clear()
         elif kind == "error":
             self._error(content)
 
-    def _display(self, data: dict[str, Any], metadata: dict[str, Any]) -> None:
+    def _stream(self, name: str, text: str) -> None:
+        new = self._shown.written(name, text)
+        if new:
+            start = "\r" * new.startswith("\r")
+            judged = self._gate.judge_text(new.removeprefix("\r"))
+            self._release("stream", judged, lambda left: {"name": name, "text": start + left})
+
+    def _clear(self) -> None:
+        with self._lock:
+            if not self._ended.is_set():
+                self._shown.clear()
+                if self._live:
+                    self.door.events.add("clear")
+
+    def _display(self, data: dict[str, Any], metadata: dict[str, Any], place: dict[str, Any]) -> None:
+        """A display; ``place`` says which one, where it can be updated."""
         if TABLE_MIME not in data:
-            self._release("display", self._gate.judge_display(data), lambda left: {"data": left})
+            self._release("display", self._gate.judge_display(data), lambda left: {"data": left, **place})
             return
         about = metadata.get(TABLE_MIME) or {}
         table = pa.ipc.open_stream(base64.b64decode(data[TABLE_MIME])).read_all()
         table.validate(full=True)
         shape = about.get("shape") if about.get("shape") in SHAPES else "arrow"
         judged = self._gate.judge_table("", str(shape), table, rows=int(about.get("rows", table.num_rows)))
-        self._release("table", judged, _shown_table)
+        self._release("table", judged, lambda left: {**_shown_table(left), **place})
 
     def _error(self, content: dict[str, Any]) -> None:
         traceback = [str(line) for line in content.get("traceback", [])]
@@ -256,13 +285,13 @@ class OutputRun:
             if self._ended.is_set():
                 return None
             left = self._gate.take(judged)
+            news = self._told.news(self._gate.withheld)
+            if news and self._live:
+                self.door.events.add("withheld", what=news)
             if left is None:
-                news = self._told.news(self._gate.withheld)
-                if news and self._live:
-                    self.door.events.add("withheld", what=news)
                 return None
             event = fields(left)
-            self._content.append({"type": kind, **event})
+            self._shown.add({"type": kind, **event})
             if self._live:
                 self.door.events.add(kind, **event)
             return left
@@ -296,7 +325,7 @@ class OutputRun:
             for name, one in released.items()
         ]
         tables = tuple(zip(outputs, (one.table for one in released.values()), strict=True))
-        packed = pack(Result(tuple(self._content), tables, verdict))
+        packed = pack(Result(tuple(self._shown.events), tables, verdict))
         for person in spec.recipients:
             self._results[person.did] = seal_result(packed, spec.digest, person.did, b64decode(person.hpke_public_key))
         self._subjects = subjects_of(packed, self._results)
@@ -314,6 +343,7 @@ class OutputRun:
             sealed=True,
             outputs=outputs,
             missing=self._missing,
+            reasons=self._reasons,
             held_back=held_back,
             verdict=verdict,
         )

@@ -9,20 +9,24 @@ messages leaves with it: no metadata, no custom metadata of messages, no boundar
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sls_jupyter.documents import canonical_json, parse_json
 from sls_jupyter.errors import SlsError
-from sls_jupyter.guest import frame_words
+from sls_jupyter.guest import frame_words, result_words, typed, typed_back
 from sls_jupyter.guest.copies import by_value, elements, storage_type
 from sls_jupyter.guest.dtypes import is_time_zone
 
 MAX_DEPTH = 8  # of nested types
 MAX_FIELDS = 5_000  # of a table, nested ones included
 MAX_NAME_BYTES = 1_000  # of one field
+MAX_CELL_BYTES = 2**20  # of one typed cell
+FRAME_SHAPES = ("frame", "series")  # come back as pandas values
+PLAIN_SHAPES = ("arrow", "value")  # have no words beside their table
 _EXTENSION_NAME, _EXTENSION_WORDS = b"ARROW:extension:name", b"ARROW:extension:metadata"
 
 
@@ -81,9 +85,13 @@ def _is_sequence(kind: pa.DataType) -> bool:
     return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
 
 
-def has_sequences(schema: pa.Schema) -> bool:
+def has_sequences(table: pa.Table) -> bool:
     """Whether one row can hold any number of values."""
-    return any(_is_sequence(field.type) for field in schema)
+    if any(_is_sequence(field.type) for field in table.schema):
+        return True
+    claim = (table.schema.metadata or {}).get(result_words.METADATA)
+    names = [] if claim is None else [name for name in result_words.parse(claim).typed if name in table.column_names]
+    return any(typed.items_in(value) > 1 for _, values in typed_cells(table, names) for value in values)
 
 
 # --- rows -----------------------------------------------------------------------------------------
@@ -127,22 +135,72 @@ def _field(field: pa.Field, array: pa.Array) -> pa.Field:
     return pa.field(field.name, array.type, field.nullable or array.null_count > 0, metadata)
 
 
-def anew(table: pa.Table, shape: str, *, whole: bool) -> pa.Table:
+def _words(table: pa.Table, whole: bool, categories: bool) -> result_words.ResultWords:
+    """What the program claims beside its frame, as far as it is understood."""
+    claim = (table.schema.metadata or {}).get(result_words.METADATA)
+    words = result_words.ResultWords() if claim is None else result_words.parse(claim)
+    named = {*words.typed, *words.sparse, *(words.levels or []), *words.enums}
+    labelled = len(words.labels[0].codes or words.labels[0].values) if words.labels else None
+    if not named <= set(table.column_names):
+        raise Unsafe("A result has words about a column that is not there.")
+    if labelled is not None and words.labels and words.labels[0].dtype != "range":
+        columns = table.num_columns - len(words.levels or [])
+        if labelled > columns:
+            raise Unsafe("A result has more labels than columns.")
+    words = words if categories else words.without_unused()
+    return words if whole else words.without_frequency()
+
+
+def typed_cells(table: pa.Table, names: Sequence[str]) -> Iterator[tuple[str, list[Any]]]:
+    """The values of columns whose cells are typed JSON.
+
+    Raises:
+        MalformedDocument: a cell is none.
+    """
+    for name in names:
+        column = table.column(name)
+        if column.null_count or not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+            raise Unsafe("A column is not of typed values.")
+        yield (
+            name,
+            [typed_back.decode(parse_json(text.encode(), max_bytes=MAX_CELL_BYTES)) for text in column.to_pylist()],
+        )
+
+
+def _typed_anew(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    """The table with its typed cells written again from their values."""
+    for name, values in typed_cells(table, names):
+        texts = [canonical_json(typed.encode(value)).decode() for value in values]
+        place = table.schema.get_field_index(name)
+        table = table.set_column(
+            place, table.schema.field(place), pa.chunked_array([pa.array(texts, table.schema.field(place).type)])
+        )
+    return table
+
+
+def anew(table: pa.Table, shape: str, *, whole: bool, categories: bool = False) -> pa.Table:
     """A new table of the values that can be read in ``table``.
 
     Args:
-        shape: ``frame``, ``series`` and ``scalar`` come back as pandas values; ``arrow`` as a plain table.
+        shape: ``frame`` and ``series`` come back as pandas values; ``arrow`` as a plain table.
         whole: no row was taken away, so that a claimed range or frequency of the index may still hold.
+        categories: those that no row has may leave too, because every value that a program can write may.
 
     Raises:
         Unsafe: a value or the claimed words do not fit the types.
     """
     try:
-        arrays = [by_value(_one_array(column)) for column in table.columns]
+        words = result_words.ResultWords() if shape in PLAIN_SHAPES else _words(table, whole, categories)
+        table = _typed_anew(table, words.typed)
+        arrays = [by_value(_one_array(column), categories=categories) for column in table.columns]
         fields = [_field(field, array) for field, array in zip(table.schema, arrays, strict=True)]
         metadata = (
-            {} if shape == "arrow" else frame_words.made_anew(table.schema.metadata, fields, table.num_rows, whole)
+            {}
+            if shape not in FRAME_SHAPES
+            else frame_words.made_anew(table.schema.metadata, fields, table.num_rows, whole)
         )
+        if not words.empty:
+            metadata[result_words.METADATA] = words.encode()
     except SlsError as error:
         raise Unsafe("A table does not read as its schema says.", found=error.message) from None
     if not fields:
@@ -164,7 +222,9 @@ def cells(table: pa.Table) -> int:
 def _write(sink: Any, table: pa.Table) -> None:
     """Schema, dictionaries, one batch; a table without columns has rows all the same."""
     with pa.ipc.new_stream(sink, table.schema) as writer:
-        if table.num_columns:
+        if table.num_columns and not table.num_rows:  # a batch all the same, for its dictionaries
+            writer.write_batch(pa.RecordBatch.from_arrays([*map(_one_array, table.columns)], schema=table.schema))
+        elif table.num_columns:
             writer.write_table(table)
         else:
             writer.write_batch(_only_rows(table.num_rows, table.schema.metadata))

@@ -1,47 +1,53 @@
-"""Values on their way out of the program, and parameters on their way in, as Arrow and JSON. No pickle.
+"""Values on their way out of the program, as Arrow. No pickle.
 
-A named output is a frame, a series, an Arrow or polars table, or a scalar (a table of one cell); its
-*shape* says which, so the notebook gives back what the cell had.
+A named output is a frame, a Series, an Arrow or polars table, or a plain value (typed JSON in a table of one
+cell); its *shape* says which, so the notebook gives back what the cell had.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from sls_jupyter.assets.frames import frame_batches, frame_schema
-from sls_jupyter.assets.opening import to_pandas
-from sls_jupyter.documents import b64decode, b64encode, canonical_json
-from sls_jupyter.errors import BadInput, MalformedDocument, SlsError, UnsealableData
-from sls_jupyter.guest.groups import SIZE_COLUMN, sizes_of, without_sizes
+from sls_jupyter.documents import canonical_json
+from sls_jupyter.errors import MalformedDocument, SlsError, UnsealableData
+from sls_jupyter.guest import frames_out, polars_out, typed, typed_back
+from sls_jupyter.guest.counted import LEDGER, Uncounted, token
+from sls_jupyter.guest.groups import SIZE_COLUMN, names_groups, sizes_of, without_sizes
+from sls_jupyter.guest.result_words import NAMELESS, value_in
 from sls_jupyter.guest.wire import ByteFile
 
-MAX_PARAMETERS_BYTES = 16 * 2**20
-_ROWS_PER_BATCH = 1 << 16
-_SCALARS = (bool, int, float, str)
+SHAPES = ("frame", "series", "arrow", "polars", "polars series", "value")
+MAX_WHY = 600  # characters of a reason
 _NOT_A_FRAME = (pa.ArrowException, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
 class Unreturnable(Exception):  # internal; becomes a message of the output container
-    """A value that cannot leave as a table."""
+    """A value that cannot leave as a table.
 
-    def __init__(self, value: object) -> None:
-        super().__init__()
+    Args:
+        why: which column, and what is wrong with it.
+    """
+
+    def __init__(self, value: object, why: str = "", hint: str = "") -> None:
+        super().__init__(why)
         self.type_name = type(value).__name__
+        self.why = why[:MAX_WHY]
+        self.hint = hint[:MAX_WHY]
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """A table ready to be written."""
 
-    shape: str  # frame, series, arrow or scalar
+    shape: str  # of SHAPES
     schema: pa.Schema
     batches: list[pa.RecordBatch]
+    uncounted: Uncounted | None = None  # why no sizes of groups are known, where they were asked for
 
     def write(self, file: ByteFile) -> None:
         with pa.ipc.new_stream(file, self.schema) as writer:
@@ -50,13 +56,7 @@ class Outgoing:
         file.flush()
 
 
-def _arrow_frame(frame: pd.DataFrame) -> tuple[pa.Schema, list[pa.RecordBatch]]:
-    sizes = sizes_of(frame)
-    frame = without_sizes(frame)
-    schema = frame_schema(frame)
-    batches = list(frame_batches(frame, schema, _ROWS_PER_BATCH))
-    if sizes is None:
-        return schema, batches
+def _with_sizes(schema: pa.Schema, batches: list[pa.RecordBatch], sizes: list[int]) -> tuple[pa.Schema, Any]:
     extended, start = schema.append(pa.field(SIZE_COLUMN, pa.int64())), 0
     result = []
     for batch in batches:
@@ -66,34 +66,65 @@ def _arrow_frame(frame: pd.DataFrame) -> tuple[pa.Schema, list[pa.RecordBatch]]:
     return extended, result
 
 
-def _without_views(value: Any) -> pa.Table:
-    """An Arrow table; polars hands out views by default, which the gate does not know."""
-    table = value.to_arrow() if type(value).__module__.partition(".")[0] == "polars" else pa.table(value)
-    return pa.table(table)
-
-
-def to_stream(value: Any) -> Outgoing:
+def to_stream(value: Any, *, least: int | None = None) -> Outgoing:
     """A value as a table.
 
+    Args:
+        least: the smallest group that an owner lets out; then each row tells how many records it describes.
+
     Raises:
-        Unreturnable: it is none of the kinds that can leave.
+        Unreturnable: it is none of the kinds that can leave. What else a lazy value raises when it is computed.
     """
     try:
-        if isinstance(value, pd.DataFrame):
-            return Outgoing("frame", *_arrow_frame(value))
-        if isinstance(value, pd.Series):
-            frame = value.to_frame(value.name if isinstance(value.name, str) else "value")
-            frame.attrs = dict(value.attrs)
-            return Outgoing("series", *_arrow_frame(frame))
-        if hasattr(value, "__arrow_c_stream__"):
-            table = _without_views(value)
-            return Outgoing("arrow", table.schema, table.to_batches())
-        item = value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value
-        if isinstance(item, _SCALARS):
-            return Outgoing("scalar", *_arrow_frame(pd.DataFrame({"value": [item]})))
-    except (SlsError, pa.ArrowException, ValueError, TypeError):
-        raise Unreturnable(value) from None
-    raise Unreturnable(value)
+        shape, schema, batches = _as_table(value)
+    except UnsealableData as error:
+        raise Unreturnable(value, f"{error.message} {error.found or ''}".strip(), error.hint) from None
+    except typed.Untyped as error:
+        raise Unreturnable(value, f"{error.message} Found {error.found}.", error.hint) from None
+    if least is None:
+        return Outgoing(shape, schema, batches)
+    try:
+        sizes = _sizes(value, shape)
+        if shape == "frame" and max(sizes) < least and names_groups(value):
+            raise Uncounted("small")  # no row would leave, and the names of columns are those of small groups
+    except Uncounted as why:
+        return Outgoing(shape, schema, batches, why)
+    return Outgoing(shape, *_with_sizes(schema, batches, sizes))
+
+
+def _as_table(value: Any) -> tuple[str, pa.Schema, list[pa.RecordBatch]]:
+    if isinstance(value, pd.DataFrame):
+        if SIZE_COLUMN in map(str, value.columns):
+            raise UnsealableData(f"The column {SIZE_COLUMN!r} cannot be returned.", hint="Rename it.")
+        return "frame", *_pandas(without_sizes(value))
+    if isinstance(value, pd.Series):
+        frame, name = frames_out.series_column(value)
+        return "series", *_pandas(without_sizes(frame), name)
+    if polars_out.is_polars(value):
+        return polars_out.to_arrow(value)
+    if hasattr(value, "__arrow_c_stream__"):
+        table = pa.table(value)
+        return "arrow", table.schema, table.to_batches()
+    text = canonical_json(typed.encode(value)).decode()
+    batch = pa.record_batch([pa.array([text], pa.large_string())], names=[NAMELESS])
+    return "value", batch.schema, [batch]
+
+
+def _pandas(frame: pd.DataFrame, name: list[Any] | None = None) -> tuple[pa.Schema, list[pa.RecordBatch]]:
+    try:
+        return frames_out.to_arrow(frame, name)
+    except _NOT_A_FRAME as error:  # the error's text may hold a value
+        raise UnsealableData("This frame has no form in which it can leave.", found=type(error).__name__) from None
+
+
+def _sizes(value: Any, shape: str) -> list[int]:
+    if shape in ("frame", "series"):
+        return sizes_of(value)
+    if shape == "value" and isinstance(value, float | np.floating) and not float(value).is_integer():
+        cells = LEDGER.cells.get(token(value))
+        if cells:
+            return [min(cell.size for cell in cells)]
+    raise Uncounted("value" if shape == "value" else "no pandas")
 
 
 def restore(table: pa.Table, shape: str) -> Any:
@@ -105,13 +136,15 @@ def restore(table: pa.Table, shape: str) -> Any:
     if shape == "arrow":
         return table
     try:
-        frame = to_pandas(table)
+        if shape == "value":
+            return value_in(table)
+        if shape.startswith("polars"):
+            return polars_out.from_arrow(table, shape)
+        frame, words = frames_out.from_arrow(table)
         if shape == "series":
-            return frame.iloc[:, 0]
-        if shape == "scalar":
-            value = frame["value"].iloc[0]
-            return value.item() if hasattr(value, "item") else value
-    except _NOT_A_FRAME as error:
+            series = frame.iloc[:, 0]
+            return series if words.series is None else series.rename(typed_back.decode(words.series[0]))
+    except (*_NOT_A_FRAME, SlsError) as error:
         raise MalformedDocument(
             "A result does not come back as the value that the cell had.",
             found=type(error).__name__,
@@ -119,52 +152,3 @@ def restore(table: pa.Table, shape: str) -> Any:
             hint="Return it as an Arrow table, for instance with pa.table(frame).",
         ) from None
     return frame
-
-
-# --- parameters -----------------------------------------------------------------------------------
-
-
-def pack_parameters(values: Mapping[str, Any]) -> bytes:
-    """Parameters from the notebook as canonical JSON: JSON values as they are, frames as Arrow.
-
-    Raises:
-        BadInput: a value is neither, or all together are too large.
-    """
-    plain, frames = {}, {}
-    for name, value in sorted(values.items()):
-        if isinstance(value, pd.DataFrame):
-            try:
-                schema = frame_schema(value)
-                sink = pa.BufferOutputStream()
-                with pa.ipc.new_stream(sink, schema) as writer:
-                    for batch in frame_batches(value, schema, _ROWS_PER_BATCH):
-                        writer.write_batch(batch)
-            except UnsealableData as error:
-                raise BadInput(f"The parameter {name} cannot be sent.", found=error.message, hint=error.hint) from None
-            frames[name] = b64encode(sink.getvalue().to_pybytes())
-            continue
-        try:
-            plain[name] = json.loads(json.dumps(value, allow_nan=False))
-        except (TypeError, ValueError):
-            raise BadInput(
-                f"The parameter {name} cannot be sent.",
-                found=type(value).__name__,
-                expected="a JSON value (numbers, text, lists, dictionaries) or a DataFrame",
-                hint=f"Convert {name} first.",
-            ) from None
-    data = canonical_json({"values": plain, "frames": frames})
-    if len(data) > MAX_PARAMETERS_BYTES:
-        raise BadInput(
-            "The parameters are too large.",
-            found=f"{len(data)} bytes",
-            expected=f"{MAX_PARAMETERS_BYTES} bytes at most",
-            hint="Seal large tables and use -i.",
-        )
-    return data
-
-
-def unpack_parameters(data: bytes) -> dict[str, Any]:
-    """The values that :func:`pack_parameters` packed."""
-    bundle = json.loads(data)
-    frames = {name: to_pandas(pa.ipc.open_stream(b64decode(text))) for name, text in bundle["frames"].items()}
-    return {**bundle["values"], **frames}

@@ -212,7 +212,7 @@ def named_columns(text: str) -> tuple[str, list[str]]:
     return name, columns
 
 
-def limits_from(cpu: int | None, memory: int | None, seconds: int | None) -> Limits:
+def limits_from(cpu: int | None, memory: int | None, seconds: int | None, result: int | None = None) -> Limits:
     """The limits of a run; what is not given keeps its default.
 
     Raises:
@@ -223,6 +223,8 @@ def limits_from(cpu: int | None, memory: int | None, seconds: int | None) -> Lim
         fields["cpus"] = cpu
     if memory is not None:
         fields["memory_bytes"] = memory
+    if result is not None:
+        fields["output_bytes"] = result
     if seconds is not None:
         fields |= {"wall_seconds": seconds, "cpu_seconds": min(seconds * (cpu or 1), 7 * 86400)}
     try:

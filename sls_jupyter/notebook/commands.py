@@ -51,7 +51,7 @@ def prepare(session: Session, options: argparse.Namespace, code: str, namespace:
         recipients=options.to,
         tees=options.tee or (),
         kinds=options.kinds,
-        limits=limits_from(options.cpu, options.memory, options.time),
+        limits=limits_from(options.cpu, options.memory, options.time, options.result_size),
     )
 
 

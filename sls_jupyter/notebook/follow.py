@@ -45,11 +45,13 @@ class Screen:
         self._shown_at = 0.0
         self._changed = False
         self._lines: set[str] = set()  # steps that a line tells of
+        self._placed: set[int] = set()  # displays that can be updated, by their number
         self._withheld: Mapping[str, int] = {}
         self._takers: dict[str, Callable[[dict[str, Any]], None]] = {
             "stream": self._stream,
             "display": self._display,
             "table": self._table,
+            "clear": self._clear,
             "error": self._error,
             "withheld": self._hold,
         }
@@ -95,9 +97,31 @@ class Screen:
     def _display(self, event: dict[str, Any]) -> None:
         from IPython.display import publish_display_data
 
+        place, known = self._place(event)
         kinds = one_line(", ".join(event["data"]))
         data = {"text/plain": f"<{kinds} of run {self._run.id}>", **event["data"]}
-        publish_display_data({**data, "text/plain": released(str(data["text/plain"]))})
+        data = {**data, "text/plain": released(str(data["text/plain"]))}
+        publish_display_data(data, transient={"display_id": place} if place else None, update=known)
+
+    def _place(self, event: dict[str, Any]) -> tuple[str | None, bool]:
+        """Our name for a display that can be updated, and whether it stands on the screen."""
+        number = event.get("display")
+        if number is None:
+            return None, False
+        known = bool(event.get("update")) and number in self._placed
+        self._placed.add(number)
+        return f"sls-{self._run.id}-{number}", known
+
+    def _clear(self, _: dict[str, Any]) -> None:
+        """The cell cleared its output; the block, which stands in the same place, is shown again."""
+        if not self._updates:
+            return
+        from IPython.display import clear_output, display
+
+        clear_output(wait=True)
+        self._placed.clear()
+        if self._handle is not None:
+            display(StatusBlock(self._run), display_id=self._handle.display_id)
 
     def _table(self, event: dict[str, Any]) -> None:
         import pyarrow as pa
@@ -107,7 +131,9 @@ class Screen:
         from sls_jupyter.guest.values import restore
 
         table = pa.ipc.open_stream(b64decode(event["table"])).read_all()
-        display(restore(table, event["shape"]))
+        place, known = self._place(event)
+        options = {"display_id": place, "update": known} if place else {}
+        display(restore(table, event["shape"]), **options)
         line = cut_line("", event)
         if line:
             say(line)

@@ -82,6 +82,7 @@ def _add_stream(parser: Parser) -> None:
     add("--cpu", type=whole(1, 31), metavar="N", help="CPUs (1)")
     add("--memory", type=size, metavar="2G", help="memory of the program (2G)")
     add("--time", type=duration, metavar="30m", help="longest running time (10m)")
+    add("--result-size", type=size, metavar="256M", help="most bytes of results and displays (64M)")
 
 
 @cache

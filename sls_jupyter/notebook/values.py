@@ -1,8 +1,10 @@
-"""What a request hands to its code: values as JSON, tables by shape, types and rows. Shown, never executed."""
+"""What a request hands to its code: values as JSON or in Python's words, tables by shape, types and rows. Shown, never executed."""
 
 from __future__ import annotations
 
 import json
+import math
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -27,11 +29,12 @@ def parameter_blocks(request: RequestInfo, values: Mapping[str, Any], everything
         return [Heading("Parameters"), Line("Not shown: see the doubts above.")]
     if not values:
         return [Heading("Parameters"), Line("None.")]
-    blocks: list[Block] = [Heading(f"Parameters: {count_words(len(values), 'value')} that the code is given, in JSON")]
+    blocks: list[Block] = [Heading(f"Parameters: {count_words(len(values), 'value')} that the code is given")]
+    values = {name: _tabular(value) for name, value in values.items()}
     plain = {name: value for name, value in values.items() if not hasattr(value, "columns")}
     lines, cuts = [], []
     for name, value in plain.items():
-        text = json.dumps(value, ensure_ascii=False)
+        text = _said(value)
         if len(text) > MAX_VALUE and not everything:
             cuts.append((name, len(text)))
             text = text[:MAX_VALUE] + " …"
@@ -48,6 +51,31 @@ def parameter_blocks(request: RequestInfo, values: Mapping[str, Any], everything
     if len(tables) > MAX_TABLES and not everything:
         blocks.append(Warn(f"{MAX_TABLES} of {len(tables)} tables are shown. {rest_words(request)}", "note"))
     return blocks
+
+
+def _tabular(value: Any) -> Any:
+    """A table of any library as a pandas frame; other values as they are."""
+    if hasattr(value, "to_pandas"):
+        value = value.to_pandas()
+    return value.to_frame() if hasattr(value, "to_frame") else value
+
+
+def _said(value: Any) -> str:
+    """A value as JSON, or as Python writes it where JSON would change it; its type is from a closed list."""
+    if _is_json(value):
+        return json.dumps(value, ensure_ascii=False)
+    import numpy as np
+
+    with np.printoptions(threshold=sys.maxsize):  # nothing is left out of an array
+        return repr(value)
+
+
+def _is_json(value: Any) -> bool:
+    if type(value) is dict:
+        return all(type(key) is str and _is_json(item) for key, item in value.items())
+    if type(value) is list:
+        return all(map(_is_json, value))
+    return value is None or type(value) in (bool, int, str) or (type(value) is float and math.isfinite(value))
 
 
 def _name(name: str) -> str:

@@ -14,7 +14,7 @@ LIMIT_HINTS = {
     "cpu": "Ask for more with --time 30m, or compute less.",
     "time": "Ask for more with --time 30m, or compute less.",
     "processes": "Start fewer processes; pandas and scikit-learn need n_jobs=1 here.",
-    "output": "Print and return less; the owner's and your own limit of bytes both hold.",
+    "output": "Ask for more with --result-size 256M, or return less; an owner's own limit (--max-bytes) holds all the same.",
 }
 
 _UNITS = {"cpu": "seconds of CPU time", "time": "seconds", "processes": "processes"}
@@ -74,18 +74,20 @@ def _program_error(end: Mapping[str, Any]) -> ProgramFailed:
 
 
 def _require_outputs(end: Mapping[str, Any]) -> None:
-    missing, held = end.get("missing") or {}, end.get("held_back") or []
+    missing, held, reasons = end.get("missing") or {}, end.get("held_back") or [], end.get("reasons") or {}
     for name, kind in missing.items():
+        why = reasons.get(name) or {}
+        given = "no such variable" if kind is None else f"a {kind}"
         raise RunFailed(
             f"The cell gave no {name} to return.",
-            found="no such variable" if kind is None else f"a {kind}",
-            expected="a DataFrame, Series, Arrow table, number or text",
-            hint=f"Assign {name} in the cell, or leave -o {name} away.",
+            found=f"{given}: {why['found']}" if "found" in why else given,
+            expected="a table (pandas, polars, Arrow), or a value of numbers, text, dates, lists and dicts",
+            hint=why.get("hint") or f"Assign {name} in the cell, or leave -o {name} away.",
         )
     lost = [name for name in held if name not in missing]
     if lost:
         rules, withheld = end["verdict"]["rules"], end["verdict"]["withheld"]
-        found, expected, hint = _why_withheld(rules, withheld)
+        found, expected, hint = _why_withheld(rules, withheld, reasons.get(lost[0]))
         raise OutputWithheld(f"The output gate withheld {', '.join(lost)}.", found=found, expected=expected, hint=hint)
 
 
@@ -96,14 +98,20 @@ def _amount(limit: str, allowed: object) -> str:
     return f"{allowed} {_UNITS[limit]}" if limit in _UNITS else str(allowed)
 
 
-def _why_withheld(rules: dict[str, Any], withheld: dict[str, int]) -> tuple[str, str, str]:
+def _why_withheld(
+    rules: dict[str, Any], withheld: dict[str, int], why: Mapping[str, str] | None
+) -> tuple[str, str, str]:
     """Found, expected and hint for a table that the gate held back."""
     if "min_group" in withheld:
+        told = why or {}
         return (
-            "a table that does not tell the size of its groups",
-            f"groups of {rules['min_group']} at least",
-            "Return what groupby(...) gives, or add an integer column n with each row's group size.",
+            told.get("found", "a table that does not tell the size of its groups"),
+            f"groups of {rules['min_group']} records at least",
+            told.get("hint", "Return what groupby(...) gives with size, count, sum, mean or std."),
         )
+    if "rows" in withheld and rules.get("max_rows") is not None:
+        limit = rules["max_rows"]
+        return "a value with more items", f"{limit} at most", "Return a table, which is cut, or fewer items."
     if "unsafe" in withheld and "table" in rules["kinds"]:
         return (
             "a table with a type of column that does not leave",

@@ -13,7 +13,12 @@ import pyarrow as pa
 
 from sls_jupyter.documents import b64decode, parse_json
 from sls_jupyter.errors import MalformedDocument, SlsError
-from sls_jupyter.guest.values import MAX_PARAMETERS_BYTES, unpack_parameters
+from sls_jupyter.guest.parameters import (
+    MAX_PARAMETER_VALUES,
+    MAX_PARAMETERS_BYTES,
+    TABLE_SHAPES,
+    unpack_parameters,
+)
 
 _RECORD_BATCH, _DICTIONARY_BATCH = 3, 2  # MessageHeader of Arrow's Message.fbs
 _HEADER_TYPE, _HEADER = 1, 2  # fields of its table Message
@@ -26,16 +31,18 @@ def read_parameters(data: bytes) -> Mapping[str, Any]:
     Raises:
         MalformedDocument: they are not of the form that this package packs, and are not decoded.
     """
-    bundle = parse_json(data, max_bytes=MAX_PARAMETERS_BYTES)
+    bundle = parse_json(data, max_bytes=MAX_PARAMETERS_BYTES, max_values=MAX_PARAMETER_VALUES)
     if not isinstance(bundle, dict) or set(bundle) != {"values", "frames"}:
         raise MalformedDocument("These are no parameters.", expected="values and frames")
     values, frames = bundle["values"], bundle["frames"]
     if not (isinstance(values, dict) and isinstance(frames, dict)) or set(values) & set(frames):
         raise MalformedDocument("These are no parameters.", expected="each name once")
-    for name, text in frames.items():
-        if not isinstance(text, str):
-            raise MalformedDocument("A frame among the parameters is no text.")
-        _require_plain(name, b64decode(text))
+    for name, entry in frames.items():
+        if not isinstance(entry, list) or len(entry) != 2 or not all(isinstance(one, str) for one in entry):
+            raise MalformedDocument("A table among the parameters is not a shape and a stream.")
+        if entry[0] not in TABLE_SHAPES:
+            raise MalformedDocument("A table among the parameters has no known shape.")
+        _require_plain(name, b64decode(entry[1]))
     try:
         return unpack_parameters(data)
     except (SlsError, pa.ArrowException, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

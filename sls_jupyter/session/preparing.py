@@ -19,7 +19,7 @@ from sls_jupyter.contract.spec import (
 )
 from sls_jupyter.documents import digest, sign
 from sls_jupyter.errors import BadInput, UnknownName
-from sls_jupyter.guest.values import pack_parameters
+from sls_jupyter.guest.parameters import pack_parameters
 from sls_jupyter.hosts.local import LocalHost
 from sls_jupyter.identity import Home
 from sls_jupyter.policy.decide import Decision
