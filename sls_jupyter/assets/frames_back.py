@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from sls_jupyter.assets.columns import PANDAS_METADATA
+from sls_jupyter.assets.plain_frame import plain_frame
 from sls_jupyter.errors import MalformedDocument
 
 _STANDARD, _OURS = PANDAS_METADATA
@@ -25,8 +26,7 @@ def from_arrow(table: pa.Table) -> pd.DataFrame:
     """
     metadata = table.schema.metadata or {}
     if _OURS not in metadata or _STANDARD not in metadata:
-        plain: pd.DataFrame = table.to_pandas()
-        return plain
+        return plain_frame(table)
     try:
         ours, standard = json.loads(metadata[_OURS]), json.loads(metadata[_STANDARD])
         marks, index_columns = ours["columns"], standard["index_columns"]
