@@ -15,6 +15,7 @@ from sls_jupyter.errors import UnsealableData
 
 _DAYS = (-719_162, 2_932_896)  # 0001-01-01 and 9999-12-31, which Python's dates can be
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+_COMPARABLE = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}  # Arrow compares no views
 _ENDLESS = 2**63 - 1  # infinity of duckdb and PostgreSQL; the number below its opposite is pandas' NaT
 
 
@@ -48,6 +49,8 @@ def _reason(kind: pa.DataType) -> tuple[str, str] | None:
         return f"the time zone {kind.tz[:60]!r}, which is not known", "Convert it to UTC, or to a zone such as +02:00."
     if pa.types.is_dictionary(kind):
         return _reason(kind.value_type)
+    if any(pa.types.is_dictionary(kind.field(i).type) for i in range(kind.num_fields)):
+        return f"categories within it, type {kind}"[:200], "Cast the categories within it to text."
     found = (_reason(kind.field(i).type) for i in range(kind.num_fields))
     return next((one for one in found if one is not None), None)
 
@@ -87,12 +90,13 @@ class Values:
         values, known = array.dictionary, self._proper.get(number)
         if known is not None and known.equals(values):
             return array
-        once = values.drop_null().unique()
+        plain = values.cast(_COMPARABLE.get(values.type, values.type))
+        once = plain.drop_null().unique()
         if len(once) == len(values):
             self._proper[number] = values
             return array
-        codes = pc.index_in(values, value_set=once).take(array.indices).cast(array.type.index_type)
-        return pa.DictionaryArray.from_arrays(codes, once, ordered=array.type.ordered)
+        codes = pc.index_in(plain, value_set=once).take(array.indices).cast(array.type.index_type)
+        return pa.DictionaryArray.from_arrays(codes, once.cast(values.type), ordered=array.type.ordered)
 
 
 def _validate(name: str, array: pa.Array) -> None:
@@ -140,6 +144,7 @@ def _look(name: str, column: pa.Field, array: pa.Array) -> None:
 def _require_finite(name: str, array: pa.Array) -> None:
     kind = array.type
     if pa.types.is_time(kind):
+        _require_microseconds(name, array)
         return
     bits = pa.int32() if kind.bit_width == 32 else pa.int64()
     least, most = pc.min_max(array.view(bits)).as_py().values()
@@ -156,3 +161,13 @@ def _require_finite(name: str, array: pa.Array) -> None:
     if least < first or most > last:
         found = "a date outside of the years 1 to 9999" if last < _ENDLESS - 1 else "a time without an end"
         raise lossy(name, f"{found} ({kind})", "Make infinite and impossible dates missing, or the column text.")
+
+
+def _require_microseconds(name: str, array: pa.Array) -> None:
+    """Python's times of day end at microseconds; a finer one would be cut off wherever a cell looks at it."""
+    if array.type != pa.time64("ns"):
+        return
+    whole = array.view(pa.int64())
+    if not pc.all(pc.equal(pc.multiply(pc.divide(whole, 1000), 1000), whole)).as_py():
+        hint = "Cast it to time64('us'), or to int64 to keep the nanoseconds."
+        raise lossy(name, "times of day with nanoseconds", hint)

@@ -10,11 +10,10 @@ integers with nulls                       ``Int8`` to ``UInt64``
 bool with nulls                           ``boolean``
 floats with both nulls and NaN            ``ArrowDtype``, which tells them apart
 floats with nulls or NaN                  ``float16`` to ``float64``, NaN
-time of day with nanoseconds              ``ArrowDtype``; otherwise objects ``datetime.time``
-lists, structs, maps                      objects, if no number or bool below is null and no timestamp,
-                                          duration or nanosecond is there; otherwise ``ArrowDtype``
-dictionary                                ``category``; what cannot be categories of pandas (a NaN, lists,
-                                          times with nanoseconds) is spelled out as a plain column
+lists, structs, maps                      objects, if no number or bool below is null and no timestamp or
+                                          duration is there; otherwise ``ArrowDtype``
+dictionary                                ``category``; what cannot be categories of pandas (a NaN, lists)
+                                          is spelled out as a plain column
 ``uuid``                                  objects ``uuid.UUID``
 other extension types, views              their storage, their plain type
 all others                                as pyarrow does it: numpy dtypes, text, ``datetime64``, objects
@@ -36,6 +35,15 @@ import pyarrow.compute as pc
 from sls_jupyter.assets.metadata import GEO, PANDAS
 from sls_jupyter.errors import MalformedDocument
 
+_NO_FRAME = (
+    pa.ArrowException,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    NotImplementedError,
+    TypeError,
+    ValueError,
+)
 _NULLABLE = {
     pa.bool_(): pd.BooleanDtype(),
     pa.int8(): pd.Int8Dtype(),
@@ -77,7 +85,7 @@ def plain_frame(table: pa.Table) -> pd.DataFrame:
         if not fields:
             frame = table
         return _with(frame.to_pandas(), table.column_names, exact, levels, metadata.get(GEO))
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, NotImplementedError) as error:
+    except _NO_FRAME as error:
         raise MalformedDocument(
             "A table's pandas metadata, or its values, do not make a frame.",
             found=type(error).__name__,
@@ -130,7 +138,7 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if isinstance(kind, pa.BaseExtensionType) and not isinstance(kind, pa.UuidType):
         return _plain(_storage(column))
     if pa.types.is_dictionary(kind) and not _has_categories(column):
-        return _plain(column.cast(kind.value_type))
+        return _plain(pa.chunked_array([one.dictionary_decode() for one in column.chunks], kind.value_type))
     if (below := _without_views(kind)) != kind and kind.num_fields:
         return column.cast(below)
     return column
@@ -177,10 +185,6 @@ def _pyarrow_is_exact(column: pa.ChunkedArray, below: bool = False) -> bool:
         return not column.null_count
     if pa.types.is_floating(kind):
         return not column.null_count or (not below and not pc.any(pc.is_nan(column)).as_py())
-    if kind == pa.time64("ns"):
-        nanoseconds = column.cast(pa.int64())
-        whole = pc.multiply(pc.divide(nanoseconds, 1000), 1000)
-        return not below and bool(pc.all(pc.equal(whole, nanoseconds)).as_py() in (True, None))
     if pa.types.is_timestamp(kind) or pa.types.is_duration(kind):
         return not below
     if isinstance(kind, pa.BaseExtensionType) or pa.types.is_dictionary(kind):

@@ -22,6 +22,7 @@ from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.documents import canonical_json, digest, sign, verify
 from sls_jupyter.errors import BadInput, DigestMismatch, MalformedDocument, UnknownName, VerificationError
 from sls_jupyter.identity import verify_signature
+from sls_jupyter.naming import among
 from sls_jupyter.policy.model import OwnerPolicy
 from sls_jupyter.policy.options import Person, policy_from_options, policy_from_yaml
 from sls_jupyter.printing import one_line
@@ -97,6 +98,15 @@ def _is_called(info: AssetInfo, name: str) -> bool:
     )
 
 
+def _meant(columns: object, data: Any) -> object:
+    """The option ``columns``; where a text can be read by the names that a table has, the names that it means."""
+    known = getattr(data, "column_names", getattr(data, "columns", None))
+    if not isinstance(columns, str) or known is None or isinstance(data, str | Path):
+        return columns
+    names = {str(one) for one in known if isinstance(one, str | tuple | int)}
+    return among(columns, names) if "," in columns else columns
+
+
 class Catalogue(Directory):
     """Sealing and looking up.
 
@@ -127,6 +137,8 @@ class Catalogue(Directory):
         Raises:
             UnsealableData, BadInput, Unavailable: nothing is published then, and nothing left behind.
         """
+
+        options["columns"] = _meant(options.get("columns"), data)
 
         def make(place: dict[str, Any]) -> SealedAsset:
             return seal(data, name=name, column_groups=column_groups, progress=progress, **place)
