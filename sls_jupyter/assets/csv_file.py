@@ -98,7 +98,7 @@ class CsvFile:
             pa.string() if column.blanks else field.type for field, column in zip(schema, self.columns, strict=True)
         ]
         with open_bytes(self.path) as file:
-            for batch in _records(file, self.delimiter, self.path.name, schema.names, kinds):
+            for batch in _records(_Blocks(file), self.delimiter, self.path.name, schema.names, kinds):
                 arrays = [
                     array if array.type == field.type else _trimmed(array).cast(field.type)
                     for array, field in zip(batch.columns, schema, strict=True)
@@ -232,19 +232,27 @@ def _encoding(name: str, found: str, column: str = "") -> UnsealableData:
 # --- the records ----------------------------------------------------------------------------------
 
 
-class _Ended(io.RawIOBase):
-    """A file with one record more at its end, by which is seen that no quotation swallowed the end."""
+class _Blocks(io.RawIOBase):
+    """A file as pyarrow can read it in blocks.
 
-    def __init__(self, file: BinaryIO, last: bytes) -> None:
-        self._file, self._last = file, last
+    No block ends with a carriage return, or pyarrow drops the line feed that begins the next one, within quotes too. Behind
+    the end comes ``last``: a record by which is seen that no quotation swallowed the end.
+    """
+
+    def __init__(self, file: BinaryIO, last: bytes = b"\n") -> None:
+        self._file, self._last, self._held = file, last, b""
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int = -1) -> bytes:
-        data = self._file.read(size)
-        if len(data) < size:  # or Arrow takes the end of a short file for a block of its own
+        data = self._held + self._file.read(max(size - len(self._held), 1))
+        self._held = b""
+        if len(data) < size:  # or pyarrow takes the end of a short file for a block of its own
             data, self._last = data + self._last, b""
+        elif data.endswith(b"\r"):
+            kept = data.rstrip(b"\r")
+            data, self._held = (kept, data[len(kept) :]) if kept else (data, b"")
         return data
 
 
@@ -255,7 +263,7 @@ def _texts(path: Path, delimiter: str, names: list[str]) -> Iterator[pa.RecordBa
     held: pa.RecordBatch | None = None
     with open_bytes(path) as file:
         kinds = [pa.string()] * len(names)
-        for batch in _records(cast(BinaryIO, _Ended(file, last.encode())), delimiter, path.name, names, kinds):
+        for batch in _records(_Blocks(file, last.encode()), delimiter, path.name, names, kinds):
             if held is not None:
                 yield held
             held = batch if batch.num_rows else held
@@ -269,7 +277,7 @@ def _texts(path: Path, delimiter: str, names: list[str]) -> Iterator[pa.RecordBa
 
 
 def _records(
-    file: BinaryIO, delimiter: str, name: str, names: list[str], kinds: list[pa.DataType]
+    file: _Blocks, delimiter: str, name: str, names: list[str], kinds: list[pa.DataType]
 ) -> Iterator[pa.RecordBatch]:
     """The records below the header, as columns of ``kinds``. Arrow's errors become ours, without a value."""
     odd: list[tuple[int, int | None]] = []  # fields, record
