@@ -32,15 +32,15 @@ def among(text: str, known: Collection[str]) -> list[str]:
         raise BadInput(
             "These columns can be read in two ways.",
             found=text[:100],
-            expected=" or ".join(",".join(map(quoted, one)) for one in readings)[:300],
+            expected=" or ".join(",".join(quoted(name, always=True) for name in one) for one in readings)[:300],
             hint="Put each name within quotes, and all of it within another kind of quotes.",
         )
     return readings[0] if readings else [name for _, name, _ in words]
 
 
-def quoted(name: str) -> str:
+def quoted(name: str, *, always: bool = False) -> str:
     """A name as it can stand on such a line."""
-    if name and name.strip() == name and not re.search(r"""[,'"]""", name):
+    if not always and name and name.strip() == name and not re.search(r"""[,'"]""", name):
         return name
     return "'" + name.replace("'", "''") + "'"
 

@@ -118,49 +118,59 @@ def _validate(name: str, array: pa.Array) -> None:
     raise lossy(name, "values that do not fit their type", "Write the data anew with the library that made them.")
 
 
-def _look(name: str, column: pa.Field, array: pa.Array) -> None:
+def _look(name: str, column: pa.Field, array: pa.Array, *, within: bool = False) -> None:
     """Refuse what is valid in Arrow and has no value in pandas, within nested values too."""
     if not column.nullable and array.null_count:
         what = "missing values in a column" if column.name == name else f"missing values in {column.name[:60]!r} of it"
         raise lossy(name, f"{what} that has none by its schema", "Make the field nullable, or fill them.")
     kind = array.type
     if isinstance(kind, pa.BaseExtensionType):
-        _look(name, column.with_type(kind.storage_type), array.storage)
+        _look(name, column.with_type(kind.storage_type), array.storage, within=within)
     elif pa.types.is_dictionary(kind):
-        _look(name, column.with_type(kind.value_type).with_nullable(True), array.dictionary)
+        _look(name, column.with_type(kind.value_type).with_nullable(True), array.dictionary, within=within)
+    elif pa.types.is_time(kind):
+        _require_microseconds(name, array)
     elif pa.types.is_temporal(kind):
-        _require_finite(name, array)
+        _require_finite(name, array, within=within)
     elif pa.types.is_struct(kind):
         for i, child in enumerate(array.flatten()):
             nullable = kind.field(i).nullable or bool(array.null_count)
-            _look(name, kind.field(i).with_nullable(nullable), child)
+            _look(name, kind.field(i).with_nullable(nullable), child, within=True)
     elif pa.types.is_map(kind):
-        _look(name, kind.key_field, array.keys)
-        _look(name, kind.item_field, array.items)
+        _look(name, kind.key_field, array.keys, within=True)
+        _look(name, kind.item_field, array.items, within=True)
     elif kind.num_fields:
-        _look(name, kind.value_field.with_nullable(True), array.flatten())
+        _look(name, kind.value_field.with_nullable(True), array.flatten(), within=True)
 
 
-def _require_finite(name: str, array: pa.Array) -> None:
+def _require_finite(name: str, array: pa.Array, *, within: bool) -> None:
+    """Refuse dates and times that are none of Python's or pandas'; ``within`` nested values they are Python's."""
     kind = array.type
-    if pa.types.is_time(kind):
-        _require_microseconds(name, array)
-        return
     bits = pa.int32() if kind.bit_width == 32 else pa.int64()
     least, most = pc.min_max(array.view(bits)).as_py().values()
     if least is None:
         return
-    first, last = -_ENDLESS + 1, _ENDLESS - 1
-    if pa.types.is_duration(kind):
-        first, last = -_ENDLESS, _ENDLESS
-    elif pa.types.is_date(kind):
-        first, last = _DAYS if bits == pa.int32() else (86_400_000 * _DAYS[0], 86_400_000 * _DAYS[1])
-    elif kind.tz is not None:  # of a day less at each end, for the zone
-        day = 86_400 * _PER_SECOND[kind.unit]
-        first, last = max(first, day * (_DAYS[0] + 1)), min(last, day * _DAYS[1])
+    first, last = _range(kind, within=within)
     if least < first or most > last:
-        found = "a date outside of the years 1 to 9999" if last < _ENDLESS - 1 else "a time without an end"
-        raise lossy(name, f"{found} ({kind})", "Make infinite and impossible dates missing, or the column text.")
+        named = pa.types.is_date(kind) or within or last < _ENDLESS - 1
+        dates = "a date outside of the years 1 to 9999" if named else "a time without an end"
+        what = "a duration out of range" if pa.types.is_duration(kind) else dates
+        raise lossy(name, f"{what} ({kind})", "Make infinite and impossible values missing, or the column text.")
+
+
+def _range(kind: pa.DataType, *, within: bool) -> tuple[int, int]:
+    """The least and the largest value of a type, in its own unit."""
+    if kind == pa.date32():
+        return _DAYS
+    day = 86_400_000 if kind == pa.date64() else 86_400 * _PER_SECOND[kind.unit]
+    if kind == pa.date64():
+        return day * _DAYS[0], day * _DAYS[1]
+    if pa.types.is_duration(kind):
+        most = min(_ENDLESS, day * 999_999_999) if within else _ENDLESS
+        return -most, most
+    if kind.tz is not None or within:  # a day less at each end, for the zone
+        return max(-_ENDLESS + 1, day * (_DAYS[0] + 1)), min(_ENDLESS - 1, day * _DAYS[1] - 1)
+    return -_ENDLESS + 1, _ENDLESS - 1
 
 
 def _require_microseconds(name: str, array: pa.Array) -> None:

@@ -10,11 +10,13 @@ integers with nulls                       ``Int8`` to ``UInt64``
 bool with nulls                           ``boolean``
 floats with both nulls and NaN            ``ArrowDtype``, which tells them apart
 floats with nulls or NaN                  ``float16`` to ``float64``, NaN
-lists, structs, maps                      objects, if no number or bool below is null and no timestamp or
-                                          duration is there; otherwise ``ArrowDtype``
+lists, structs, maps                      objects: as pyarrow makes them (arrays, dicts, pairs), if no number
+                                          or bool below is null and no timestamp or duration is there;
+                                          otherwise lists, dicts and pairs of Python values, ``None`` for null
 dictionary                                ``category``; what cannot be categories of pandas (a NaN, lists)
                                           is spelled out as a plain column
 ``uuid``                                  objects ``uuid.UUID``
+periods and intervals of pandas           their own dtypes
 other extension types, views              their storage, their plain type
 all others                                as pyarrow does it: numpy dtypes, text, ``datetime64``, objects
 ========================================  ==============================================================
@@ -26,8 +28,10 @@ GeoParquet's metadata are in ``frame.attrs["geo"]``.
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -55,6 +59,7 @@ _NULLABLE = {
     pa.uint32(): pd.UInt32Dtype(),
     pa.uint64(): pd.UInt64Dtype(),
 }
+_NULLABLE_NAMES = frozenset({*map(str, _NULLABLE.values()), "Float32", "Float64"})
 
 
 def plain_frame(table: pa.Table) -> pd.DataFrame:
@@ -63,85 +68,96 @@ def plain_frame(table: pa.Table) -> pd.DataFrame:
     Raises:
         MalformedDocument: the pandas metadata of another writer do not fit the table.
     """
-    metadata = table.schema.metadata or {}
     try:
-        kept, levels = _told_by_pandas(metadata.get(PANDAS))
-        columns = [
-            column if name in kept else _plain(column)
-            for name, column in zip(table.column_names, table.columns, strict=True)
-        ]
+        told = _Told.of(table.schema)
+        names, columns = table.column_names, [_plain(column) for column in table.columns]
         exact = {
-            i: _exact(column)
-            for i, (name, column) in enumerate(zip(table.column_names, columns, strict=True))
-            if name not in kept and not _pyarrow_is_exact(column)
+            i: pd.arrays.ArrowExtensionArray(column) if names[i] in told.arrow else _exact(column)
+            for i, column in enumerate(columns)
+            if names[i] in told.arrow or (names[i] not in told.nullable and not _pyarrow_is_exact(column))
         }
         zeros = pa.chunked_array([pa.repeat(pa.scalar(0, pa.int8()), table.num_rows)])  # stand in for these
         arrays = [zeros if i in exact else column for i, column in enumerate(columns)]
-        fields = [
-            pa.field(name, array.type, metadata=field.metadata)
-            for name, array, field in zip(table.column_names, arrays, table.schema, strict=True)
-        ]
-        frame = pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=metadata or None))
-        if not fields:
-            frame = table
-        return _with(frame.to_pandas(), table.column_names, exact, levels, metadata.get(GEO))
+        if arrays:
+            fields = [pa.field(name, array.type) for name, array in zip(names, arrays, strict=True)]
+            table = pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=told.metadata))
+        frame: pd.DataFrame = table.to_pandas()
+        _put(frame, names, exact, told.levels)
+        if GEO in (told.metadata or {}):
+            frame.attrs["geo"] = json.loads(told.metadata[GEO])
     except _NO_FRAME as error:
         raise MalformedDocument(
             "A table's pandas metadata, or its values, do not make a frame.",
             found=type(error).__name__,
             hint="Seal it again from the library that made it, or as a pandas frame.",
         ) from None
+    return frame
 
 
-def _told_by_pandas(metadata: bytes | None) -> tuple[set[str], list[str]]:
-    """The columns whose extension dtype pandas wrote down itself, and the columns that are index levels."""
-    if metadata is None:
-        return set(), []
-    told = json.loads(metadata)
-    kept = set()
-    for entry in told["columns"]:
-        dtype = entry.get("numpy_type")
-        if dtype in {str(kind) for kind in _NULLABLE.values()} or dtype in ("Float32", "Float64"):
-            kept.add(entry.get("field_name", entry.get("name")))
-    return kept, [entry for entry in told["index_columns"] if isinstance(entry, str)]
+@dataclass(frozen=True)
+class _Told:
+    """What pandas' own metadata say."""
+
+    metadata: dict[bytes, bytes]
+    nullable: frozenset[str]  # columns of its nullable dtypes
+    arrow: frozenset[str]  # columns of an ArrowDtype
+    levels: tuple[str, ...]  # columns that are levels of the index
+
+    @classmethod
+    def of(cls, schema: pa.Schema) -> _Told:
+        metadata = dict(schema.metadata or {})
+        if PANDAS not in metadata:
+            return cls(metadata, frozenset(), frozenset(), ())
+        told = json.loads(metadata[PANDAS])
+        dtypes = {entry.get("field_name", entry.get("name")): str(entry["numpy_type"]) for entry in told["columns"]}
+        arrow = {name for name, dtype in dtypes.items() if dtype.endswith("[pyarrow]") and dtype != "string[pyarrow]"}
+        for entry in told["columns"]:
+            if entry.get("field_name", entry.get("name")) in arrow:
+                entry["numpy_type"] = "object"  # pandas cannot parse the names of nested Arrow dtypes
+        levels = tuple(entry for entry in told["index_columns"] if isinstance(entry, str))
+        nullable = {name for name, dtype in dtypes.items() if dtype in _NULLABLE_NAMES}
+        return cls(metadata | {PANDAS: json.dumps(told).encode()}, frozenset(nullable), frozenset(arrow), levels)
 
 
-def _with(
-    frame: pd.DataFrame, names: list[str], exact: dict[int, Any], levels: list[str], geo: bytes | None
-) -> pd.DataFrame:
-    """The frame with the columns that pyarrow would not have kept."""
+def _put(frame: pd.DataFrame, names: list[str], exact: dict[int, Any], levels: tuple[str, ...]) -> None:
+    """Give a frame the columns that pyarrow would not have kept; index levels among them."""
     present = [name for name in levels if name in names]
     data = [name for name in names if name not in present]
     for i, values in exact.items():
         if names[i] not in present:
             frame.isetitem(data.index(names[i]), values)
-    if any(names[i] in present for i in exact):
-        by_name = {names[i]: values for i, values in exact.items()}
+    by_name = {names[i]: values for i, values in exact.items() if names[i] in present}
+    if by_name:
         parts = [
             pd.Index(by_name[name], name=frame.index.names[i]) if name in by_name else frame.index.get_level_values(i)
             for i, name in enumerate(present)
         ]
         frame.index = parts[0] if len(parts) == 1 else pd.MultiIndex.from_arrays(parts, names=frame.index.names)
-    if geo is not None:
-        frame.attrs["geo"] = json.loads(geo)
-    return frame
 
 
 # --- what is exact --------------------------------------------------------------------------------
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Extension types (but uuid) as what they store; dictionaries that pandas cannot have, spelled out."""
+    """Extension types (but uuid and pandas' own) as what they store; dictionaries that pandas cannot have, spelled out."""
     kind = column.type
     if isinstance(kind, pa.Bool8Type):
         return _storage(column).cast(pa.bool_())
-    if isinstance(kind, pa.BaseExtensionType) and not isinstance(kind, pa.UuidType):
-        return _plain(_storage(column))
+    if isinstance(kind, pa.BaseExtensionType):
+        return column if isinstance(kind, pa.UuidType) or _is_of_pandas(kind) else _plain(_storage(column))
     if pa.types.is_dictionary(kind) and not _has_categories(column):
         return _plain(pa.chunked_array([one.dictionary_decode() for one in column.chunks], kind.value_type))
     if (below := _without_views(kind)) != kind and kind.num_fields:
         return column.cast(below)
     return column
+
+
+def _is_of_pandas(kind: pa.BaseExtensionType) -> bool:
+    """Whether pandas has a dtype for an extension type, as for its own periods and intervals."""
+    try:
+        return hasattr(kind.to_pandas_dtype(), "__from_arrow__")
+    except (NotImplementedError, TypeError, ValueError):
+        return False
 
 
 def _storage(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -207,5 +223,7 @@ def _children(column: pa.ChunkedArray) -> list[pa.ChunkedArray]:
 
 def _exact(column: pa.ChunkedArray) -> Any:
     """A column as an array of a dtype that keeps it."""
+    if column.type.num_fields:  # not as ArrowDtype: pandas gives its values in bulk as pyarrow converts them
+        return np.fromiter(column.to_pylist(), dtype=object, count=len(column))
     dtype: Any = _NULLABLE.get(column.type)
     return pd.arrays.ArrowExtensionArray(column) if dtype is None else dtype.__from_arrow__(column)

@@ -10,10 +10,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from sls_jupyter.assets.arrow_input import Values, require_openable
+from sls_jupyter.assets.arrow_input import Values, lossy, require_openable
 from sls_jupyter.assets.foreign import library, not_a_table, open_stream, read_stream
+from sls_jupyter.assets.metadata import OURS
+from sls_jupyter.assets.plain_frame import plain_frame
 from sls_jupyter.assets.source import Source
-from sls_jupyter.errors import BadInput, SlsError, Unavailable, UnsealableData
+from sls_jupyter.errors import BadInput, MalformedDocument, SlsError, Unavailable, UnsealableData
 
 __all__ = ["Source", "open_source"]
 
@@ -93,7 +95,31 @@ def _iterable(batches: Iterator[Any]) -> Source:
 
 def _guarded(source: Source) -> Source:
     require_openable(source.schema)
+    _require_frame(source.schema)
     return Source(source.schema, _checked(source), source.rows)
+
+
+def _require_frame(schema: pa.Schema) -> None:
+    """Open the schema as a group will, without rows.
+
+    Raises:
+        UnsealableData: naming the column, or the metadata that do not fit.
+    """
+    if OURS in (schema.metadata or {}):
+        return
+    try:
+        plain_frame(schema.empty_table())
+    except MalformedDocument as error:
+        for column in schema:
+            try:
+                plain_frame(pa.schema([column]).empty_table())
+            except MalformedDocument:
+                raise lossy(column.name, f"type {column.type}"[:200], "Cast it to another type.") from None
+        raise UnsealableData(
+            "The pandas metadata of this table do not fit it.",
+            found=error.found,
+            hint="Remove them: table.replace_schema_metadata(None) of pyarrow.",
+        ) from None
 
 
 def _checked(source: Source) -> Iterator[pa.RecordBatch]:
