@@ -244,3 +244,20 @@ def test_tabs(tmp_path):
     """A file of tabs has its own suffix."""
     (tmp_path / "t.tsv").write_text("a\tb\n1\tx, y\n")
     assert frame(seal_at(tmp_path / "s", tmp_path / "t.tsv")).to_dict("list") == {"a": [1], "b": ["x, y"]}
+
+
+def test_the_first_look_is_seen_and_can_be_interrupted(tmp_path, monkeypatch):
+    """A large file shows its rows while it is looked at, and Ctrl-C leaves nothing behind."""
+    monkeypatch.setattr(csv_file, "BLOCK_BYTES", 64)
+    (tmp_path / "t.csv").write_text("a\n" + "1\n" * 200)
+    seen = []
+    seal_at(tmp_path / "a", tmp_path / "t.csv", progress=lambda *rows: seen.append(rows))
+    assert seen[0][0] == 0
+    assert seen[-1] == (200, 200)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        seal_at(tmp_path / "b", tmp_path / "t.csv", progress=interrupted)
+    assert not (tmp_path / "b").exists()

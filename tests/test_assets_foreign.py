@@ -95,7 +95,7 @@ def test_duckdb_types_that_stay(tmp_path):
     """The usual ones, with nulls."""
     query = f"""
         select {BIG}::bigint i, 12345678901234567890123456789012345678::hugeint h, {BIG}::ubigint u, uuid() id, true b,
-        1.5::decimal(38,10) d, '2020-01-01'::date day, '1:00:00.5'::time t, now() z, 'a'::blob raw, 'x'::enum('x','y') e,
+        1.5::decimal(38,10) d, '2020-01-01'::date dated, '1:00:00.5'::time t, now() z, 'a'::blob raw, 'x'::enum('x','y') e,
         [1, null]::bigint[] l, {{'a': {BIG}}} s, map{{'k': {BIG}}} m
         union all select null, null, null, null, null, null, null, null, null, null, null, null, null, null
     """
@@ -103,7 +103,7 @@ def test_duckdb_types_that_stay(tmp_path):
         got = frame(seal_at(tmp_path / "a", connection.sql(query).order("i")))
     assert (int(got.i[0]), int(got.u[0]), int(got.h[0])) == (BIG, BIG, 12345678901234567890123456789012345678)
     assert (got.s[0], list(got.m[0]), list(got.l[0])) == ({"a": BIG}, [("k", BIG)], [1, None])
-    assert (got.t[0], got.day[0], got.b[0]) == (dt.time(1, 0, 0, 500_000), dt.date(2020, 1, 1), True)
+    assert (got.t[0], got.dated[0], got.b[0]) == (dt.time(1, 0, 0, 500_000), dt.date(2020, 1, 1), True)
     assert got.drop(columns=["e"]).iloc[1].isna().all()
 
 

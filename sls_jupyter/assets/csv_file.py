@@ -37,6 +37,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
+from sls_jupyter.assets.source import Progress, silent
 from sls_jupyter.errors import BadInput, Unavailable, UnsealableData
 
 BLOCK_BYTES = 16 * 2**20  # read at a time; no record can be larger
@@ -67,7 +68,7 @@ class CsvFile:
     rows: int
 
     @classmethod
-    def examine(cls, path: Path, delimiter: str) -> CsvFile:
+    def examine(cls, path: Path, delimiter: str, progress: Progress = silent) -> CsvFile:
         """The first pass.
 
         Raises:
@@ -77,6 +78,7 @@ class CsvFile:
         columns, rows = tuple(_Column(name) for name in names), 0
         for batch in _texts(path, delimiter, names):
             rows += batch.num_rows
+            progress(0, rows)
             for column, values in zip(columns, batch.columns, strict=True):
                 column.look(values.drop_null())
         return cls(path, delimiter, columns, rows)

@@ -11,14 +11,15 @@ from sls_jupyter.assets.csv_file import CsvFile
 from sls_jupyter.assets.json_file import JsonFile
 from sls_jupyter.assets.parquet_file import open_parquet
 from sls_jupyter.assets.parquet_folder import open_folder
-from sls_jupyter.assets.source import Source
+from sls_jupyter.assets.source import Progress, Source, silent
 from sls_jupyter.assets.workbook import WORKBOOKS
 from sls_jupyter.errors import BadInput
 
+_Opener = Callable[[Path, Progress], Source]
 _UNREADABLE = (pa.ArrowException, OSError, ValueError, EOFError)
 
 
-def open_file(path: Path) -> Source:
+def open_file(path: Path, progress: Progress = silent) -> Source:
     """The table in a file or a folder; its first look at the data may take a while.
 
     Raises:
@@ -33,7 +34,7 @@ def open_file(path: Path) -> Source:
         raise BadInput("There is no such file.", found=path, hint="Check the path.")
     suffix, opener = _opener(path)
     try:
-        return opener(path)
+        return opener(path, progress)
     except _UNREADABLE as error:
         raise BadInput(
             f"The file {path.name} cannot be read as {suffix[1:]}.",
@@ -42,7 +43,7 @@ def open_file(path: Path) -> Source:
         ) from None
 
 
-def _opener(path: Path) -> tuple[str, Callable[[Path], Source]]:
+def _opener(path: Path) -> tuple[str, _Opener]:
     suffixes = [suffix.lower() for suffix in path.suffixes]
     for length in (2, 1):
         suffix = "".join(suffixes[-length:])
@@ -56,21 +57,25 @@ def _opener(path: Path) -> tuple[str, Callable[[Path], Source]]:
     )
 
 
-def _csv(path: Path, delimiter: str = ",") -> Source:
-    file = CsvFile.examine(path, delimiter)
+def _csv(path: Path, progress: Progress, delimiter: str = ",") -> Source:
+    file = CsvFile.examine(path, delimiter, progress)
     return Source(file.schema, file.batches(), file.rows)
 
 
-def _tsv(path: Path) -> Source:
-    return _csv(path, "\t")
+def _tsv(path: Path, progress: Progress) -> Source:
+    return _csv(path, progress, "\t")
 
 
-def _json(path: Path) -> Source:
-    file = JsonFile.examine(path)
+def _json(path: Path, progress: Progress) -> Source:
+    file = JsonFile.examine(path, progress)
     return Source(file.schema, file.batches(), file.rows)
 
 
-def _ipc(path: Path) -> Source:
+def _parquet(path: Path, _: Progress) -> Source:
+    return open_parquet(path)
+
+
+def _ipc(path: Path, _: Progress) -> Source:
     source = pa.memory_map(str(path))
     try:
         file = pa.ipc.open_file(source)
@@ -81,8 +86,8 @@ def _ipc(path: Path) -> Source:
     return Source(file.schema, (file.get_batch(i) for i in range(file.num_record_batches)), None)
 
 
-_OPENERS: dict[str, Callable[[Path], Source]] = {
-    ".parquet": open_parquet,
+_OPENERS: dict[str, _Opener] = {
+    ".parquet": _parquet,
     ".csv": _csv,
     ".csv.gz": _csv,
     ".tsv": _tsv,

@@ -59,6 +59,8 @@ def open_stream(data: Any) -> pa.RecordBatchReader:
         BadInput: it is one column, not a table.
         UnsealableData: a column has no type in Arrow, or the library failed.
     """
+    if isinstance(data, pa.RecordBatchReader):
+        return data  # as it is: through the C interface errors of the caller's generator lose their type
     try:
         require_exact_types(data)
         return pa.RecordBatchReader.from_stream(data)

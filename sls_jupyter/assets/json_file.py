@@ -18,6 +18,7 @@ from pyarrow import json as arrow_json
 
 from sls_jupyter.assets.arrow_input import lossy
 from sls_jupyter.assets.csv_file import READ_ERRORS, open_bytes
+from sls_jupyter.assets.source import Progress, silent
 from sls_jupyter.errors import BadInput, Unavailable, UnsealableData
 
 BLOCK_BYTES = 8 * 2**20  # of lines, read at a time
@@ -34,7 +35,7 @@ class JsonFile:
     rows: int
 
     @classmethod
-    def examine(cls, path: Path) -> JsonFile:
+    def examine(cls, path: Path, progress: Progress = silent) -> JsonFile:
         """The first pass.
 
         Raises:
@@ -44,6 +45,7 @@ class JsonFile:
         for block, line in _blocks(path):
             table = _parse(path.name, block, line, None)
             schema, rows = _joined(path.name, line, schema, _without_times(table.schema)), rows + table.num_rows
+            progress(0, rows)
             if any(_is_large(column) for column in table.columns):
                 long |= _long_integers(block)
         if not len(schema):
@@ -55,7 +57,7 @@ class JsonFile:
                     "integers that a 64-bit number does not hold exactly",
                     f"Write them as text within quotes into {path.name}, or round them.",
                 )
-        return cls(path, schema, rows)
+        return cls(path, pa.schema([field.with_type(_without_nulls(field.type)) for field in schema]), rows)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The second pass."""
@@ -148,6 +150,19 @@ def _text_for_times(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
+def _without_nulls(kind: pa.DataType, within: bool = False) -> pa.DataType:
+    """The type with text in the place of ``null`` in lists and objects; pyarrow reads lists of nulls wrongly."""
+    if pa.types.is_null(kind):
+        return pa.string() if within else kind
+    if pa.types.is_list(kind):
+        return pa.list_(_without_nulls(kind.value_type, True))
+    if pa.types.is_struct(kind):
+        return pa.struct(
+            [kind.field(i).with_type(_without_nulls(kind.field(i).type, True)) for i in range(kind.num_fields)]
+        )
+    return kind
+
+
 def _joined(name: str, line: int, one: pa.Schema, two: pa.Schema) -> pa.Schema:
     kinds = {field.name: field.type for field in one}
     for field in two:
@@ -194,7 +209,8 @@ def _is_large_array(array: pa.Array) -> bool:
         return limits["min"] is not None and (limits["min"] <= -_EXACT or limits["max"] >= _EXACT)
     if pa.types.is_struct(array.type):
         return any(_is_large_array(child) for child in array.flatten())
-    return pa.types.is_list(array.type) and _is_large_array(array.flatten())
+    below = array.type.value_type if pa.types.is_list(array.type) else pa.null()
+    return not pa.types.is_null(below) and _is_large_array(array.flatten())
 
 
 def _long_integers(block: bytes) -> set[str]:

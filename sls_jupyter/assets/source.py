@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
+
+Progress = Callable[[int, int | None], None]  # rows sealed so far, rows known so far
+
+
+def silent(sealed: int, known: int | None) -> None:
+    """Nobody watches."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from sls_jupyter.assets.arrow_input import Values, lossy, require_openable
 from sls_jupyter.assets.foreign import library, not_a_table, open_stream, read_stream
 from sls_jupyter.assets.metadata import OURS
 from sls_jupyter.assets.plain_frame import plain_frame
-from sls_jupyter.assets.source import Source
+from sls_jupyter.assets.source import Progress, Source, silent
 from sls_jupyter.errors import BadInput, MalformedDocument, SlsError, Unavailable, UnsealableData
 
 __all__ = ["Source", "open_source"]
@@ -22,15 +22,18 @@ __all__ = ["Source", "open_source"]
 FRAME_ROWS = 1 << 20  # rows of a frame converted at a time; most columns need no copy
 
 
-def open_source(data: Any) -> Source:
+def open_source(data: Any, progress: Progress | None = None) -> Source:
     """Find out what ``data`` is: a frame, an Arrow table or stream, a path, or an iterable of record batches.
+
+    Args:
+        progress: called while a file is looked at for the first time, with 0 and the rows found so far.
 
     Raises:
         BadInput: none of these, or a file that is not there.
         UnsealableData: naming a column that cannot be sealed without loss.
     """
     if isinstance(data, str | Path):
-        return _path(Path(data))
+        return _path(Path(data), progress or silent)
     if _is_pandas(data):
         return _frame(data)
     if isinstance(data, pa.RecordBatch):
@@ -66,13 +69,13 @@ def _frame(frame: Any) -> Source:
     return Source(schema, frame_batches(frame, schema, FRAME_ROWS), len(frame))
 
 
-def _path(path: Path) -> Source:
+def _path(path: Path, progress: Progress) -> Source:
     from sls_jupyter.assets.files import open_file
     from sls_jupyter.assets.workbook import is_workbook, read_workbook
 
     if is_workbook(path):
         return _frame(read_workbook(path))
-    return _guarded(open_file(path))
+    return _guarded(open_file(path, progress))
 
 
 def _stream(data: Any) -> Source:

@@ -33,7 +33,7 @@ def read_workbook(path: Path) -> pd.DataFrame:
     try:
         with pd.ExcelFile(path, engine="openpyxl") as book:
             names = [str(name) for name in book.sheet_names]
-            frame = book.parse(names[0]) if len(names) == 1 else pd.DataFrame()
+            frame = pd.read_excel(book) if len(names) == 1 else pd.DataFrame()
     except ImportError:
         raise Unavailable(
             "Reading a workbook needs openpyxl.", hint="Install it: pip install 'sls-jupyter[files]', and restart."
