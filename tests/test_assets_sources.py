@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from assets_kit import frame, reader, seal_at
-from pyarrow import csv, feather
+from pyarrow import csv, dataset, feather
 
 from sls_jupyter.errors import BadInput, SlsError, UnsealableData
 
@@ -135,3 +135,21 @@ def test_errors_of_the_caller_stay_theirs(tmp_path):
 def test_every_refusal_is_ours():
     """The errors above are all of one family, so that a notebook can show them in words."""
     assert issubclass(UnsealableData, SlsError)
+
+
+def test_datasets_of_pyarrow(tmp_path):
+    """A dataset and a scanner of it stream into the asset."""
+    pq.write_table(TABLE, tmp_path / "t.parquet")
+    made = dataset.dataset(tmp_path / "t.parquet")
+    assert reader(seal_at(tmp_path / "a", made)).read_all().equals(TABLE)
+    assert reader(seal_at(tmp_path / "b", made.scanner(columns=["n"]))).read_all().equals(TABLE.select(["n"]))
+
+
+def test_a_file_with_words_of_ours_that_do_not_fit(tmp_path):
+    """Metadata that only look like ours are refused when sealed, not met by every run."""
+    damaged = TABLE.replace_schema_metadata({"pandas": "{}", "sls.pandas": '{"columns": {}}'})
+    feather.write_feather(damaged, tmp_path / "t.feather")
+    for data in (damaged, tmp_path / "t.feather"):
+        with pytest.raises(UnsealableData, match="metadata"):
+            seal_at(tmp_path / "a", data)
+    assert not (tmp_path / "a").exists()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,6 @@ import pyarrow as pa
 
 from sls_jupyter.assets.arrow_input import Values, lossy, require_openable
 from sls_jupyter.assets.foreign import library, not_a_table, open_stream, read_stream
-from sls_jupyter.assets.metadata import OURS
-from sls_jupyter.assets.plain_frame import plain_frame
 from sls_jupyter.assets.source import Progress, Source, silent
 from sls_jupyter.errors import BadInput, MalformedDocument, SlsError, Unavailable, UnsealableData
 
@@ -36,10 +34,15 @@ def open_source(data: Any, progress: Progress | None = None) -> Source:
         return _path(Path(data), progress or silent)
     if _is_pandas(data):
         return _frame(data)
+    rows = getattr(data, "num_rows", getattr(data, "height", None))
     if isinstance(data, pa.RecordBatch):
         data = pa.Table.from_batches([data])
+    if library(data) == "pyarrow" and hasattr(data, "scanner"):  # a dataset
+        data = data.scanner()
+    if library(data) == "pyarrow" and hasattr(data, "to_reader"):
+        data = data.to_reader()
     if hasattr(data, "__arrow_c_stream__"):
-        return _guarded(_stream(data))
+        return _guarded(_stream(data, rows if isinstance(rows, int) else None))
     if _may_give_batches(data):
         return _guarded(_iterable(iter(data)))
     raise not_a_table(data)
@@ -78,10 +81,9 @@ def _path(path: Path, progress: Progress) -> Source:
     return _guarded(open_file(path, progress))
 
 
-def _stream(data: Any) -> Source:
+def _stream(data: Any, rows: int | None) -> Source:
     reader = open_stream(data)
-    rows = getattr(data, "num_rows", None) or getattr(data, "height", None)
-    return Source(reader.schema, read_stream(reader), rows if isinstance(rows, int) else None)
+    return Source(reader.schema, read_stream(reader), rows)
 
 
 def _iterable(batches: Iterator[Any]) -> Source:
@@ -108,21 +110,30 @@ def _require_frame(schema: pa.Schema) -> None:
     Raises:
         UnsealableData: naming the column, or the metadata that do not fit.
     """
-    if OURS in (schema.metadata or {}):
+    from sls_jupyter.assets.opening import to_pandas
+
+    found = _why_not(to_pandas, schema)
+    if found is None:
         return
+    for column in schema:
+        if _why_not(to_pandas, pa.schema([column])) is not None:
+            raise lossy(column.name, f"type {column.type}"[:200], "Cast it to another type.")
+    raise UnsealableData(
+        "The pandas metadata of this table do not fit it.",
+        found=found,
+        hint="Remove them: table.replace_schema_metadata(None) of pyarrow.",
+    )
+
+
+def _why_not(opening: Callable[[pa.Table], Any], schema: pa.Schema) -> str | None:
+    """The kind of error with which a table of this schema does not open; ``None``: it does."""
     try:
-        plain_frame(schema.empty_table())
+        opening(schema.empty_table())
     except MalformedDocument as error:
-        for column in schema:
-            try:
-                plain_frame(pa.schema([column]).empty_table())
-            except MalformedDocument:
-                raise lossy(column.name, f"type {column.type}"[:200], "Cast it to another type.") from None
-        raise UnsealableData(
-            "The pandas metadata of this table do not fit it.",
-            found=error.found,
-            hint="Remove them: table.replace_schema_metadata(None) of pyarrow.",
-        ) from None
+        return str(error.found)
+    except Exception as error:  # noqa: BLE001  (metadata of strangers: many kinds of error)
+        return type(error).__name__
+    return None
 
 
 def _checked(source: Source) -> Iterator[pa.RecordBatch]:
