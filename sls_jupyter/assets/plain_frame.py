@@ -8,7 +8,7 @@ column                                    in the frame
 ========================================  ==============================================================
 integers with nulls                       ``Int8`` to ``UInt64``
 bool with nulls                           ``boolean``
-floats with both nulls and NaN            ``ArrowDtype``, which tells them apart
+floats with both nulls and NaN            ``Float32``, ``Float64``, which tell them apart
 floats with nulls or NaN                  ``float16`` to ``float64``, NaN
 lists, structs, maps                      objects: as pyarrow makes them (arrays, dicts, pairs), if no number
                                           or bool below is null and no timestamp or duration is there;
@@ -225,5 +225,9 @@ def _exact(column: pa.ChunkedArray) -> Any:
     """A column as an array of a dtype that keeps it."""
     if column.type.num_fields:  # not as ArrowDtype: pandas gives its values in bulk as pyarrow converts them
         return np.fromiter(column.to_pylist(), dtype=object, count=len(column))
-    dtype: Any = _NULLABLE.get(column.type)
-    return pd.arrays.ArrowExtensionArray(column) if dtype is None else dtype.__from_arrow__(column)
+    if pa.types.is_floating(column.type):  # by hand: pandas 3 would take NaN for missing
+        mask = column.is_null().to_numpy()
+        wide = column.cast(pa.float64() if column.type == pa.float64() else pa.float32())
+        return pd.arrays.FloatingArray(wide.fill_null(0.0).to_numpy().copy(), mask.copy())
+    dtype: Any = _NULLABLE[column.type]
+    return dtype.__from_arrow__(column)
