@@ -73,3 +73,17 @@ def test_names_are_refused_before_anybody_is_asked(world):
     for inputs, parameters in ((["free=größe"], {}), (["free=p"], {"p": 5}), (["free=p"], {"größe": 5})):
         with pytest.raises(BadInput, match=r"größe|parameter p"):
             world.analyst.prepare("got = 1", inputs, outputs=["got"], parameters=parameters)
+
+
+@pytest.mark.parametrize("columns", ["", ":odd,fine"])
+def test_an_input_that_cannot_be_opened_says_so_by_alias_and_column(world, columns, monkeypatch):
+    """An owner's other version, or a hostile owner, sealed what makes no frame: the run ends at once, with its name."""
+    monkeypatch.setattr("sls_jupyter.assets.sources._guarded", lambda source: source)
+    monkeypatch.setattr("sls_jupyter.assets.sealing.check_opens", lambda *_: None, raising=False)
+    times = pa.array([[1], None], pa.list_(pa.time64("ns")))  # Python's times end at microseconds
+    table = pa.table({"kept back": [1, 2], "fine": [1, 2], "odd": times})
+    world.seal("sources_unopened", table, columns="fine,odd", **OPEN)
+    ended = world.do("got = 1", [f"sources_unopened=x{columns}", "free=y"], outputs=["got"])
+    assert "input x" in ended.error.message
+    assert "'odd'" in str(ended.error)
+    assert ended.seconds < 30

@@ -86,12 +86,24 @@ def plain_frame(table: pa.Table) -> pd.DataFrame:
         if GEO in (told.metadata or {}):
             frame.attrs["geo"] = json.loads(told.metadata[GEO])
     except _NO_FRAME as error:
-        raise MalformedDocument(
-            "A table's pandas metadata, or its values, do not make a frame.",
-            found=type(error).__name__,
-            hint="Seal it again from the library that made it, or as a pandas frame.",
-        ) from None
+        raise _no_frame(table, error) from None
     return frame
+
+
+def _no_frame(table: pa.Table, error: Exception) -> MalformedDocument:
+    """The refusal of a table; of its first column that makes no frame by itself, or of the metadata."""
+    what = "The pandas metadata of a table do not fit it."
+    for name in table.column_names if table.num_columns > 1 or table.schema.metadata else ():
+        try:
+            plain_frame(table.select([name]).replace_schema_metadata(None))
+        except MalformedDocument:
+            what = f"The column {name!r} of a table does not make a frame."
+            break
+    else:
+        if table.num_columns == 1 and not table.schema.metadata:
+            what = f"The column {table.column_names[0]!r} of a table does not make a frame."
+    hint = "Seal it again from the library that made it, or as a pandas frame."
+    return MalformedDocument(what, found=type(error).__name__, hint=hint)
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,16 @@ class ProgramKernelApp(IPKernelApp):  # type: ignore[misc]  # ipykernel is untyp
         """Nobody needs one; only this process knows the sockets."""
 
 
+class Unopened(Exception):  # internal; becomes a message of the output container
+    """A table that does not become a frame, whatever a library raises; the error's text is used to find the column."""
+
+    def __init__(self, alias: str, names: list[str], error: Exception) -> None:
+        super().__init__()
+        text = getattr(error, "message", "")
+        column = next((place for place, name in enumerate(names) if repr(name) in text), None)
+        self.message = {"unopened": alias, "column": column}  # its place among those that were granted
+
+
 def _receive_inputs(file: wire.ByteFile, namespace: dict[str, Any]) -> dict[str, Any]:
     """Fill the cell's namespace with tables and parameters; returns the feed's header."""
     import numpy as np
@@ -55,9 +65,20 @@ def _receive_inputs(file: wire.ByteFile, namespace: dict[str, Any]) -> dict[str,
     if header is None:
         raise SystemExit("the input closed the feed")
     namespace |= {"pd": pd, "np": np}  # what a pandas cell takes for granted; a table of that name wins
+    unopened: Unopened | None = None
     for alias in header["tables"]:
         with pa.ipc.open_stream(file) as reader:
-            namespace[alias] = to_pandas(reader)
+            names = list(reader.schema.names)
+            try:
+                for _ in reader if unopened else ():  # else the input would blame the table that it is at
+                    continue
+                namespace[alias] = None if unopened else to_pandas(reader)
+            except MemoryError:
+                raise
+            except Exception as error:  # noqa: BLE001  # whatever a library raises, this is the table
+                unopened = Unopened(alias, names, error)
+    if unopened:
+        raise unopened
     namespace |= unpack_parameters(b64decode(header["parameters"]))
     return header
 
@@ -190,7 +211,12 @@ def main() -> None:
     from sls_jupyter.guest import groups
 
     groups.install()
-    header = _receive_inputs(feed, app.shell.user_ns)
+    try:
+        header = _receive_inputs(feed, app.shell.user_ns)
+    except Unopened as unopened:
+        wire.send(result, unopened.message)
+        result.read()  # until the output has ended this container
+        return
     formats.install(app.shell)
     if result.read(1) != b"\n":  # the output has every connection, and takes no other
         raise SystemExit("the output is not there")

@@ -169,10 +169,19 @@ class OutputRun:
             elif message.get("missing") in self._contract.spec.outputs:
                 kind = message.get("type")
                 self._missing[message["missing"]] = None if kind is None else type_name(kind)
+            elif "unopened" in message:
+                self._set_end(status="unopened", **self._unopened(message["unopened"], message.get("column")))
+                return
             elif message.get("table") in self._contract.spec.outputs and message.get("shape") in SHAPES:
                 self._take_table(str(message["table"]), str(message["shape"]), file)
             else:
                 raise MalformedDocument("The program sent what it was not asked for.")
+
+    def _unopened(self, alias: object, column: object) -> dict[str, Any]:
+        """Which input the program could not open: an alias of the contract, and a column's place among the granted."""
+        if alias not in [item.alias for item in self._contract.spec.inputs if item.kind == "table"]:
+            raise MalformedDocument("The program names an input that there is not.")
+        return {"alias": alias, "column": column if type(column) is int and 0 <= column < 2**20 else None}
 
     def _take_table(self, name: str, shape: str, file: Any) -> None:
         with pa.ipc.open_stream(CountedFile(file, self._budget)) as reader:
