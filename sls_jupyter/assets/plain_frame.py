@@ -40,7 +40,6 @@ from sls_jupyter.assets.metadata import GEO, PANDAS
 from sls_jupyter.errors import MalformedDocument
 
 _NO_FRAME = (
-    pa.ArrowException,
     ArithmeticError,
     AttributeError,
     LookupError,
@@ -81,12 +80,23 @@ def plain_frame(table: pa.Table) -> pd.DataFrame:
         if arrays:
             fields = [pa.field(name, array.type) for name, array in zip(names, arrays, strict=True)]
             table = pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=told.metadata))
-        frame: pd.DataFrame = table.to_pandas()
+        frame = _converted(table)
         _put(frame, names, exact, told.levels)
         if GEO in (told.metadata or {}):
             frame.attrs["geo"] = json.loads(told.metadata[GEO])
     except _NO_FRAME as error:
         raise _no_frame(table, error) from None
+    return frame
+
+
+def _converted(table: pa.Table) -> pd.DataFrame:
+    """As pyarrow does it; by one thread if the machine has no other one left, with the same result."""
+    try:
+        frame: pd.DataFrame = table.to_pandas()
+    except pa.ArrowException as error:
+        if "worker thread" not in str(error):
+            raise
+        frame = table.to_pandas(use_threads=False)
     return frame
 
 

@@ -27,6 +27,7 @@ from traitlets.config import Config
 
 from sls_jupyter.contract.places import FEED, PRIVATE_FOLDERS, RESULT
 from sls_jupyter.documents import b64decode
+from sls_jupyter.errors import MalformedDocument
 from sls_jupyter.guest import wire
 
 PORTS = {"shell_port": 1, "stdin_port": 2, "control_port": 3, "hb_port": 4, "iopub_port": 5}  # ipc suffixes
@@ -43,12 +44,11 @@ class ProgramKernelApp(IPKernelApp):  # type: ignore[misc]  # ipykernel is untyp
 
 
 class Unopened(Exception):  # internal; becomes a message of the output container
-    """A table that does not become a frame, whatever a library raises; the error's text is used to find the column."""
+    """A table that does not become a frame; the error's text names the column."""
 
-    def __init__(self, alias: str, names: list[str], error: Exception) -> None:
+    def __init__(self, alias: str, names: list[str], error: MalformedDocument) -> None:
         super().__init__()
-        text = getattr(error, "message", "")
-        column = next((place for place, name in enumerate(names) if repr(name) in text), None)
+        column = next((place for place, name in enumerate(names) if repr(name) in error.message), None)
         self.message = {"unopened": alias, "column": column}  # its place among those that were granted
 
 
@@ -73,9 +73,7 @@ def _receive_inputs(file: wire.ByteFile, namespace: dict[str, Any]) -> dict[str,
                 for _ in reader if unopened else ():  # else the input would blame the table that it is at
                     continue
                 namespace[alias] = None if unopened else to_pandas(reader)
-            except MemoryError:
-                raise
-            except Exception as error:  # noqa: BLE001  # whatever a library raises, this is the table
+            except MalformedDocument as error:
                 unopened = Unopened(alias, names, error)
     if unopened:
         raise unopened
