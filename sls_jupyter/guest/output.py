@@ -170,7 +170,7 @@ class OutputRun:
                 kind = message.get("type")
                 self._missing[message["missing"]] = None if kind is None else type_name(kind)
             elif "unopened" in message:
-                self._set_end(status="unopened", **self._unopened(message["unopened"], message.get("column")))
+                self._set_end(status="died", **self._unopened(message["unopened"], message.get("column")))
                 return
             elif message.get("table") in self._contract.spec.outputs and message.get("shape") in SHAPES:
                 self._take_table(str(message["table"]), str(message["shape"]), file)

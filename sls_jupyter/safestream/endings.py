@@ -45,9 +45,9 @@ def judge_end(end: Mapping[str, Any], steps: Steps) -> None:
         )
     if status == "error":
         raise _program_error(end)
-    if status == "unopened":
+    if end.get("alias"):
         raise RunFailed(
-            f"The input {end.get('alias') or 'of this run'} cannot be opened in the group.",
+            f"The input {end['alias']} cannot be opened in the group.",
             found=_unopened(end),
             hint="Leave this column out (-i ASSET=alias:a,b), or ask the owner to seal the table again with this version.",
         )
