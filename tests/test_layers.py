@@ -11,7 +11,7 @@ import pytest
 import sls_jupyter
 
 PACKAGE = Path(sls_jupyter.__file__).parent
-BASE = frozenset({"printing", "errors", "documents", "hpke", "identity", "network"})
+BASE = frozenset({"printing", "errors", "naming", "documents", "hpke", "identity", "network"})
 FACTS = frozenset({"assets", "attestation", "policy", "transparency"})
 AUTHORITY = BASE | FACTS | {"contract", "receipt", "authority", "provenance"}
 GUEST = (AUTHORITY | {"guest"}) - {"policy"}
@@ -21,6 +21,7 @@ EVERYTHING = SAFESTREAM | {"hosts", "session", "notebook", "lab", "cli"}
 ALLOWED: dict[str, frozenset[str]] = {
     "printing": frozenset(),
     "errors": frozenset({"printing"}),
+    "naming": frozenset({"errors"}),
     "provenance": frozenset(),
     "documents": frozenset({"errors"}),
     "network": frozenset({"errors"}),

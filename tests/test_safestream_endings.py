@@ -27,6 +27,9 @@ def held(*why: str, kinds: tuple[str, ...] = ("table",)) -> dict[str, Any]:
     [
         ({"status": "limit", "limit": "memory", "allowed": 2**30}, LimitExceeded, "1,024 MiB", "running"),
         ({"status": "limit", "limit": "cpu", "allowed": 5}, LimitExceeded, "5 seconds of CPU time", "running"),
+        ({"status": "died", "alias": "x", "column": 2, "name": "age"}, RunFailed, "'age'", "running"),
+        ({"status": "died", "alias": "x", "column": 2}, RunFailed, "number 3", "running"),
+        ({"status": "died", "alias": "x", "column": None}, RunFailed, "input x", "running"),
         ({"status": "error", "error": {"name": "KeyError", "value": "age"}}, ProgramFailed, "KeyError: age", "running"),
         (
             {"status": "error", "error": {"name": "Secret17", "value": ""}},

@@ -24,11 +24,12 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sls_jupyter.assets.metadata import OURS, PANDAS, kept_metadata
 from sls_jupyter.errors import UnsealableData
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _KEPT_FIELD_METADATA = (b"ARROW:extension:name", b"ARROW:extension:metadata")
-PANDAS_METADATA = (b"pandas", b"sls.pandas")
+PANDAS_METADATA = (PANDAS, OURS)
 
 
 def physical_name(number: int, name: str) -> str:
@@ -84,16 +85,12 @@ def value_field(field: pa.Field) -> pa.Field:
 
 
 def clean_schema(schema: pa.Schema) -> pa.Schema:
-    """The schema without metadata, but for pandas' own and the names of extension types.
-
-    A schema's metadata may hold anything, and the manifest is not encrypted.
-    """
+    """The schema without metadata, but for what :mod:`.metadata` keeps and the names of extension types."""
     fields = []
     for field in schema:
         kept = {key: value for key, value in (field.metadata or {}).items() if key in _KEPT_FIELD_METADATA}
         fields.append(field.with_metadata(kept or None))
-    metadata = schema.metadata or {}
-    return pa.schema(fields, metadata={key: metadata[key] for key in PANDAS_METADATA if key in metadata} or None)
+    return pa.schema(fields, metadata=kept_metadata(schema.metadata))
 
 
 def _nested(kind: pa.DataType) -> list[pa.DataType]:

@@ -278,7 +278,7 @@ def to_pandas(table: Any) -> pd.DataFrame:
 
     Index, labels and dtypes come back. An index column that is not among the columns gives way to the
     remaining levels, or to a RangeIndex. Arrow data that never was a frame is converted as pyarrow does, but for columns
-    that it would change (:mod:`sls_jupyter.assets.frames.plain`).
+    that it would change (:mod:`sls_jupyter.assets.plain_frame`).
     """
     from sls_jupyter.assets.frames import from_arrow
 

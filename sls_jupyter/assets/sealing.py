@@ -85,9 +85,9 @@ def seal(
     """Seal a table into a new folder.
 
     Args:
-        data: a pandas frame; anything with ``__arrow_c_stream__`` (polars, pyarrow, duckdb); the path of a
-            .parquet, .csv, .feather or .arrow file; or an iterable of ``pyarrow.RecordBatch``. Streams, files and
-            iterables may be larger than memory.
+        data: a pandas frame; anything with ``__arrow_c_stream__`` (polars, pyarrow, duckdb); the path of a file or
+            folder that :mod:`.files` reads; or an iterable of ``pyarrow.RecordBatch``. Streams, files and
+            iterables may be larger than memory; workbooks may not.
         authority: DID of the authority that will hold the keys; ``authority_url`` is where it answers.
         policy: digest of the owner's policy.
         storage: fsspec URL of a folder that does not exist yet.
@@ -96,7 +96,7 @@ def seal(
             that a policy can grant every single column.
         confidential: keep the schema out of the manifest. Then the table has one key and is granted whole.
         rows_per_part: the most rows in one part, at least 1.
-        progress: called after each row group.
+        progress: called after each row group, and while a file is looked at first, with 0 and the rows so far.
 
     Raises:
         UnsealableData: a column cannot be sealed without loss; nothing was written.
@@ -104,7 +104,7 @@ def seal(
         Unavailable: storage failed; what was written is removed again.
         Exception: whatever ``data`` or ``progress`` raises, after everything written was removed.
     """
-    source = open_source(data)
+    source = open_source(data, progress)
     schema = clean_schema(source.schema)
     check_sealable(schema)
     if confidential and column_groups:

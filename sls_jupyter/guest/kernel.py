@@ -28,6 +28,7 @@ from traitlets.config import Config
 
 from sls_jupyter.contract.places import FEED, PRIVATE_FOLDERS, RESULT
 from sls_jupyter.documents import b64decode
+from sls_jupyter.errors import MalformedDocument
 from sls_jupyter.guest import wire
 
 PORTS = {"shell_port": 1, "stdin_port": 2, "control_port": 3, "hb_port": 4, "iopub_port": 5}  # ipc suffixes
@@ -41,6 +42,15 @@ class ProgramKernelApp(IPKernelApp):  # type: ignore[misc]  # ipykernel is untyp
 
     def write_connection_file(self, **_: Any) -> None:
         """Nobody needs one; only this process knows the sockets."""
+
+
+class Unopened(Exception):  # internal; becomes a message of the output container
+    """A table that does not become a frame; the error's text names the column."""
+
+    def __init__(self, alias: str, names: list[str], error: MalformedDocument) -> None:
+        super().__init__()
+        column = next((place for place, name in enumerate(names) if repr(name) in error.message), None)
+        self.message = {"unopened": alias, "column": column}  # its place among those that were granted
 
 
 def _receive_inputs(file: wire.ByteFile, namespace: dict[str, Any]) -> dict[str, Any]:
@@ -59,9 +69,18 @@ def _receive_inputs(file: wire.ByteFile, namespace: dict[str, Any]) -> dict[str,
     if header["min_group"]:
         groups.install()
     namespace |= {"pd": pd, "np": np}  # what a pandas cell takes for granted; a table of that name wins
+    unopened: Unopened | None = None
     for alias in header["tables"]:
         with pa.ipc.open_stream(file) as reader:
-            namespace[alias] = to_pandas(reader)
+            names = list(reader.schema.names)
+            try:
+                for _ in reader if unopened else ():  # else the input would blame the table that it is at
+                    continue
+                namespace[alias] = None if unopened else to_pandas(reader)
+            except MalformedDocument as error:
+                unopened = Unopened(alias, names, error)
+    if unopened:
+        raise unopened
     namespace |= unpack_parameters(b64decode(header["parameters"]))
     return header
 
@@ -221,7 +240,12 @@ def main() -> None:
 
     from sls_jupyter.guest import displays as formats
 
-    header = _receive_inputs(feed, app.shell.user_ns)
+    try:
+        header = _receive_inputs(feed, app.shell.user_ns)
+    except Unopened as unopened:
+        wire.send(result, unopened.message)
+        result.read()  # until the output has ended this container
+        return
     formats.install(app.shell, least=header["min_group"])
     if result.read(1) != b"\n":  # the output has every connection, and takes no other
         raise SystemExit("the output is not there")

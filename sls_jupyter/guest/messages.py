@@ -178,6 +178,10 @@ class EndEvent(Event):
     allowed: Annotated[int | None, Checked(_ATTESTED)] = None
     code: Annotated[int | None, Hearsay("the program's exit code; shown beside how it ended")] = None
     error: Annotated[Mapping[Line, JsonValue] | None, Field(max_length=10), Hearsay(_CONTENT)] = None
+    alias: Annotated[Line | None, Checked(f"{_ATTESTED}: an input of the contract")] = None  # that was not opened
+    column: Annotated[
+        int | None, Hearsay("the program's word for which column it could not open; named from the signed manifest")
+    ] = None
     sealed: Annotated[bool, Checked(_SEALED)] = False
     outputs: Annotated[tuple[Mapping[Line, JsonValue], ...], Field(max_length=256), Checked(_SEALED)] = ()
     missing: Annotated[

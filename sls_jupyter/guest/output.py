@@ -175,6 +175,9 @@ class OutputRun:
                 kind = message.get("type")
                 self._missing[message["missing"]] = None if kind is None else type_name(kind)
                 self._tell(message["missing"], problem_words(message.get("why"), message.get("hint")))
+            elif "unopened" in message:
+                self._set_end(status="died", **self._unopened(message["unopened"], message.get("column")))
+                return
             elif message.get("table") in self._contract.spec.outputs and message.get("shape") in SHAPES:
                 self._take_table(str(message["table"]), str(message["shape"]), file, message.get("uncounted"))
             else:
@@ -184,6 +187,12 @@ class OutputRun:
         """Keep a reason for the end, where a table could have left as well: it may name columns."""
         if words and "table" in self._gate.obligations.kinds:
             self._reasons[name] = words
+
+    def _unopened(self, alias: object, column: object) -> dict[str, Any]:
+        """Which input the program could not open: an alias of the contract, and a column's place among the granted."""
+        if alias not in [item.alias for item in self._contract.spec.inputs if item.kind == "table"]:
+            raise MalformedDocument("The program names an input that there is not.")
+        return {"alias": alias, "column": column if type(column) is int and 0 <= column < 2**20 else None}
 
     def _take_table(self, name: str, shape: str, file: Any, uncounted: Any) -> None:
         with pa.ipc.open_stream(CountedFile(file, self._budget)) as reader:

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from sls_jupyter.contract.spec import Limits
 from sls_jupyter.errors import BadInput, UnknownName
+from sls_jupyter.naming import split_names
 
 _VARIABLE = re.compile(r"\$\$|\{\{|\}\}|\$(?P<dollar>[A-Za-z_]\w*)|\{(?P<brace>[^{}]*)\}|[{}]")
 _NOT_THE_USERS = frozenset({*dir(builtins), "In", "Out", "get_ipython"})
@@ -204,9 +205,9 @@ def one_of(what: str, known: Iterable[str]) -> Callable[[str], list[str]]:
 
 
 def named_columns(text: str) -> tuple[str, list[str]]:
-    """``NAME=a,b`` as a column group."""
+    """``NAME=a,b`` as a column group; a name with a comma is quoted."""
     name, equals, tail = text.partition("=")
-    columns = [column.strip() for column in tail.split(",")]
+    columns = split_names(tail)
     if not equals or not name.isidentifier() or not all(columns):
         raise BadInput("This column group cannot be read.", found=text[:100], expected="NAME=column,column")
     return name, columns

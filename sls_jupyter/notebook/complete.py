@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sls_jupyter.errors import SlsError
+from sls_jupyter.naming import split_names
 from sls_jupyter.notebook.args import Parser
 from sls_jupyter.notebook.parsers import command_parsers, safestream_parser, seal_parser
 from sls_jupyter.printing import is_mark, visible
@@ -151,7 +152,7 @@ def _value(parser: Parser, option: str, fragment: str, names: Names) -> tuple[st
         if not colon:
             return fragment, _fitting([(table, "asset") for table in names.columns], fragment)
         done, _, last = tail.rpartition(",")
-        columns = [name for name in names.columns.get(name.partition("=")[0], ()) if name not in done.split(",")]
+        columns = [name for name in names.columns.get(name.partition("=")[0], ()) if name not in split_names(done)]
         return last, _fitting([(column, "column") for column in columns], last)
     known: dict[str, Words] = {
         "code": [(name, "asset") for name in names.code],

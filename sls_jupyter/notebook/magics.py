@@ -80,7 +80,7 @@ class SlsMagics(Magics):  # type: ignore[misc]  # IPython has no types here
         if text in space or (text.isidentifier() and not Path(text).exists()):
             hint = "Run the cell that makes it first. If a file is meant: its path has its suffix, such as data.csv."
             return look_up(text, space, hint=hint), options.name or text
-        return text, options.name or Path(text).stem
+        return text, options.name or Path(text.removesuffix(".gz")).stem
 
     @_magic
     def safestream(self, line: str, cell: str | None = None) -> RunHandle | None:

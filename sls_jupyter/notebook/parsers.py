@@ -32,7 +32,9 @@ def seal_parser(cell: bool) -> Parser:
             "Seal a table where it stands and publish it with a policy. The keys stay in your authority.",
             "Example: %seal patients --columns age,sex,outcome --min-group 10 --purpose 'risk study'",
         )
-        parser.add_argument("frame", metavar="FRAME", help="a variable, or the path of a .parquet or .csv file")
+        parser.add_argument(
+            "frame", metavar="FRAME", help="a variable, or a path: .parquet, .csv, .tsv, .jsonl, .arrow, .xlsx, …"
+        )
         parser.add_argument("--as", dest="name", metavar="NAME", help="name of the asset; the variable's by default")
         parser.add_argument(
             "--group", type=named_columns, action="append", metavar="NAME=a,b", help="columns that share one key"

@@ -16,6 +16,7 @@ import yaml
 
 from sls_jupyter.contract.spec import KINDS
 from sls_jupyter.errors import SlsError
+from sls_jupyter.naming import quoted
 from sls_jupyter.notebook.cards import Card, Line, escape
 from sls_jupyter.notebook.render import decided_card, sealed_card
 from sls_jupyter.notebook.words import short_id
@@ -176,7 +177,7 @@ def _options(frame: str, columns: Sequence[str], controls: Mapping[str, Any]) ->
     chosen: dict[str, Any] = {
         "as": value["as"] if value["as"] != frame else None,
         "allow_code": value["allow_code"],
-        "columns": ",".join(value["columns"]) if set(value["columns"]) != set(columns) else None,
+        "columns": ",".join(map(quoted, value["columns"])) if set(value["columns"]) != set(columns) else None,
         "purpose": purposes or None,
         "kinds": ",".join(value["kinds"]) if set(value["kinds"]) != set(DEFAULT_KINDS) else None,
         "min_group": value["min_group"] or None,

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from sls_jupyter.contract.spec import KINDS
 from sls_jupyter.errors import BadInput, MalformedDocument
 from sls_jupyter.identity import public_key_from_did
+from sls_jupyter.naming import split_names
 from sls_jupyter.policy.model import HARDWARE_TEES, SIMULATED_TEES, OwnerPolicy
 
 MAX_YAML_CHARACTERS = 64 * 1024
@@ -171,8 +172,10 @@ def _sorted_words(field: str, known: tuple[str, ...] = ()) -> _Reader:
 
 
 def _columns(name: str, value: object, _: int) -> dict[str, Any]:
-    """One text is split at its commas; a list is taken as it is, for names that have commas."""
-    names = _words(name, value) if isinstance(value, str) else _texts(name, value)
+    """One text is split at its commas, but for quoted ones; a list is taken as it is."""
+    names = split_names(value) if isinstance(value, str) else _texts(name, value)
+    if not all(names):
+        raise BadInput(f"The field {name} has an empty item.", found=_shown(value), hint="Leave out extra commas.")
     return {"columns": tuple(sorted(set(names)))}
 
 

@@ -45,6 +45,12 @@ def judge_end(end: Mapping[str, Any], steps: Steps) -> None:
         )
     if status == "error":
         raise _program_error(end)
+    if end.get("alias"):
+        raise RunFailed(
+            f"The input {end['alias']} cannot be opened in the group.",
+            found=_unopened(end),
+            hint="Leave this column out (-i ASSET=alias:a,b), or ask the owner to seal the table again with this version.",
+        )
     if status != "ok":
         raise RunFailed(
             "The program ended before its cell did.",
@@ -71,6 +77,13 @@ def _program_error(end: Mapping[str, Any]) -> ProgramFailed:
         else "The owners' policies let only the type of an error out; try the code on data of your own.",
         detail={"error": error},
     )
+
+
+def _unopened(end: Mapping[str, Any]) -> str:
+    name, place = end.get("name"), end.get("column")
+    if isinstance(name, str):
+        return f"a column that does not make a frame: {name!r}"
+    return f"a column that does not make a frame: number {place + 1}" if isinstance(place, int) else "no frame"
 
 
 def _require_outputs(end: Mapping[str, Any]) -> None:

@@ -77,11 +77,13 @@ class _Execution:
         self.spec = request.spec
         self.end: dict[str, Any] = {}
         self.sealed: dict[str, bytes] = {}  # by recipient; kept once the receipt says that they are this run's
+        self.granted: dict[str, tuple[str, ...] | None] = {}  # columns, by asset
         self.results: dict[str, str] = {}  # digests of what came back, by the receipt's names
 
     def work(self, run: Run) -> None:
         answers = self._plan(run)
         answers = self._await_approval(run, answers)
+        self.granted = {grant.asset: grant.columns for grant in answers.grants}
         name, host = place(self.manager.hosts, self.host, self.spec, answers.grants)
         group = group_for(self.spec, self.manager.image)
         policy = cce.render(group)
@@ -197,7 +199,7 @@ class _Execution:
         else:
             run.outputs.clear()
             run.summary["receipt_refused"] = refusal.message
-        judge_end(self.end, run.steps)
+        judge_end(self.request.with_column_named(self.end, self.granted), run.steps)
         if refusal is not None:
             raise refusal
 

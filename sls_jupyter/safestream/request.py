@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from sls_jupyter.assets.opening import verify_manifest
 from sls_jupyter.authority.client import AuthorityClient
@@ -30,6 +31,24 @@ class StreamRequest:
     parameters: bytes
     manifests: Mapping[str, bytes]  # asset id -> DSSE of its manifest
     contact: bytes  # DSSE of the requester's Contact
+
+    def with_column_named(
+        self, end: Mapping[str, Any], granted: Mapping[str, tuple[str, ...] | None]
+    ) -> Mapping[str, Any]:
+        """The end of a run; where an input could not be opened, with the name of the column, if its place was told.
+
+        Args:
+            granted: the columns of each asset that went into the group. Their names are taken from the signed
+                manifest: the group's program told a number, and may have lied.
+        """
+        item = next((one for one in self.spec.inputs if one.alias == end.get("alias")), None)
+        place = end.get("column")
+        if item is None or not isinstance(place, int):
+            return end
+        chosen = granted.get(item.asset)
+        known = verify_manifest(self.manifests[item.asset], item.asset).columns
+        names = [name for name in known if chosen is None or name in chosen]
+        return {**end, "name": names[place]} if 0 <= place < len(names) else end
 
     def __repr__(self) -> str:
         return f"<StreamRequest {self.spec.digest[7:19]} over {', '.join(item.alias for item in self.spec.inputs)}>"

@@ -30,6 +30,7 @@ from sls_jupyter.errors import (
     VerificationError,
 )
 from sls_jupyter.identity import verify_signature
+from sls_jupyter.naming import among
 from sls_jupyter.policy.model import OwnerPolicy
 from sls_jupyter.policy.options import Person, policy_from_options, policy_from_yaml
 from sls_jupyter.printing import one_line
@@ -108,6 +109,15 @@ def _is_called(info: AssetInfo, name: str) -> bool:
     )
 
 
+def _meant(columns: object, data: Any) -> object:
+    """The option ``columns``; where a text can be read by the names that a table has, the names that it means."""
+    known = getattr(data, "column_names", getattr(data, "columns", None))
+    if not isinstance(columns, str) or known is None or isinstance(data, str | Path):
+        return columns
+    names = {str(one) for one in known if isinstance(one, str | tuple | int)}
+    return among(columns, names) if "," in columns else columns
+
+
 class Catalogue(Directory):
     """Sealing and looking up.
 
@@ -139,6 +149,8 @@ class Catalogue(Directory):
             UnsealableData, BadInput: nothing is published then, and nothing left behind.
             Unavailable: the same, unless the message says that it is not known.
         """
+
+        options["columns"] = _meant(options.get("columns"), data)
 
         def make(place: dict[str, Any]) -> SealedAsset:
             return seal(data, name=name, column_groups=column_groups, progress=progress, **place)

@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
 from sls_jupyter.assets.public_storage import require_public
 from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.contract.spec import (
@@ -22,11 +24,13 @@ from sls_jupyter.errors import BadInput, UnknownName
 from sls_jupyter.guest.parameters import pack_parameters
 from sls_jupyter.hosts.local import LocalHost
 from sls_jupyter.identity import Home
+from sls_jupyter.naming import quoted
 from sls_jupyter.policy.decide import Decision
 from sls_jupyter.safestream.host import Host
 from sls_jupyter.safestream.request import StreamRequest, ask_all
 from sls_jupyter.session.catalogue import AssetInfo, Catalogue
 from sls_jupyter.session.cell import require_named, require_python
+from sls_jupyter.session.inputs import alias_of, parse_input, picked_columns, require_separate_names
 
 _STARTING_NAMES = ("pd", "np")  # what a cell finds beside its inputs and parameters
 
@@ -77,6 +81,8 @@ class Preparing(Catalogue):
         if not chosen:
             raise BadInput("A SafeStream needs at least one asset.", hint="Name it with -i ASSET.")
         aliases = [item.alias for item, _ in chosen]
+        outputs, parameters = sorted(set(outputs)), parameters or {}
+        require_separate_names([item.alias for item, _ in chosen if item.kind == "table"], parameters, outputs)
         if len(set(aliases)) < len(aliases):
             raise BadInput("Two inputs have one alias.", found=", ".join(aliases), hint="Write -i NAME=another_alias.")
         if len({info.id for _, info in chosen}) < len(chosen):
@@ -88,7 +94,6 @@ class Preparing(Catalogue):
         for _, info in chosen:
             if not info.manifest.storage.startswith("file:"):  # that the authority serves, or nobody
                 require_public(info.manifest.storage)
-        outputs, parameters = sorted(set(outputs)), parameters or {}
         if code.strip():
             require_python(code)
             made_elsewhere = {*aliases, *parameters, *_STARTING_NAMES}
@@ -96,7 +101,7 @@ class Preparing(Catalogue):
                 require_named(code, [name for name in outputs if name not in made_elsewhere])
         packed, now = pack_parameters(parameters), int(time.time())
         accepted = sorted(set(tees) or {host.capabilities().tee for host in self.hosts.values()})
-        spec = StreamSpec(
+        spec = _spec(
             requester=self.did,
             purpose=purpose,
             inputs=tuple(sorted((item for item, _ in chosen), key=lambda item: item.alias)),
@@ -122,15 +127,18 @@ class Preparing(Catalogue):
             raise BadInput(
                 f"{name} is sealed {info.manifest.kind}.", expected=f"a sealed {kind}", hint="Tables: -i. Code: -c."
             )
-        unknown = sorted(set(columns or ()) - set(info.manifest.columns)) if info.manifest.columns else []
+        known = info.manifest.columns
+        columns = picked_columns(text, known) if known else columns
+        unknown = sorted(set(columns or ()) - set(known)) if known else []
         if unknown:
             raise UnknownName(
                 f"{name} has no column {unknown[0]}.",
-                found=", ".join(unknown),
-                expected=", ".join(info.manifest.columns),
+                found=", ".join(map(quoted, unknown)),
+                expected=", ".join(map(quoted, known)),
+                hint="A column whose name has a comma is put within quotes." if "," in text else "",
             )
         item = AssetInput(
-            alias=alias or name.rpartition("/")[2].replace("-", "_").replace(".", "_"),
+            alias=alias or alias_of(name, info.manifest),
             asset=info.id,
             kind=info.manifest.kind,
             columns=None if columns is None else tuple(sorted(set(columns))),
@@ -161,17 +169,15 @@ class Preparing(Catalogue):
         return frozenset(url for did, url in spec.authorities() if url in places and places[url].did == did)
 
 
-def parse_input(text: str) -> tuple[str, str | None, list[str] | None]:
-    """``ASSET[=alias][:col,col]`` as asset, alias, columns.
-
-    Raises:
-        BadInput: an empty part, or an alias that cannot be a variable.
-    """
-    scheme = next((one for one in ("sha256:", "did:key:") if text.startswith(one)), "")
-    head, colon, tail = text[len(scheme) :].partition(":")
-    head = scheme + head
-    name, equals, alias = head.partition("=")
-    columns = [column.strip() for column in tail.split(",")] if colon else None
-    if not name or (equals and not alias.isidentifier()) or (columns is not None and not all(columns)):
-        raise BadInput("This input cannot be read.", found=text[:100], expected="ASSET[=alias][:column,column]")
-    return name, alias or None, columns
+def _spec(**fields: Any) -> StreamSpec:
+    """The contract of these fields; what it cannot hold is named as the caller knows it."""
+    try:
+        return StreamSpec(**fields)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(step) for step in first["loc"]) or "contract"
+        raise BadInput(
+            f"A run cannot have this {where}.",
+            found=first["msg"].removeprefix("Value error, "),
+            hint="%%safestream --help lists what can be asked for.",
+        ) from None

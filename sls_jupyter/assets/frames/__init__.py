@@ -11,7 +11,6 @@
 ``labels``       labels of columns, from the columns' names
 ``way_in``       a frame as a table and its words (``sls.pandas``, beside the standard ``pandas`` entry)
 ``way_back``     a table as a frame, by those words
-``plain``        a table that never was a frame
 ``refusals``     how a column is refused, and with which row
 ===============  ===================================================================================
 

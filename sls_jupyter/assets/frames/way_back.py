@@ -15,8 +15,8 @@ from sls_jupyter.assets.frames.families import back
 from sls_jupyter.assets.frames.index import index_from
 from sls_jupyter.assets.frames.labels import labels_from
 from sls_jupyter.assets.frames.objects import is_object
-from sls_jupyter.assets.frames.plain import plain_frame
 from sls_jupyter.assets.frames.refusals import CONVERSION_ERRORS
+from sls_jupyter.assets.plain_frame import plain_frame
 from sls_jupyter.errors import MalformedDocument, SlsError
 
 _STANDARD, _OURS = PANDAS_METADATA
