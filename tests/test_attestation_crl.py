@@ -63,7 +63,7 @@ def test_no_list_no_line() -> None:
     assert "revocation" not in [check.name for check in verify(EVIDENCE, anchors(), now=NOW).checks]
 
 
-@pytest.mark.parametrize(("serial", "name"), [(ASK, "ASK"), (ARK, "ARK")])
+@pytest.mark.parametrize(("serial", "name"), [(ASK, "ASK"), (ARK, "ARK")], ids=["ASK", "ARK"])
 def test_revoked(serial: int, name: str) -> None:
     """An intermediate or a root that AMD took back is refused."""
     assert f"the {name} is revoked" in found(crl(serial))

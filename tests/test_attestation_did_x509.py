@@ -99,6 +99,7 @@ GOOD = did(chain())
         "x" + GOOD,
         GOOD + "::eku:1.2" * 1000,
     ],
+    ids=range(16),  # each process makes a certificate of its own
 )
 def test_malformed_identifiers(text: str) -> None:
     """Another version, another spelling, or a part too many or too few is refused before a certificate is read."""

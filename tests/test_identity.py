@@ -76,6 +76,7 @@ def test_known_signature():
         WHO.did.upper(), WHO.did + "\n", "did:key:z1" + WHO.did[9:], "did:key:z" + "z" * 5000,
         "did:key:zQ3shokFTS3brHcDQrn82RUDfCZESWL1ZdCEJwekUDPQiYBme",
     ],
+    ids=range(13),  # each process has another DID
 )  # fmt: skip
 def test_dids_that_are_none(did):
     """Another method, another kind of key, another spelling: refused with our error, however long."""

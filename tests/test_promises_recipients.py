@@ -10,9 +10,10 @@ import pytest
 from e2e import World, needs_sandbox, patients
 
 from sls_jupyter.documents import sign
-from sls_jupyter.errors import AccessDenied, SignatureInvalid, SlsError
+from sls_jupyter.errors import AccessDenied, DigestMismatch, SignatureInvalid, SlsError
 from sls_jupyter.guest.bundle import open_result
 from sls_jupyter.identity import Home
+from sls_jupyter.session import Session
 from sls_jupyter.session.contacts import People
 
 CELL = "x = table.head(3)"
@@ -47,10 +48,26 @@ def test_a_contact_file_is_enough_to_get_results(world: World, board: tuple[Peop
     for did in (them.did, analyst.did):
         with pytest.raises(SlsError):
             open_result(sealed, ended.run.spec_digest, did, analyst.identity.hpke)
+    _opens_with_its_receipt(Session(them.home), analyst, next(folder.glob("result-*.sealed")), ended.run.id)
     verdict = analyst.receipt(ended.run.id).verdict
     (check,) = (one for one in verdict.checks if one.name == "spec")
     assert them.did in check.found
     assert [one["name"] for one in verdict.to_json()["statement"]["spec"]["recipients"]] == ["board"]
+
+
+def _opens_with_its_receipt(them: Session, analyst: Session, sealed: Path, run: str) -> None:
+    """The recipient, who has no authority, needs two files; the receipt says that they belong together."""
+    receipt = them.home.path / "receipt.json"
+    analyst.receipt(run).save(receipt)
+    pins = {"accept_simulated": True, "anchors": analyst.anchors}
+    assert them.open_sealed(sealed, receipt, **pins)["x"].shape[0] == 3
+    changed = them.home.path / "changed.sealed"
+    changed.write_bytes(sealed.read_bytes() + b"x")
+    with pytest.raises(DigestMismatch, match="not the result that the receipt names"):
+        them.open_sealed(changed, receipt, **pins)
+    with pytest.raises(DigestMismatch):
+        analyst.open_sealed(sealed, receipt, **pins)
+    them.close()
 
 
 @needs_sandbox

@@ -183,19 +183,27 @@ def _runs(context: Context) -> Card:
 
 
 def _result(context: Context) -> object:
-    wanted = context.options.run.removeprefix("sha256:")[:12]
-    outputs = context.session.result(context.options.run)
+    options, session = context.options, context.session
+    receipt = getattr(options, "receipt", None)
+    if receipt is not None:
+        outputs = session.open_sealed(options.run, receipt, accept_simulated=options.accept_simulated)
+        return _result_card(context, f"Result in {options.run}", outputs, simulated=options.accept_simulated)
+    wanted = options.run.removeprefix("sha256:")[:12]
+    outputs = session.result(options.run)
     record = next((one for one in context.session.runs() if one.id.startswith(wanted)), None)
+    simulated = record is not None and is_simulated(record.tee)
+    not_isolated = record is not None and record.isolated is False
+    return _result_card(context, f"Result of run {wanted}", outputs, simulated=simulated, not_isolated=not_isolated)
+
+
+def _result_card(
+    context: Context, title: str, outputs: Mapping[str, Any], *, simulated: bool, not_isolated: bool = False
+) -> tuple[object, ...]:
     if context.namespace is not None:
         context.namespace.update(outputs)
     rows = [(Mono(name), type(value).__name__, _extent(value)) for name, value in outputs.items()]
-    card = Card(
-        f"Result of run {wanted}",
-        [Table(("variable", "type", "size"), rows, "It returned nothing by name.")],
-        simulated=record is not None and is_simulated(record.tee),
-        not_isolated=record is not None and record.isolated is False,
-    )
-    return card, *outputs.values()
+    table = Table(("variable", "type", "size"), rows, "It returned nothing by name.")
+    return Card(title, [table], simulated=simulated, not_isolated=not_isolated), *outputs.values()
 
 
 def _extent(value: Any) -> str:

@@ -136,7 +136,11 @@ def command_parsers() -> dict[str, Parser]:
     command("can-run", "What you may run on, and what stands against it.")
     _add_stream(command("preflight", "What every owner would decide. Nothing is asked, run or logged."))
     command("runs", "Your runs.")
-    command("result", "Put the outputs of a finished run into the notebook again.", "RUN")
+    result = command(
+        "result", "Put the outputs of a run into the notebook: one of yours, or a FILE sealed to you.", "RUN"
+    )
+    result.add_argument("--receipt", metavar="FILE", help="RUN is a sealed file from a requester, and this its receipt")
+    result.add_argument("--accept-simulated", action="store_true", help="believe a receipt that no hardware signed")
     command("cancel", "Cancel a run of this notebook.", "RUN")
     command("audit", "What the logs hold about a run, every proof checked.", "RUN").add_argument(
         "--report", nargs="?", const="", metavar="FILE", help="write it as a page to print; audit-RUN.html by default"

@@ -58,7 +58,9 @@ class Manager:
     hosts: Mapping[str, Host]
     clients: Mapping[str, AuthorityClient]  # authority's DID -> client
     names: Mapping[str, str]  # DID -> name, for messages
-    save_result: Callable[[str, str, bytes], None] = field(default=lambda *_: None)  # (spec, recipient, sealed)
+    save_result: Callable[[str, str, bytes], object] = field(
+        default=lambda *_: None
+    )  # (spec, recipient, sealed) -> where
     ended: Callable[[Run], None] = field(default=lambda _: None)  # the run's state is final
     chosen: frozenset[str] = frozenset()  # URLs of authorities that the requester chose: the group may reach these
 
@@ -195,7 +197,10 @@ class _Execution:
         refusal = self._take_receipt(run, simulated)
         if refusal is None:
             for recipient, data in self.sealed.items():
-                self.manager.save_result(self.spec.digest, recipient, data)
+                where = self.manager.save_result(self.spec.digest, recipient, data)
+                if recipient != self.manager.identity.did:
+                    who = self.manager.names.get(recipient, recipient)
+                    run.steps.note("returned", evidence=f"for {who}, with the receipt: {where}")
         else:
             run.outputs.clear()
             run.summary["receipt_refused"] = refusal.message

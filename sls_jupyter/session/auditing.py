@@ -10,7 +10,17 @@ from typing import Any
 from sls_jupyter.authority.client import AuthorityClient, RunHistory
 from sls_jupyter.contract.spec import StreamSpec
 from sls_jupyter.documents import digest
-from sls_jupyter.errors import BadInput, LogInconsistent, MalformedDocument, Refused, SlsError, Unavailable
+from sls_jupyter.errors import (
+    BadInput,
+    DigestMismatch,
+    LogInconsistent,
+    MalformedDocument,
+    Refused,
+    SlsError,
+    Unavailable,
+)
+from sls_jupyter.guest.bundle import open_result
+from sls_jupyter.guest.values import restore
 from sls_jupyter.identity import write_whole
 from sls_jupyter.network import within
 from sls_jupyter.receipt.files import read_receipt, verify_file
@@ -27,6 +37,8 @@ from sls_jupyter.transparency.proofs import DisclosedEntry, proof_checkpoint, ve
 
 LOG_SECONDS = 60.0  # of one authority's log
 MAX_TREES = 8  # in which one authority proves a run's entries; an honest one has two at most
+
+_SEALED_FACTOR, _SEALED_MORE_BYTES = 8, 64 * 2**20  # a sealed result is not larger than this makes of the run's limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +280,36 @@ class Auditing(Running):
         """
         stated = dict(receipt.verdict.subjects)
         return {name: stated.get(name) == found for name, found in self.result_digests(id_).items()}
+
+    def open_sealed(self, path: str | Path, receipt: str | Path, **pins: Any) -> dict[str, Any]:
+        """The named outputs in a result that somebody else's run sealed to this persona.
+
+        Args:
+            path: the sealed result, as the requester sends it.
+            receipt: of the run; it has to verify and to name this very file for this persona.
+            pins: of :meth:`verify`, such as ``accept_simulated``.
+
+        Raises:
+            BadInput: a file cannot be read. DigestMismatch: the receipt names another file, or none for this persona.
+            VerificationError: the receipt does not verify.
+        """
+        verified = self.verify(receipt, **{"anchors": self.anchors, **pins}).require()
+        most = _SEALED_FACTOR * verified.spec.limits.output_bytes + _SEALED_MORE_BYTES
+        try:
+            with Path(path).open("rb") as file:
+                sealed = file.read(most + 1)
+        except OSError as error:
+            raise BadInput("The sealed result cannot be read.", found=f"{path}: {error.strerror}") from None
+        stated = dict(verified.verdict.subjects).get(f"sealed/{self.did}")
+        if stated is None or digest(sealed) != stated:
+            raise DigestMismatch(
+                "This is not the result that the receipt names for you.",
+                found=digest(sealed),
+                expected=stated or "a result sealed to you; the receipt has none",
+                hint="Ask the requester for the file and the receipt of one run.",
+            )
+        result = open_result(sealed, verified.spec.digest, self.did, self.identity.hpke)
+        return {about["name"]: restore(table, about["shape"]) for about, table in result.tables}
 
     def verify(self, source: str | Path | bytes | Receipt | VerifiedReceipt, **pins: Any) -> ReceiptVerdict:
         """Verify anybody's receipt offline; :func:`sls_jupyter.receipt.files.verify_file` has the options."""

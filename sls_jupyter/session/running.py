@@ -201,6 +201,8 @@ class Running(Preparing):
         folder.mkdir(mode=0o700, exist_ok=True)
         return folder
 
-    def _save_result(self, spec_digest: str, recipient: str, sealed: bytes) -> None:
+    def _save_result(self, spec_digest: str, recipient: str, sealed: bytes) -> Path:
         name = "result" if recipient == self.did else f"result-{recipient.rpartition(':')[2][-12:]}"
-        (self._run_folder(spec_digest) / f"{name}.sealed").write_bytes(sealed)
+        path = self._run_folder(spec_digest) / f"{name}.sealed"
+        path.write_bytes(sealed)
+        return path
