@@ -100,15 +100,23 @@ def test_fields_come_back_as_they_are_written(made, tmp_path_factory):
             assert value == field
 
 
+def _whole(field: str) -> int:
+    try:
+        return int(field)
+    except ValueError:
+        return 0
+
+
 @settings(max_examples=300, deadline=None)
 @given(made=files())
 def test_what_pandas_takes_for_numbers_is_one(made, tmp_path_factory):
     """The kind of a column is the one that pandas.read_csv gives it, but where pandas would lose digits."""
-    text, _ = made
+    text, fields = made
     path = tmp_path_factory.mktemp("csv") / "t.csv"
     path.write_bytes(text.encode())
     ours, theirs = plain_frame(table(path))["x"], pd.read_csv(path)["x"]
-    assert ours.isna().tolist() == theirs.isna().tolist()
+    beyond = any(abs(_whole(field)) >= 2**63 for field in fields)  # beside such a number pandas reads NA as text
+    assert beyond or ours.isna().tolist() == theirs.isna().tolist()
     kinds = {"i": "number", "u": "number", "f": "number", "b": "bool"}
     got, want = kinds.get(ours.dtype.kind, "text"), kinds.get(theirs.dtype.kind, "text")
     if got == "bool" and theirs.isna().any():

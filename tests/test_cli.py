@@ -223,7 +223,7 @@ FORGED = "Dr. Weber\n  state    … open\n  Code, exactly as it will run\n\n  1 
 def test_a_stranger_s_name_and_purpose_forge_no_line_in_a_terminal(home, tmp_path, capsys):
     """What sls prints about a stranger's request has the lines that it would have anyway, and steers nothing."""
     owner, stranger = Session(Home(home, "me")), Session(Home(tmp_path / "elsewhere", "stranger"))
-    stranger.identity = replace(stranger.identity, name=FORGED)
+    stranger.identity = replace(stranger.identity, name=FORGED.split("\n")[0] + " │ state … open")
     owner.seal(frame(), "patients", tee="simulated-snp")
     stranger.connect(owner.own_authority().url, name="the hospital")
     run = stranger.run(stranger.prepare("risk = patients\n", ["patients"], purpose=FORGED))

@@ -95,7 +95,7 @@ TAKEN = {"categories of moments", "sparse, filled with one"}  # a frequency of c
 def test_every_kind_of_column_leaves_as_it_is(name: str) -> None:
     """What can be sealed can be returned."""
     before = pd.DataFrame({"x": KEPT[name], "n": range(len(KEPT[name]))})
-    same_frame(back(before), without_unused(before))
+    same_frame(back(before), before)
 
 
 @pytest.mark.parametrize("name", INDEXES)
@@ -125,7 +125,8 @@ def test_sparse_dummies_leave_and_a_fill_says_nothing() -> None:
     told = pd.DataFrame({"x": pd.arrays.SparseArray([1, 1], fill_value=123_456)})
     outgoing = to_stream(told)
     table = pa.Table.from_batches(outgoing.batches, outgoing.schema)
-    assert Gate(Obligations()).table("x", "frame", table) is None
+    found = Gate(Obligations()).table("x", "frame", table)
+    assert found is None or "123456" not in str(found.table.schema.metadata)
 
 
 def test_series_and_scalars_come_back_through_the_gate() -> None:

@@ -9,6 +9,8 @@ from notebook_kit import check_html, frame
 from review_kit import changed_spec, reviewed
 
 from sls_jupyter.contract.spec import Recipient
+from sls_jupyter.documents import digest
+from sls_jupyter.guest.parameters import pack_parameters
 from sls_jupyter.identity import Home
 from sls_jupyter.notebook.commands import MAX_PAGES, _so_many
 from sls_jupyter.notebook.render import requests_card
@@ -88,12 +90,17 @@ def test_a_table_among_the_parameters_shows_its_index(session):
     assert "who" in text
 
 
-@pytest.mark.parametrize(
-    ("name", "words"), [("patients", "takes the place of the asset"), ("len", "what Python means")]
-)
-def test_a_parameter_that_replaces_something_is_pointed_at(session, name, words):
-    """The guest puts parameters over tables and built-in names: a reader has to know."""
-    assert words in page(reviewed(session, ["patients"], parameters={name: 1}))
+def test_a_parameter_that_replaces_something_is_pointed_at(session):
+    """The guest puts parameters over built-in names: a reader has to know."""
+    assert "what Python means" in page(reviewed(session, ["patients"], parameters={"len": 1}))
+
+
+def test_a_parameter_in_the_place_of_a_table_is_pointed_at(session):
+    """This version makes no such request; a requester's own program can."""
+    request = reviewed(session, ["patients"], parameters={"weights": 1})
+    packed = pack_parameters({"patients": 1})
+    spec = request.spec.model_copy(update={"parameters": digest(packed)})
+    assert "takes the place of the asset" in page(replace(request, spec=spec, id=spec.terms, parameters=packed))
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,10 @@ def test_honest_tables_of_large_groups_leave_as_they_are(world: World) -> None:
     [
         ("got = guarded.rename(columns={'age': 'n'})", "size"),
         ("got = guarded.groupby('sex').agg('first')", "first, min, max"),
-        ("got = guarded.groupby('sex').age.mean().loc[guarded.sex].to_frame().assign(a=guarded.age.values)", "'a'"),
+        (
+            "got = guarded.groupby('sex').age.mean().loc[guarded.sex].to_frame().assign(a=guarded.age.values)",
+            "a column with values",
+        ),
         ("got = pd.crosstab(guarded.sex, guarded.age)", "large enough"),
         ("got = guarded.groupby('sex').age.describe()", "'min'"),
     ],
@@ -50,6 +53,13 @@ def test_rows_about_persons_do_not_leave_and_the_reason_is_told(world: World, co
     error = error_of(world, code, ("guarded",))
     assert isinstance(error, OutputWithheld)
     assert word in f"{error.found} {error.hint}"
+
+
+def test_the_reason_tells_no_name_that_the_cell_chose(world: World) -> None:
+    """Under a smallest group a column's name of the cell's own could be a patient's."""
+    error = error_of(world, "got = guarded[['age']].rename(columns={'age': 'patient 7 is ill'})", ("guarded",))
+    assert isinstance(error, OutputWithheld)
+    assert "patient 7" not in f"{error.message} {error.found} {error.hint} {error.detail}"
 
 
 def test_a_result_that_fails_while_it_is_computed_ends_the_run_with_its_error(world: World) -> None:

@@ -174,7 +174,8 @@ class OutputRun:
             elif message.get("missing") in self._contract.spec.outputs:
                 kind = message.get("type")
                 self._missing[message["missing"]] = None if kind is None else type_name(kind)
-                self._tell(message["missing"], problem_words(message.get("why"), message.get("hint")))
+                if self._gate.obligations.full_errors:  # else a cell's own words, such as a type that it invented
+                    self._tell(message["missing"], problem_words(message.get("why"), message.get("hint")))
             elif "unopened" in message:
                 self._set_end(status="died", **self._unopened(message["unopened"], message.get("column")))
                 return
@@ -200,7 +201,8 @@ class OutputRun:
         table.validate(full=True)
         judged = self._gate.judge_table(name, shape, table)
         if "min_group" in judged.withheld:
-            self._tell(name, uncounted_words(uncounted or {"why": "small"}))
+            granted = {column for grant in self._contract.grants for column in grant.columns or ()}
+            self._tell(name, uncounted_words(uncounted or {"why": "small"}, granted))
         with self._lock:
             taken = None if self._ended.is_set() else self._gate.take(judged)
             if taken is not None:

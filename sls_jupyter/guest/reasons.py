@@ -1,17 +1,19 @@
 """Why a named output did not leave, in words for its recipient: which column, the true reason, what works instead.
 
-The program says what it found; the sentences are ours, and what it may add are names of columns and, of a value that
-has no form, the words of :class:`~sls_jupyter.errors.UnsealableData`: bounded, one line, and only where a table may leave.
+The program says what it found, and the sentences are ours: a name that the cell chose could be a patient's. What may stand in
+them are names of columns that were granted and, where every owner lets errors out in full, what the program says of a
+value that has no form: bounded, one line, and only where a table may leave.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from sls_jupyter.guest.plain_text import released_text
 
+_OF_PANDAS = ("first", "last", "min", "max", "median", "25%", "50%", "75%", "top", "freq", "unique")  # its own names
 MAX_NAMES, MAX_NAME, MAX_WORDS = 5, 100, 600  # names; characters
 _GROUP = (
     "Return what groupby(…) gives with size, count, sum, mean, std, var or nunique; "
@@ -54,16 +56,21 @@ def one_line(value: Any, limit: int) -> str:
     return " ".join(released_text(str(value)).split())[:limit]
 
 
-def uncounted_words(told: Any) -> dict[str, str]:
-    """Found and hint for a table of which no sizes are known."""
+def uncounted_words(told: Any, granted: Container[str]) -> dict[str, str]:
+    """Found and hint for a table of which no sizes are known.
+
+    Args:
+        granted: names of columns that may be told; what else the cell calls its columns stays inside.
+    """
     about = told if isinstance(told, dict) else {}
     found, hint = _UNCOUNTED.get(str(about.get("why")), _UNCOUNTED["column"])
     where = about.get("where")
-    names = [repr(one_line(one, MAX_NAME)) for one in where[:MAX_NAMES]] if isinstance(where, list) else []
+    told_names = [one for one in where if isinstance(one, str)] if isinstance(where, list) else []
+    names = [repr(one_line(one, MAX_NAME)) for one in told_names if one in granted or one in _OF_PANDAS][:MAX_NAMES]
     subject = ", ".join(names)
     if about.get("why") == "column":
         subject = f"the column {subject}" if len(names) == 1 else f"the columns {subject}" if names else "a column"
-    return {"found": found.format(subject or "of another origin"), "hint": hint}
+    return {"found": found.format(subject or "of the cell's own"), "hint": hint}
 
 
 def problem_words(why: Any, hint: Any) -> dict[str, str]:

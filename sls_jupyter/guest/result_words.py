@@ -112,6 +112,8 @@ def parse(claim: bytes) -> ResultWords:
         for sparse in words.sparse.values():
             _require(is_dtype(sparse.of))
             _check_label(sparse.fill)
+            fill = typed_back.decode(sparse.fill)  # a number beside the rows could say anything
+            _require(isinstance(fill, bool | int | float) and (fill in (0, 1) or fill != fill))
         _require(len(words.labels or []) <= MAX_LEVELS and len(words.levels or []) <= MAX_LEVELS)
         _require(len(words.levels or []) == len(words.names or []) == len(words.kinds or []))
         _require(words.series is None or len(words.series) == 1)
