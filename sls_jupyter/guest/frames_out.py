@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from sls_jupyter.assets.frames import frame_batches, frame_schema
+from sls_jupyter.assets.frames import prepared
 from sls_jupyter.assets.opening import to_pandas
 from sls_jupyter.documents import canonical_json
 from sls_jupyter.errors import SlsError, UnsealableData
@@ -88,8 +88,7 @@ def _densify(frame: Any) -> dict[str, Sparse]:
 def _seals(frame: pd.DataFrame) -> UnsealableData | None:
     """Why a frame cannot be sealed."""
     try:
-        schema = frame_schema(frame)
-        for _ in frame_batches(frame, schema, ROWS_PER_BATCH):
+        for _ in prepared(frame).batches(ROWS_PER_BATCH):
             pass
     except UnsealableData as error:
         return error
@@ -164,8 +163,8 @@ def to_arrow(frame: pd.DataFrame, name: list[Any] | None = None) -> tuple[pa.Sch
         UnsealableData: as :func:`taken_apart`, and when the whole would not come back equal.
     """
     plain, words = taken_apart(frame, name)
-    schema = frame_schema(plain)
-    batches = list(frame_batches(plain, schema, ROWS_PER_BATCH))
+    ready = prepared(plain)  # converted once
+    schema, batches = ready.schema, list(ready.batches(ROWS_PER_BATCH))
     if not words.empty:
         schema = schema.with_metadata({**schema.metadata, METADATA: words.encode()})
         batches = [batch.replace_schema_metadata(schema.metadata) for batch in batches]
