@@ -19,6 +19,7 @@ from pathlib import Path
 from sls_jupyter.contract.image import PACKAGE
 from sls_jupyter.contract.seccomp import program_profile
 from sls_jupyter.errors import SlsError
+from sls_jupyter.hosts.interpreter import interpreter
 from sls_jupyter.hosts.sandbox import NOBODY, Box, Bubblewrap, prepare
 from sls_jupyter.hosts.seccomp import compile_profile
 
@@ -46,7 +47,7 @@ def _output(arguments: list[str], descriptors: Sequence[int] = ()) -> tuple[str,
 
 
 def _is_this_package(origin: str) -> bool:
-    """Whether the interpreter in isolated mode imports the very files that were measured."""
+    """Whether the interpreter in isolated mode, without a sandbox, imports the very files that were measured."""
     return bool(origin) and Path(origin).resolve().parent == PACKAGE
 
 
@@ -60,20 +61,26 @@ def _try(wrap: Bubblewrap) -> str:
         origin, reason = _output(prepared.arguments, prepared.descriptors)
     finally:
         prepared.close()
-    return "" if _is_this_package(origin) else reason
+    return "" if origin == f"{interpreter().package}/__init__.py" else reason
 
 
 @functools.cache
 def find_bubblewrap() -> tuple[Bubblewrap | None, str]:
-    """A bubblewrap that works on this machine, or why there is none. Tried once in a process."""
+    """A bubblewrap that works on this machine, or why there is none. Tried once in a process.
+
+    The system's is taken before the packaged one, unless only the packaged one can hide where the interpreter lies.
+    """
     if not sys.platform.startswith("linux"):
         return None, "sandboxes need Linux"
-    reasons = []
+    reasons, works = [], None
     for path in filter(None, (shutil.which("bwrap"), packaged_bubblewrap())):
         wrap, reason = _find_way(path)
-        if wrap is not None:
+        if wrap is not None and wrap.layers:
             return wrap, ""
+        works = works or wrap
         reasons.append(reason)
+    if works is not None:
+        return works, ""
     if not reasons:
         return None, "bubblewrap (bwrap) is not installed"
     return None, f"bubblewrap does not work on this machine: {reasons[0]}"
@@ -97,6 +104,8 @@ def _find_way(path: str) -> tuple[Bubblewrap | None, str]:
     if os.geteuid() == 0 and setpriv:
         drop = (f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all")
         candidates.insert(0, replace(plain, as_nobody=(setpriv, *drop, "--pdeathsig=KILL")))
+    if {"--overlay-src", "--ro-overlay"} <= options:
+        candidates.insert(0, replace(candidates[0], layers=True))
     reason = ""
     for candidate in candidates:
         reason = _try(candidate)

@@ -1,38 +1,43 @@
 """The sandbox of one local container: an argument list for bubblewrap.
 
 A sandboxed process sees a read-only root with the system's libraries, the running interpreter and this
-package, empty scratch space in memory, its own sockets, and nothing else: no home, no notebook folder,
-no other process, no environment but the one given. ``python3`` in a group's command is the interpreter
-that runs this code; that is the local stand-in for the guest image.
+package under neutral names (:mod:`sls_jupyter.hosts.interpreter`), empty scratch space in memory, its own
+sockets, and nothing else: no home, no notebook folder, no other process, no environment but the one given.
+``python3`` in a group's command is the interpreter that runs this code; that is the local stand-in for the
+guest image.
 
-Three things that are easily missed, each with a test:
+Four things that are easily missed, each with a test:
 
 - bubblewrap's own process 1 can be read inside the sandbox (``/proc/1``), so it is started with an empty
   environment and reads its arguments, which name folders of the host, from a pipe.
 - The kernel does not apply RLIMIT_NPROC to root. Started by root, bubblewrap is therefore started as
   ``nobody``, inside an outer one that makes the paths it needs reachable.
 - Folders that bubblewrap makes on the way to a mount have mode 0700.
+- The kernel's list of mounts (``/proc/self/mountinfo``) names what is bound by its path on the host. Where
+  bubblewrap can make an overlay, an outer sandbox therefore shows interpreter and package under other names
+  first, and the inner one lays them over an empty folder: the list then names a file system of its own.
 
 Containers with network share the host's network, its loopback and abstract sockets included; only our
 own guest code runs there. What is *not* limited here: the memory and CPU of containers other than the
 program's, which limits itself by its command and is watched from outside (:mod:`sls_jupyter.hosts.watch`).
 
-What remains visible: where the interpreter and this package lie on the host (``/proc/self/mountinfo``,
-``sys.prefix``, tracebacks), the kernel's version and the machine's processors and memory.
+What remains visible: what files of the interpreter's environment say about their own place, the name of the
+group's own folder in the list of mounts, the kernel's version and the machine's processors and memory; and
+with a bubblewrap before 0.11, or a kernel without overlays for users, the places of interpreter and package.
 
-Source: bwrap(1), version 0.4 or later; options that an older version lacks are left out.
+Source: bwrap(1), version 0.4 or later; options that an older version lacks are left out. Linux,
+Documentation/filesystems/overlayfs.rst.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sls_jupyter.contract.image import PACKAGE
+from sls_jupyter.hosts.interpreter import interpreter, own_folders, plain
 
 GUEST_UID = 1000  # inside the sandbox
 NOBODY = 65534  # user and group of a sandbox outside, when root starts it
@@ -49,6 +54,7 @@ _EMPTY = (  # what tells of the machine and not of the sandbox; memory behind /d
     "/proc/swaps",
     "/proc/timer_list",
 )
+_LAYER_PLACES = ("/mnt", "/media", "/srv", "/opt")  # a folder of the outer sandbox that nothing else is needed from
 _SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _ETC = ("/etc/ld.so.cache", "/etc/localtime", "/etc/ssl/openssl.cnf")
 _ETC_NETWORK = (
@@ -85,52 +91,75 @@ class Bubblewrap:
     path: str
     options: frozenset[str] = field(repr=False)
     as_nobody: tuple[str, ...] = ()  # setpriv and its arguments, when root starts sandboxes
+    layers: bool = False  # it can lay interpreter and package over an empty folder
     no_core: tuple[str, ...] = ()  # prlimit and its arguments: a core file would hold the program's memory
 
 
 # --- what is visible ------------------------------------------------------------------------------
 
 
-def _plain(path: str) -> Path:
-    """A path without ``..``, which stands in it when Python was started by such a path; links are kept."""
-    return Path(os.path.abspath(path))  # noqa: PTH100
-
-
-def interpreter_folders() -> tuple[Path, ...]:
-    """The folders without which the running interpreter cannot import this package.
-
-    A folder that holds the user's home is left out: then no sandbox works, and the host says so.
-    """
-    real = Path(sys.executable).resolve().parent.parent
-    home = Path(os.path.expanduser("~"))  # noqa: PTH111 - never raises
-    wide = {Path("/"), home, *home.parents}
-    return tuple(
-        dict.fromkeys(
-            path for path in map(_plain, (sys.base_prefix, str(real), sys.prefix, str(PACKAGE))) if path not in wide
-        )
-    )
-
-
-def interpreted(command: Sequence[str]) -> list[str]:
+def interpreted(command: Sequence[str], executable: str) -> list[str]:
     """A group's command on this machine: ``python3`` is the running interpreter."""
-    return [str(_plain(sys.executable)) if command[0] == "python3" else command[0], *command[1:]]
+    return [executable if command[0] == "python3" else command[0], *command[1:]]
 
 
-def _visible(network: bool) -> list[Path]:
-    folders = [Path("/usr"), *interpreter_folders()]
+def _bound(network: bool) -> list[Path]:
+    """What has the same name inside."""
     files = (*_ETC, *(_ETC_NETWORK if network else ()))
-    return [*folders, *(path for path in map(Path, files) if path.exists())]
+    return [Path("/usr"), *(path for path in map(Path, files) if path.exists())]
 
 
-def _layered(visible: Iterable[Path], hidden: Iterable[Path]) -> list[str]:
+def _needed(wrap: Bubblewrap, box: Box) -> dict[Path, str]:
+    """Everything of the host that a sandbox needs, and how it is bound."""
+    shown = (*_bound(box.network), *own_folders(), plain(wrap.path).parent)
+    needed = {path.resolve(): "--ro-bind" for path in shown}
+    return needed | {folder.resolve(): "--bind" for folder, _ in (*box.writable, *box.readable)}
+
+
+def _layer_place(wrap: Bubblewrap, box: Box) -> Path | None:
+    """A folder that the outer sandbox may cover, because nothing that is needed lies in it."""
+    needed = _needed(wrap, box)
+    for place in map(Path, _LAYER_PLACES if wrap.layers else ()):
+        if place.is_dir() and not place.is_symlink() and not any(path.is_relative_to(place) for path in needed):
+            return place
+    return None
+
+
+def _shown(box: Box, layers: Path | None) -> list[str]:
     """Mounts from the root downwards: what is visible, and covers over what is hidden inside it."""
-    shown = set(visible)
-    covers = {path for path in hidden if path.is_dir() and path not in shown and shown & set(path.parents)}
+    folders = dict.fromkeys((str(path), path) for path in _bound(box.network))
+    pairs = [*folders, *((inside, path) for path, inside in interpreter().folders)]
+    places = {inside: str(number) for number, (_, inside) in enumerate(interpreter().folders)}
+    mounts: dict[str, list[str]] = {}
+    for inside, path in pairs:
+        mounts[inside] = ["--ro-bind", str(path), inside]
+        if layers is not None and inside in places:
+            mounts[inside] = ["--overlay-src", str(layers / "empty"), "--overlay-src", str(layers / places[inside])]
+            mounts[inside] += ["--ro-overlay", inside]
+    covers = {
+        str(inside / path.relative_to(folder))
+        for path in box.hidden
+        for inside, folder in pairs
+        if folder in path.parents and path.is_dir()
+    } - set(mounts)
+    mounts |= {cover: ["--tmpfs", cover] for cover in covers}
+    ordered = sorted(mounts, key=lambda inside: (inside.count("/"), inside))
+    arguments = [word for inside in ordered for word in mounts[inside]]
+    return arguments + [word for cover in sorted(covers) for word in ("--remount-ro", cover)]
+
+
+def _own_files(wrap: Bubblewrap, feed: Callable[[bytes], str]) -> list[str]:
+    """What stands in the interpreter's folders in place of files that name the host's."""
     arguments: list[str] = []
-    for path in sorted(shown | covers, key=lambda item: (len(item.parts), str(item))):
-        arguments += ["--ro-bind", str(path), str(path)] if path in shown else ["--tmpfs", str(path)]
-    for path in sorted(covers):
-        arguments += ["--remount-ro", str(path)]
+    for folder in interpreter().emptied:
+        arguments += ["--tmpfs", folder]
+    for path, target in interpreter().links:
+        arguments += ["--symlink", target, path]
+    for path, data in interpreter().files:
+        mode = ["--perms", "0555"] if "--perms" in wrap.options else []
+        arguments += [*mode, "--ro-bind-data", feed(data), path]
+    for folder in interpreter().emptied:
+        arguments += ["--remount-ro", folder]
     return arguments
 
 
@@ -166,15 +195,22 @@ def _namespaces(wrap: Bubblewrap, box: Box) -> list[str]:
     return [*arguments, "--cap-drop", "ALL", "--new-session", "--die-with-parent"]
 
 
-def inner_arguments(wrap: Bubblewrap, box: Box) -> list[str]:
-    """bubblewrap's options for ``box``, without descriptors and without the command."""
+def inner_arguments(
+    wrap: Bubblewrap, box: Box, *, feed: Callable[[bytes], str], layers: Path | None = None
+) -> list[str]:
+    """bubblewrap's options for ``box``, without the filter of calls and without the command.
+
+    Args:
+        feed: makes a descriptor that these bytes can be read from.
+        layers: where the outer sandbox shows the interpreter's folders, numbered; ``None`` binds them directly.
+    """
     # Scratch comes first: the interpreter, too, may lie below /tmp.
     arguments = [*_namespaces(wrap, box), "--proc", "/proc", "--dev", "/dev"]
     for name in filter(os.path.exists, _EMPTY):
         arguments += ["--ro-bind", "/dev/null", name]
     arguments += [*_scratch(wrap, "/dev/shm", box.scratch_bytes), *_scratch(wrap, "/run", 1 << 20)]  # noqa: S108
     arguments += [*_scratch(wrap, "/tmp", box.scratch_bytes)]  # noqa: S108
-    arguments += [*_layered(_visible(box.network), box.hidden), *_system(), *_shell()]
+    arguments += [*_shown(box, layers), *_own_files(wrap, feed), *_system(), *_shell()]
     for folder, inside in box.writable:
         arguments += ["--bind", str(folder), inside]
     for folder, inside in box.readable:
@@ -196,18 +232,11 @@ def _closed_above(path: Path) -> Path | None:
     return None
 
 
-def outer_arguments(box: Box) -> list[str]:
-    """Options of the outer bubblewrap: the whole machine, with a way for ``nobody`` to what ``box`` needs.
-
-    It has a PID namespace of its own, because the kernel lets a dying process signal its children only where
-    it may: the outer one, root without capabilities, may not signal ``nobody``. The end of its process 1, which
-    is root's too, ends the namespace and ``nobody`` with it.
-    """
-    needed = {path.resolve(): "--ro-bind" for path in _visible(box.network)}
-    needed |= {folder.resolve(): "--bind" for folder, _ in (*box.writable, *box.readable)}
-    arguments = ["--die-with-parent", "--unshare-pid", "--dev-bind", "/", "/", "--chdir", "/"]
+def _ways(wrap: Bubblewrap, box: Box) -> list[str]:
+    """A way for ``nobody`` to what ``box`` needs, through folders that not everybody may enter."""
+    arguments: list[str] = []
     made: set[Path] = set()
-    for path, how in sorted(needed.items(), key=lambda item: len(item[0].parts)):
+    for path, how in sorted(_needed(wrap, box).items(), key=lambda item: len(item[0].parts)):
         closed = _closed_above(path)
         if closed is None:
             continue
@@ -220,6 +249,23 @@ def outer_arguments(box: Box) -> list[str]:
                 made.add(folder)
         arguments += [how, str(path), str(path)]
     return arguments
+
+
+def outer_arguments(wrap: Bubblewrap, box: Box, layers: Path | None) -> list[str]:
+    """Options of the outer bubblewrap: the whole machine, and what the inner one cannot reach or name by itself.
+
+    It has a PID namespace of its own, because the kernel lets a dying process signal its children only where
+    it may: the outer one, root without capabilities, may not signal ``nobody``. The end of its process 1, which
+    is root's too, ends the namespace and ``nobody`` with it.
+    """
+    arguments = ["--die-with-parent", *([] if wrap.as_nobody else ["--unshare-user"]), "--unshare-pid"]
+    arguments += ["--dev-bind", "/", "/", "--chdir", "/"]
+    numbered: list[str] = []
+    if layers is not None:
+        numbered = ["--tmpfs", str(layers), "--dir", str(layers / "empty")]
+        for number, (path, _) in enumerate(interpreter().folders):
+            numbered += ["--ro-bind", str(path), str(layers / str(number))]
+    return [*arguments, *numbered, *(_ways(wrap, box) if wrap.as_nobody else [])]
 
 
 @dataclass(slots=True)
@@ -270,16 +316,18 @@ def prepare(wrap: Bubblewrap, box: Box, *, bpf: bytes, info_descriptor: int | No
         return str(prepared.descriptors[-1])
 
     info = [] if info_descriptor is None else ["--info-fd", str(info_descriptor)]
+    layers = _layer_place(wrap, box)
     try:
         prepared.arguments += wrap.no_core
-        if wrap.as_nobody:
-            outer = [*outer_arguments(box), *info]
+        if wrap.as_nobody or layers is not None:
+            outer = [*outer_arguments(wrap, box, layers), *info]
             prepared.arguments += [wrap.path, "--args", feed(_nul(outer)), *wrap.as_nobody]
             info = []
-        inner = [*inner_arguments(wrap, box), *info]
+        inner = [*inner_arguments(wrap, box, feed=feed, layers=layers), *info]
         if bpf:
             inner += ["--seccomp", feed(bpf)]
-        prepared.arguments += [wrap.path, "--args", feed(_nul(inner)), *interpreted(box.command)]
+        command = interpreted(box.command, interpreter().executable)
+        prepared.arguments += [wrap.path, "--args", feed(_nul(inner)), *command]
     except BaseException:
         prepared.close()
         raise

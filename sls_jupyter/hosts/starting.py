@@ -14,6 +14,7 @@ from sls_jupyter.contract.places import PRIVATE_FOLDERS
 from sls_jupyter.contract.seccomp import program_profile, program_profile_bytes
 from sls_jupyter.errors import Unavailable
 from sls_jupyter.hosts import entry, sandbox
+from sls_jupyter.hosts.interpreter import plain
 from sls_jupyter.hosts.process import ContainerProcess, start
 from sls_jupyter.hosts.running import Remains
 from sls_jupyter.hosts.sandbox import Box, Bubblewrap
@@ -197,7 +198,13 @@ def start_plain(remains: Remains, item: Start) -> ContainerProcess:
     filters = [sandbox.pipe_with(item.bpf)] if item.bpf else []
     head = [sys.executable, "-I", "-S", entry.__file__, _parent(item), str(filters[0] if filters else -1)]
     try:
-        return _run(remains, item, [*head, *sandbox.interpreted(item.container.command)], environment, filters)
+        return _run(
+            remains,
+            item,
+            [*head, *sandbox.interpreted(item.container.command, str(plain(sys.executable)))],
+            environment,
+            filters,
+        )
     finally:
         for descriptor in filters:
             os.close(descriptor)
