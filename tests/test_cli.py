@@ -123,11 +123,12 @@ def test_connecting_shows_the_did(home, capsys):
     owner.close()
 
 
-def test_a_hint_can_be_pasted_where_it_stands(capsys, monkeypatch):
+def test_a_hint_can_be_pasted_where_it_stands(capsys, monkeypatch, tmp_path):
     """In a shell it is a shell's command, of the persona that was named; a notebook's are for notebooks."""
     sls(capsys, "whoami", "--persona", "hospital")
     assert "  sls --persona hospital mute WHO takes" in sls(capsys, "mute", "--persona", "hospital")[1]
     assert "→ sls --persona hospital requests lists" in sls(capsys, "--persona", "hospital", "show", "00")[2]
+    monkeypatch.chdir(tmp_path)  # where the contact is saved
     said = sls(capsys, "contact", "--persona", "hospital")[1]
     assert ": sls contact add FILE" in " ".join(said.split())
     monkeypatch.setenv("SLS_PERSONA", "hospital")
