@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 PartOpener = Callable[[str], BinaryIO]
 Tables = Generator[Any, None, None]  # of pa.Table
 SCHEMA_KEY = b"sls.schema"  # of a confidential table: base64 of its IPC schema, in each part's encrypted footer
+_PARTS_A_RELEASE = 4  # releasing costs what it takes to get the memory back
 CODE_SCHEMA = pa.schema([("path", pa.string()), ("chunk", pa.int64()), ("bytes", pa.binary())])
 
 
@@ -196,14 +197,16 @@ def _tables(
             yield from opened.read(names, types)
 
     with ThreadPoolExecutor(2, "sls-open") as pool:
-        waiting = iter(manifest.data_parts)
+        waiting, done = iter(manifest.data_parts), 0
         running = deque(_Ahead(pool, tables(part)) for part in itertools.islice(waiting, 2))
         try:
             while running:
                 table = running[0].take()
                 if table is None:
                     running.popleft()
-                    pa.default_memory_pool().release_unused()  # else memory of the reading threads piles up
+                    done += 1
+                    if done % _PARTS_A_RELEASE == 0:  # else memory of the reading threads piles up
+                        pa.default_memory_pool().release_unused()
                     running.extend(_Ahead(pool, tables(part)) for part in itertools.islice(waiting, 1))
                 else:
                     yield table

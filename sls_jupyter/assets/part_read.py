@@ -25,9 +25,10 @@ from sls_jupyter.errors import DigestMismatch, SlsError, Unavailable, Verificati
 MAGIC = b"PARE"  # of a Parquet file with an encrypted footer
 MAX_FOOTER_BYTES = 256 * 1024 * 1024  # refuse to read more than this before anything is verified
 _READ_BYTES = 16 * 1024 * 1024  # at a time from storage
+PRIVATE_BYTES = 128 * 1024 * 1024
 BATCH_ROWS = 1 << 14  # decoded at a time: a small part can hold large values
-MAX_BATCH_ROWS = 1 << 18  # of numbers only
-BATCH_BITS = 8 << 24  # of these, 16 MiB
+MAX_BATCH_ROWS = 1 << 20  # of numbers only
+BATCH_BITS = 8 << 25  # of these, 32 MiB
 _TAIL = 8  # bytes: the footer's length and the magic
 _HINT = "Fetch the asset again from its owner; if it stays so, its storage is damaged or was tampered with."
 FOREIGN_ERRORS = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, IndexError, OverflowError)
@@ -67,6 +68,20 @@ def read_footer(file: BinaryIO, name: str) -> tuple[bytes, int]:
     return footer, size
 
 
+def _memory(size: int) -> mmap.mmap:
+    """Zeros that cost nothing until they are filled in.
+
+    A large part's are shared, so that they do not count as this process's data. A small one's are private, in large
+    pages where the kernel has them, which are filled in ten times as fast.
+    """
+    if size > PRIVATE_BYTES or not hasattr(mmap, "MADV_HUGEPAGE"):
+        return mmap.mmap(-1, size)
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with contextlib.suppress(OSError):  # a kernel without large pages
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return memory
+
+
 class Image:
     """A part in memory, of which only the verified footer and the bytes that are needed are filled in.
 
@@ -77,8 +92,7 @@ class Image:
 
     def __init__(self, file: BinaryIO, footer: bytes, size: int, name: str) -> None:
         self._file, self._name, self._body_end = file, name, size - len(footer)
-        # Shared and without a file: what is never filled in costs nothing, nor does it count as this process's data.
-        self._memory = memoryview(mmap.mmap(-1, size))
+        self._memory = memoryview(_memory(size))
         self._buffer = pa.py_buffer(self._memory)
         self._memory[: len(MAGIC)] = MAGIC
         self._memory[self._body_end :] = footer
@@ -234,16 +248,35 @@ class OpenPart:
             VerificationError: a page was changed, a key is missing or wrong, or the types differ.
             Unavailable: storage failed.
         """
-        leaves = [i for i in range(self._source.metadata.num_columns) if _top_level(self._source, i) in names]
+        wanted = set(names)
+        leaves = [i for i in range(self._source.metadata.num_columns) if _top_level(self._source, i) in wanted]
         for number in range(self._source.num_row_groups):
             with foreign_errors(self._name):
-                for leaf in leaves:
-                    self._image.fill(*self._probe.extent(number, leaf))
-                batches = self._source.iter_batches(_rows_at_once(types), row_groups=[number], columns=names)
+                for run in _runs(leaves):
+                    self._image.fill(*self._range(number, run))
+                batches = self._batches(number, names, _rows_at_once(types))
             while (batch := self._next(batches)) is not None:
                 if batch.schema.names != names or batch.schema.types != types:
                     raise _changed(self._name, "other columns", "the columns of the schema")
                 yield pa.Table.from_batches([batch])
+
+    def _range(self, group: int, run: range) -> tuple[int, int]:
+        """Where the column chunks of neighbouring leaves lie, which are written one after the other."""
+        start, length = self._probe.extent(group, run[0])
+        if len(run) == 1:
+            return start, length
+        last, rest = self._probe.extent(group, run[-1])
+        if not length or not rest or last < start + length:  # chunks without pages, or in another order
+            extents = [self._probe.extent(group, leaf) for leaf in run]
+            start = min(one for one, _ in extents)
+            return start, max(one + many for one, many in extents) - start
+        return start, last + rest - start
+
+    def _batches(self, group: int, names: list[str], rows: int) -> Iterator[pa.RecordBatch]:
+        """A row group in batches of so many rows; in one piece, which is quicker, if it has no more."""
+        if self._source.metadata.row_group(group).num_rows <= rows:
+            return iter(self._source.read_row_group(group, columns=names, use_threads=False).to_batches())
+        return iter(self._source.iter_batches(rows, row_groups=[group], columns=names))
 
     def _next(self, batches: Iterator[pa.RecordBatch]) -> pa.RecordBatch | None:
         with foreign_errors(self._name):
@@ -256,6 +289,15 @@ def _rows_at_once(types: list[pa.DataType]) -> int:
         return max(BATCH_ROWS, min(MAX_BATCH_ROWS, BATCH_BITS // sum(int(kind.bit_width) for kind in types)))
     except ValueError:  # a type of any width
         return BATCH_ROWS
+
+
+def _runs(leaves: list[int]) -> Iterator[range]:
+    """Neighbours among leaves, which are in their order."""
+    start = 0
+    for place in range(1, len(leaves) + 1):
+        if place == len(leaves) or leaves[place] != leaves[place - 1] + 1:
+            yield range(leaves[start], leaves[place - 1] + 1)
+            start = place
 
 
 def _top_level(source: Any, leaf: int) -> str:

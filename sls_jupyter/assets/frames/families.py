@@ -34,7 +34,7 @@ import pyarrow.compute as pc
 from sls_jupyter.assets.frames import objects
 from sls_jupyter.assets.frames.frequencies import frequency_of, with_frequency
 from sls_jupyter.assets.frames.refusals import Inexact
-from sls_jupyter.assets.frames.scalars import as_numpy
+from sls_jupyter.assets.frames.scalars import as_numpy, owned
 from sls_jupyter.assets.frames.zones import made_zone, zone_words
 
 Mark = dict[str, Any]  # JSON
@@ -92,11 +92,6 @@ def as_index(values: Any, name: Any = None) -> pd.Index[Any]:
     return index
 
 
-def writable(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """The array, or a copy of one that lies in memory of Arrow's."""
-    return values if values.flags.writeable else values.copy()
-
-
 # --- numbers --------------------------------------------------------------------------------------
 
 
@@ -113,7 +108,7 @@ def _numbers_back(column: pa.ChunkedArray, mark: Mark) -> Any:
     wanted = np.dtype(mark["dtype"])
     if column.null_count and wanted.kind != "f":
         raise ValueError("missing values in a column that cannot have them")
-    return writable(values.astype(wanted, copy=False))
+    return owned(values.astype(wanted, copy=False))
 
 
 def _nullable(values: Any) -> tuple[Any, Mark]:
@@ -125,7 +120,7 @@ def _nullable_back(column: pa.ChunkedArray, mark: Mark) -> Any:
     mask = column.is_null().to_numpy()
     filled = column.fill_null(False if dtype.kind == "b" else 0) if column.null_count else column
     numbers = filled.to_numpy().astype(dtype.numpy_dtype, copy=False)
-    return _MASKED[dtype.kind](writable(numbers), writable(mask))
+    return _MASKED[dtype.kind](owned(numbers), owned(mask))
 
 
 # --- moments --------------------------------------------------------------------------------------
@@ -141,7 +136,7 @@ def _moments(values: Any) -> tuple[Any, Mark]:
 
 
 def _moments_back(column: pa.ChunkedArray, mark: Mark) -> Any:
-    values = writable(column.to_numpy())
+    values = owned(column.to_numpy())
     if "," not in mark["dtype"]:
         return values.astype(mark["dtype"], copy=False)
     named: Any = pd.api.types.pandas_dtype

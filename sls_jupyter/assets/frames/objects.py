@@ -17,6 +17,7 @@ Anything else is refused: sets, enums, subclasses, values of several kinds.
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import gc
 import itertools
 import operator
@@ -31,14 +32,16 @@ import pyarrow as pa
 
 from sls_jupyter.assets.frames.rectangles import rectangle
 from sls_jupyter.assets.frames.refusals import CONVERSION_ERRORS, CONVERT, MIXED, ONE_MISSING, Inexact
-from sls_jupyter.assets.frames.scalars import BY_KIND, SCALARS, as_numpy
+from sls_jupyter.assets.frames.scalars import BY_KIND, SCALARS, as_numpy, owned
 
 Kind = Any  # JSON
+Values = Any  # a list, or a numpy array of objects
 MISSING = {NoneType: "none", type(pd.NA): "na", type(pd.NaT): "nat", float: "nan"}
 NULLS = {"none": None, "na": pd.NA, "nat": pd.NaT, "nan": np.nan}
 _ARRAY_DTYPES = "iufbmM"
+_AS_THEY_LIE = {str, bytes, dt.date}  # a list of them, which others are quicker with, would be as large as the column
 _LONG = 16  # values in a list on average, from which each list is made on its own
-_MERGED_BYTES = 1 << 30  # of nested values; more are brought back chunk by chunk
+_FEW_ROWS = 1 << 10  # in a chunk on average, below which nested values are merged before they are brought back
 
 
 def is_object(values: Any) -> bool:
@@ -49,11 +52,11 @@ def is_object(values: Any) -> bool:
 # --- in -------------------------------------------------------------------------------------------
 
 
-def types_of(values: list[Any]) -> set[type]:
+def types_of(values: Values) -> set[type]:
     """The exact types of all values."""
-    first = type(values[0]) if values else NoneType
+    first = type(values[0]) if len(values) else NoneType
     if operator.countOf(map(type, values), first) == len(values):  # the usual case, in half the time
-        return {first} if values else set()
+        return {first} if len(values) else set()
     return set(map(type, values))
 
 
@@ -63,15 +66,15 @@ def to_arrow(values: Any) -> tuple[pa.Array, dict[str, Any]]:
     Raises:
         Inexact: some values would come back as others.
     """
-    listed = np.asarray(values, dtype=object).tolist()
-    missing, listed = _missing(listed)
-    array, kind = encode(listed)
+    objects = np.asarray(values, dtype=object)
+    types = types_of(objects)
+    missing, found = _missing(objects, types)
+    array, kind = encode(found, types if found is objects else None)
     return array, {"dtype": "object", "null": missing, "kind": kind}
 
 
-def _missing(values: list[Any]) -> tuple[str, list[Any]]:
+def _missing(values: Values, types: set[type]) -> tuple[str, Values]:
     """How missing values are written, and the values with ``None`` for each of them."""
-    types = types_of(values)
     possible = types & set(MISSING)
     if not possible or types == {NoneType}:
         return "none", values
@@ -95,14 +98,20 @@ def _names(types: set[type]) -> str:
     return "values of the kinds " + ", ".join(sorted(one.__name__[:60] for one in types - {NoneType}))
 
 
-def encode(values: list[Any]) -> tuple[pa.Array, Kind]:
-    """Values of one kind, ``None`` where one is missing, as an array."""
-    types = types_of(values) - {NoneType}
+def encode(values: Values, types: set[type] | None = None) -> tuple[pa.Array, Kind]:
+    """Values of one kind, ``None`` where one is missing, as an array.
+
+    Args:
+        types: of all values, where they are known.
+    """
+    types = (types_of(values) if types is None else types) - {NoneType}
     if not types:
         return pa.nulls(len(values)), "none"
     if len(types) > 1:
         raise Inexact(_names(types), MIXED)
     (one,) = types
+    if one not in _AS_THEY_LIE and isinstance(values, np.ndarray):
+        values = values.tolist()
     try:
         if one in SCALARS:
             return SCALARS[one].to_arrow(values)
@@ -182,8 +191,8 @@ def back(column: pa.ChunkedArray, mark: dict[str, Any]) -> Any:
         values: Any = decode(_merged(column) if not isinstance(kind, str) else column, kind)
     if not isinstance(values, np.ndarray) or values.dtype != object:
         values = np.fromiter(values, dtype=object, count=len(column))  # looks at no value, as an assignment would
-    elif not values.flags.writeable:
-        values = values.copy()
+    else:
+        values = owned(values)
     if mark.get("null", "none") != "none" and column.null_count:
         values[column.is_null().to_numpy()] = NULLS[mark["null"]]
     return values
@@ -208,7 +217,8 @@ def _without_collecting() -> Iterator[None]:
 
 
 def _merged(column: pa.ChunkedArray) -> Any:
-    return column.combine_chunks() if column.num_chunks != 1 and column.nbytes < _MERGED_BYTES else column
+    """Small chunks as one; large ones as they are, which saves a copy."""
+    return column.combine_chunks() if len(column) < _FEW_ROWS * column.num_chunks else column
 
 
 def decode(column: Any, kind: Kind) -> Any:
@@ -225,11 +235,20 @@ def decode(column: Any, kind: Kind) -> Any:
     return _sequences_back(column, name, inner)
 
 
-def _dicts_back(array: pa.StructArray, kinds: list[Kind]) -> list[Any]:
+def _dicts_back(array: pa.StructArray, kinds: list[Kind]) -> Any:
+    if all(_as_pyarrow(array.field(i), kind) for i, kind in enumerate(kinds)):
+        return array.to_numpy(zero_copy_only=False)
     keys = [array.type.field(i).name for i in range(array.type.num_fields)]
     columns = [decode(array.field(i), kind) for i, kind in enumerate(kinds)]
     dicts: list[Any] = [dict(zip(keys, row, strict=True)) for row in zip(*columns, strict=True)]
     return _with_nulls(dicts, array)
+
+
+def _as_pyarrow(values: pa.Array, kind: Kind) -> bool:
+    """Whether pyarrow, in half the time, makes the same objects of the values of a dict's key as :func:`decode`."""
+    if values.null_count or kind not in ("str", "int", "bool", "float"):
+        return False
+    return kind != "float" or not np.isnan(as_numpy(values)).any()  # NaN has to be the one object that it is
 
 
 def _sequences_back(array: Any, name: str, inner: Kind) -> list[Any]:
@@ -245,7 +264,7 @@ def _sequences_back(array: Any, name: str, inner: Kind) -> list[Any]:
             )
     values: Any = as_numpy(child).astype(inner, copy=False) if name == "array" else decode(child, inner)
     if name == "array":
-        values = values if values.flags.writeable else values.copy()
+        values = owned(values)
     elif name == "objects":
         values = np.fromiter(values, dtype=object, count=len(child))
     elif isinstance(values, np.ndarray):

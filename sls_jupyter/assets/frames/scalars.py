@@ -7,6 +7,7 @@ not (a fold, a zone within a time, a second scale) is asked of all values before
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import uuid
 from collections.abc import Callable
@@ -60,6 +61,11 @@ def _with_none(values: Values, column: Any) -> Any:
 def as_numpy(column: Any) -> Any:
     """The values of an array or a chunked array without nulls, without a copy where that can be."""
     return column.to_numpy(zero_copy_only=False) if isinstance(column, pa.Array) else column.to_numpy()
+
+
+def owned(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The array, or a copy of one that lies in memory of Arrow's."""
+    return values if values.flags.writeable else values.copy()
 
 
 def _plain(kind: str, arrow: pa.DataType) -> Scalar:
@@ -129,7 +135,10 @@ def _bytes(values: Values) -> tuple[pa.Array, str]:
 def _objects(column: Any, _: str) -> Any:
     """Through pyarrow's own, which makes one object of equal values."""
     found = np.asarray(column.to_pandas(date_as_object=True), dtype=object)
-    return found if found.flags.writeable else found.copy()
+    if found.base is not None and not found.flags.writeable:  # of a Series that nobody else has
+        with contextlib.suppress(ValueError):
+            found.setflags(write=True)
+    return owned(found)
 
 
 def _dates(values: Values) -> tuple[pa.Array, str]:
