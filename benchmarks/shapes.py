@@ -30,7 +30,14 @@ from sls_jupyter.assets.sealing import ROWS_PER_PART, SealedAsset, seal
 from sls_jupyter.identity import SigningKey
 
 OWNER = SigningKey.generate()
-GOALS = {"seal": 1.3, "open": 1.5, "open, same objects": 1.5, "one column": 1.5, "seal, memory": 1.3, "open, memory": 1.3}
+GOALS = {
+    "seal": 1.3,
+    "open": 1.5,
+    "open, same objects": 1.5,
+    "one column": 1.5,
+    "seal, memory": 1.3,
+    "open, memory": 1.3,
+}
 
 
 def _random() -> np.random.Generator:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 PartOpener = Callable[[str], BinaryIO]
 Tables = Generator[Any, None, None]  # of pa.Table
 SCHEMA_KEY = b"sls.schema"  # of a confidential table: base64 of its IPC schema, in each part's encrypted footer
+_FEW_BYTES = 4 << 20  # sealed bytes that are read without further threads
 _PARTS_A_RELEASE = 4  # releasing costs what it takes to get the memory back
 CODE_SCHEMA = pa.schema([("path", pa.string()), ("chunk", pa.int64()), ("bytes", pa.binary())])
 
@@ -166,7 +167,9 @@ def _batches(
         _restore(pa.array([], kind), schema.field(i).type, values.get(i)) for i, kind in zip(chosen, types, strict=True)
     ]
     yield pa.RecordBatch.from_arrays(empty, schema=result)  # carries the categories of a table without rows
-    for table in (_tables if ahead else _first_tables)(manifest, kms, names, types, opener):
+    few = sum(part.size for part in manifest.data_parts) * len(chosen) < _FEW_BYTES * len(schema)
+    read = _first_tables if not ahead else _few_tables if few else _tables
+    for table in read(manifest, kms, names, types, opener):
         for batch in table.to_batches():
             arrays = [
                 _restore(array, result.field(place).type, values.get(i))
@@ -180,6 +183,15 @@ def _first_tables(
 ) -> Tables:
     """The rows of the first part, in this thread."""
     for part in manifest.data_parts[:1]:
+        with opened_part(opener(part.name), part, kms) as opened:
+            yield from opened.read(names, types)
+
+
+def _few_tables(
+    manifest: AssetManifest, kms: MasterKeys, names: list[str], types: list[pa.DataType], opener: PartOpener
+) -> Tables:
+    """The rows of all data parts, in this thread: to start others takes longer."""
+    for part in manifest.data_parts:
         with opened_part(opener(part.name), part, kms) as opened:
             yield from opened.read(names, types)
 

@@ -24,6 +24,7 @@ import pyarrow as pa
 
 from sls_jupyter.assets.manifest import AssetManifest
 from sls_jupyter.assets.opening import open_code, open_table
+from sls_jupyter.assets.part_read import PRIVATE_BYTES
 from sls_jupyter.attestation.device import Device
 from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.contract.places import FEED
@@ -39,7 +40,7 @@ from sls_jupyter.guest.keys import AssetKeys, fetch_keys
 from sls_jupyter.guest.parts import opener
 
 MAX_REPLY_BYTES = 1024  # of the program's word on a cell
-MEMORY_BYTES = 768 << 20  # of this process, beside the sealed bytes that it holds
+MEMORY_BYTES = (768 << 20) + 2 * PRIVATE_BYTES  # of this process, with the sealed bytes of two parts
 SEALED_FACTOR, SEALED_SLACK_BYTES = 2, 64 << 20  # sealed bytes that are read for each byte of the program's memory
 
 

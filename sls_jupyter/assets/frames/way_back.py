@@ -71,7 +71,7 @@ def _guarded(what: str, make: Any) -> Any:
 
 def _columns(table: pa.Table, names: list[str], marks: dict[str, Any]) -> list[Any]:
     """All columns; several at a time where there are rows enough to pay for it."""
-    if table.num_rows < _FEW_ROWS:
+    if table.num_rows < _FEW_ROWS or len(names) < 2:
         return [_column(table, name, marks.get(name)) for name in names]
     with ThreadPoolExecutor(os.cpu_count(), "sls-open") as pool:
         return list(pool.map(lambda name: _column(table, name, marks.get(name)), names))

@@ -62,8 +62,8 @@ def prepared(frame: pd.DataFrame) -> Prepared:
     names = _checked_names(frame.columns)
     levels = level_fields(frame.index, set(names))
     columns, marks = [], {}
-    for place, name in enumerate(names):
-        array, marks[name] = _converted(f"column {name!r}", frame.iloc[:, place])
+    for name, (_, values) in zip(names, frame.items(), strict=True):
+        array, marks[name] = _converted(f"column {name!r}", values)
         columns.append(array)
     for number, name in enumerate(levels):
         where = level_name(frame.index, number)
