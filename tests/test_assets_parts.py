@@ -12,7 +12,7 @@ from assets_kit import all_bytes, granted, reader, seal_at
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sls_jupyter.assets import part_write
+from sls_jupyter.assets import part_read, part_write
 from sls_jupyter.assets.part_keys import MasterKeys, decryption
 from sls_jupyter.assets.part_read import opened_part, read_footer
 from sls_jupyter.documents import digest
@@ -273,3 +273,22 @@ def test_the_process_survives(tmp_path):
         [sys.executable, "-c", textwrap.dedent(code), tests, str(tmp_path / "a")], capture_output=True, text=True
     )
     assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("private", [0, 1 << 30])
+@pytest.mark.parametrize("wanted", [["c0"], ["c0", "c1", "c2"], ["c0", "c2", "c3", "c6"], [f"c{i}" for i in range(7)]])
+def test_neighbours_and_gaps_among_columns(tmp_path, monkeypatch, private, wanted):
+    """Whichever columns are granted, and in whatever memory a part is held, the same values come back."""
+    monkeypatch.setattr(part_read, "PRIVATE_BYTES", private)
+    kinds = [
+        list(range(6)),
+        ["x", None] * 3,
+        [[1], []] * 3,
+        [{"a": 1, "b": "y"}] * 6,
+        [0.5] * 6,
+        [b"z"] * 6,
+        [None] * 6,
+    ]
+    table = pa.table({f"c{i}": values for i, values in enumerate(kinds)})
+    asset = seal_at(tmp_path / "a", table, rows_per_part=4)
+    assert reader(asset, wanted).read_all().equals(table.select(wanted))
