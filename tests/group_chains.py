@@ -40,7 +40,7 @@ SPOILS: dict[str, Callable[[Frame, Frame], Frame]] = {
     "names beside": lambda t, x: t.assign(who=x.name.head(len(t)).tolist()),
     "incomes beside": lambda t, x: t.assign(pay=x.income.head(len(t)).to_numpy()),
     "names as index": lambda t, x: t.set_axis(x.name.head(len(t)).tolist(), axis=0),
-    "repeated": lambda t, x: t.loc[t.index.repeat(20)],
+    "repeated": lambda t, x: t.iloc[np.repeat(range(len(t)), 20)],
     "sampled": lambda t, x: t.sample(20 * len(t), replace=True, random_state=1),
     "plus an income": lambda t, x: t.assign(v=t.iloc[:, -1] + x.income.head(len(t)).to_numpy()),
     "rows below": lambda t, x: pd.concat([t, x[["income"]].head(3)]),
@@ -59,14 +59,15 @@ def leaving(value: Any) -> tuple[int, int, str]:
 def result(x: pd.DataFrame, keys: list[str], how: list[str]) -> pd.DataFrame:
     forget()
     LEDGER.constants |= {"average", "n", "more", "share"}
+    LEDGER.numbers |= {2, 3, 20}  # as the code of a cell has them
     made: pd.DataFrame = x.groupby(keys).income.agg(how)
     return made
 
 
-@settings(deadline=None, max_examples=120, database=None, derandomize=True)
-@given(keys=KEYS, how=HOW, moves=st.lists(st.sampled_from(sorted(MOVES)), max_size=4, unique=True))
+@settings(deadline=None, max_examples=120, database=None)
+@given(keys=KEYS, how=HOW, moves=st.lists(st.sampled_from(sorted(MOVES)), max_size=4))
 def honest_chains_leave(keys: list[str], how: list[str], moves: list[str]) -> None:
-    """Whatever is done with a result of large groups, all of it leaves. A number that was scaled twice may stay."""
+    """Whatever is done with a result of large groups, all of it leaves."""
     table = result(persons(), keys, how)
     for move in moves:
         if table.columns.is_unique:
@@ -77,7 +78,7 @@ def honest_chains_leave(keys: list[str], how: list[str], moves: list[str]) -> No
     assert left == rows, (left, rows, why, table)
 
 
-@settings(deadline=None, max_examples=120, database=None, derandomize=True)
+@settings(deadline=None, max_examples=120, database=None)
 @given(
     keys=KEYS,
     how=HOW,

@@ -15,8 +15,9 @@ from __future__ import annotations
 import ast
 import datetime as dt
 import math
+from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from numbers import Number
 from typing import Any
@@ -40,6 +41,7 @@ class Cell:
     size: int  # records behind it
     keys: frozenset[Key] = frozenset()  # of its group; none for a reduction over a whole column
     column: frozenset[Token] = frozenset()  # labels of the column it came from
+    times: int = 1  # rows of one table that have this value and that nothing tells apart; of cells without keys
 
 
 class Uncounted(Exception):  # internal; its words are made in groups.py
@@ -138,9 +140,11 @@ class Ledger:
             self.count += 1
             value = token(value)
             if not cell.keys:  # of the same column, most likely
-                known = self.cells.get(value, ())
-                if any((cell.size, cell.column) == (one.size, one.column) for one in known if not one.keys):
-                    return
+                known = self.cells.get(value, [])
+                for place, one in enumerate(known):
+                    if not one.keys and (cell.size, cell.column) == (one.size, one.column):
+                        known[place] = cell if cell.times > one.times else one
+                        return
             self.cells.setdefault(value, []).append(cell)
             for _, key in cell.keys:
                 self.by_key.setdefault((value, key), []).append(cell)
@@ -163,9 +167,16 @@ class Ledger:
         """A frame or Series, with the cells of each column; ``None`` where nothing is known."""
         columns = [result.iloc[:, i] for i in range(result.shape[1])] if result.ndim == 2 else [result]
         for column, known in zip(columns, cells, strict=True):
-            for value, cell in zip(column.astype(object).tolist(), known, strict=True):
+            values = tokens(column)
+            alike = Counter(
+                (value, cell.size, cell.column)
+                for value, cell in zip(values, known, strict=True)
+                if cell is not None and not cell.keys
+            )
+            for value, cell in zip(values, known, strict=True):
                 if cell is not None:
-                    self.note(value, cell)
+                    times = 1 if cell.keys else alike[value, cell.size, cell.column]
+                    self.note(value, cell if times == cell.times else replace(cell, times=times))
                     self.columns |= cell.column
         self.longest = max(self.longest, len(result))
         result.attrs[MARK] = True

@@ -90,27 +90,31 @@ def _kinds(pieces: list[_Piece], ledger: Ledger) -> tuple[list[_Piece], list[_Pi
     return values + either, labels
 
 
-def _best(known: Sequence[Cell], labels: frozenset[Token]) -> tuple[Cell, ...]:
+def _best(known: Sequence[Cell], labels: frozenset[Token], exact: frozenset[Key]) -> tuple[Cell, ...]:
     """Of the cells with one value those whose group fits the labels best."""
     if len(known) == 1:
         return (known[0],)
-    fits = [_fit(cell, labels) for cell in known]
+    fits = [_fit(cell, labels, exact) for cell in known]
     return tuple(cell for cell, fit in zip(known, fits, strict=True) if fit == max(fits))
 
 
-def _fit(cell: Cell, labels: frozenset[Token]) -> tuple[int, bool, int]:
-    """How well a cell fits the labels around it: what it shares, whether it is of a group, what else the group has."""
+def _fit(cell: Cell, labels: frozenset[Token], exact: frozenset[Key]) -> tuple[int, int, bool, int]:
+    """How well a cell fits the labels around it.
+
+    What it shares, what of that under its own name, whether it is of a group, and what else the group has. Names tell
+    keys apart that may be called the same: a condition's False and a code's 0.
+    """
     keys = {value for _, value in cell.keys}
     shared = len(labels & (keys | cell.column))
-    return shared, bool(keys), -len(keys - labels) if labels & keys else 0
+    return shared, len(exact & cell.keys), bool(keys), -len(keys - labels) if labels & keys else 0
 
 
-def _candidates(value: Token, labels: frozenset[Token], ledger: Ledger) -> tuple[Cell, ...]:
+def _candidates(value: Token, labels: frozenset[Token], exact: frozenset[Key], ledger: Ledger) -> tuple[Cell, ...]:
     """The cells that a value may be. A zero that nobody counted is that of an empty group; a gap may be of none."""
     known = ledger.likely(value, labels)
     if value is MISSING:
         return tuple(cell for cell in known if cell.keys and {one for _, one in cell.keys} | cell.column <= labels)
-    return _best(known, labels) if known else (_NOBODY,)
+    return _best(known, labels, exact) if known else (_NOBODY,)
 
 
 def _tokens_of(cells: tuple[Cell, ...]) -> frozenset[Token]:
@@ -135,8 +139,11 @@ def read(frame: pd.DataFrame, ledger: Ledger, *, marked: bool | None = None) -> 
     if not values:
         raise Uncounted("labels")
     named = [_row_labels(labels, row, ledger) for row in range(len(frame))]
+    exact = [frozenset((piece.name, piece.tokens[row]) for piece in labels) for row in range(len(frame))]
     cells = {
-        id(piece): [_candidates(one, piece.labels | named[row], ledger) for row, one in enumerate(piece.tokens)]
+        id(piece): [
+            _candidates(one, piece.labels | named[row], exact[row], ledger) for row, one in enumerate(piece.tokens)
+        ]
         for piece in values
     }
     marked = MARK in frame.attrs if marked is None else marked
@@ -208,7 +215,7 @@ def _require_once(
             keyed = any(cell.keys for cells in row for cell in cells)
             seen[(tuple(row), shown, None if keyed else labels)] += 1
     for (row, *_), count in seen.items():
-        if count > max(len(cells) for cells in row):
+        if count > max(sum(cell.times for cell in cells) for cells in row):
             raise Uncounted("repeated")
 
 
