@@ -88,6 +88,8 @@ KEPT: dict[str, Any] = {
     "empty lists": objects([], []),
     "tuples": objects((1, 2), (3,), None),
     "lists of tuples": objects([(1, "a")[:1]], [(2,)]),
+    "tuples of several kinds": objects((1, "a", None), None, (2, "b", 0.5)),
+    "lists of pairs": objects([("a", 1), ("b", None)], [], None, [("a", 2)]),
     "arrays": objects(np.array([1.0, 2]), np.array([]), None),
     **{f"arrays of {name}": objects(np.array([1, 0], name)) for name in ("int8", "uint64", "bool", "float32", "float16")},
     "arrays of moments": objects(np.array(["2020-01-01", "NaT"], "M8[ns]")),

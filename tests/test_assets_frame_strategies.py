@@ -45,6 +45,7 @@ def nested(values):
     return (
         st.lists(st.none() | values, max_size=3)
         | st.lists(values, max_size=3).map(tuple)
+        | st.tuples(st.none() | values, st.integers(0, 9))
         | st.fixed_dictionaries({"a": st.none() | values, "b": values})
         | st.fixed_dictionaries({"a": values}, optional={"b": values})
     )

@@ -44,6 +44,7 @@ types = st.recursive(
     lambda inner: st.one_of(
         inner.map(pa.list_),
         inner.map(pa.large_list),
+        st.tuples(plain_types.filter(lambda kind: not pa.types.is_null(kind)), inner).map(lambda pair: pa.map_(*pair)),
         st.tuples(inner, st.integers(1, 3)).map(lambda pair: pa.list_(*pair)),
         names.flatmap(
             lambda chosen: st.tuples(*(inner for _ in chosen)).map(
@@ -80,6 +81,9 @@ def values(kind: pa.DataType) -> st.SearchStrategy[Any]:
         return st.none()
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return st.one_of(st.none(), st.lists(values(kind.value_type), max_size=3))
+    if pa.types.is_map(kind):
+        keys = values(kind.key_type).filter(lambda key: key is not None)
+        return st.one_of(st.none(), st.lists(st.tuples(keys, values(kind.item_type)), max_size=3))
     found = [make for start, make in PLAIN.items() if str(kind).startswith(start)]
     text = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
     plain = text if "string" in str(kind) else st.binary(max_size=6)

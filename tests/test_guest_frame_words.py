@@ -212,6 +212,14 @@ def test_no_claim_carries_a_text_out(where: tuple[int, tuple[Any, ...]], text: A
     assert data is None or SECRET.encode() not in data
 
 
+def test_tuples_are_not_claimed_of_dicts() -> None:
+    """A field's name would be lost in the one, and would be one more thing to read in the other."""
+    table, standard, ours = claims(pd.DataFrame({"d": [{"a": 1, "b": "x"}], "r": [(1, "x")]}))
+    assert left(table, standard, ours) is not None
+    ours["columns"]["d"]["kind"] = {"row": ["int", "str"]}
+    assert left(table, standard, ours) is None
+
+
 @pytest.mark.parametrize("number", [10**9 + 7, 2**70, -(2**63) - 1, 1.5, True])
 def test_a_range_says_no_more_than_its_rows(number: Any) -> None:
     """Start, stop and step are three numbers of which a frame of one row shows the first."""

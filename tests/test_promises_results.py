@@ -34,6 +34,20 @@ def test_honest_tables_of_large_groups_leave_as_they_are(world: World) -> None:
     assert found["wide"].shape == (2, 2)
 
 
+def test_maps_and_pairs_come_back(world: World) -> None:
+    """A table of another library keeps its map columns, and so does a frame, in which they are lists of pairs."""
+    code = """
+import pandas as pd, pyarrow as pa
+table = pa.table({"m": pa.array([[("a", 1), ("b", None)], None, []], pa.map_(pa.string(), pa.int64()))})
+pairs = pd.DataFrame({"m": [[("a", 1), ("b", None)], None, []]})
+typed = table.to_pandas(types_mapper=pd.ArrowDtype)
+"""
+    found = world.do(code, ["free"], outputs=["table", "pairs", "typed"]).outputs
+    assert found["table"].to_pydict() == {"m": [[("a", 1), ("b", None)], None, []]}
+    assert found["pairs"].m.tolist() == [[("a", 1), ("b", None)], None, []]
+    assert str(found["typed"].m.dtype) == "map<string, int64>[pyarrow]"
+
+
 @pytest.mark.parametrize(
     ("code", "word"),
     [

@@ -136,10 +136,12 @@ def _kind_anew(claimed: Any, kind: pa.DataType) -> Any:
         return claimed
     require(isinstance(claimed, dict) and len(claimed) == 1, "a kind of objects that is none")
     ((name, inner),) = claimed.items()
-    if name == "dict":
+    if name in ("dict", "row"):
         whole = types.is_struct(kind) and isinstance(inner, list) and len(inner) == kind.num_fields
         require(whole, "dicts that are none")
-        return {"dict": [_kind_anew(one, kind.field(i).type) for i, one in enumerate(inner)]}
+        names = [kind.field(i).name for i in range(kind.num_fields)]
+        require(name == "dict" or names == [*map(str, range(len(names)))], "tuples that are none")
+        return {name: [_kind_anew(one, kind.field(i).type) for i, one in enumerate(inner)]}
     sequence = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
     require(name in _SEQUENCES and sequence, "sequences that are none")
     if name != "array":

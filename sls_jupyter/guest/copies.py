@@ -64,6 +64,8 @@ def storage_type(kind: pa.DataType) -> pa.DataType:
         return pa.large_list(storage_type(kind.value_type))
     if types.is_list(kind):
         return pa.list_(storage_type(kind.value_type))
+    if types.is_map(kind):
+        return pa.map_(storage_type(kind.key_type), storage_type(kind.item_type), kind.keys_sorted)
     if types.is_struct(kind):
         return pa.struct([(kind.field(i).name, storage_type(kind.field(i).type)) for i in range(kind.num_fields)])
     return kind
@@ -95,6 +97,8 @@ def elements(array: pa.Array) -> int:
     inner = 0
     if pa.types.is_struct(array.type):
         inner = sum(elements(array.field(i)) for i in range(array.type.num_fields))
+    elif pa.types.is_map(array.type):
+        inner = sum(map(elements, _pairs(array)))
     elif _is_list(array.type):
         inner = elements(_child(array))
     return len(array) + inner
@@ -127,6 +131,8 @@ def _copy(array: pa.Array, slots: _Slots) -> pa.Array:
         return _fixed_list(array, slots)
     if types.is_list(kind) or types.is_large_list(kind):
         return _list(array, slots)
+    if types.is_map(kind):
+        return _map(array, slots)
     if types.is_boolean(kind):
         return _booleans(array, slots)
     if types.is_string(kind) or types.is_binary(kind) or types.is_large_string(kind) or types.is_large_binary(kind):
@@ -223,6 +229,25 @@ def _list(array: pa.Array, slots: _Slots) -> pa.Array:
     if lengths[~slots.shown].any():
         child = child.take(pa.array(np.flatnonzero(np.repeat(slots.shown, lengths))))
     return _made(array, slots, _offsets(lengths, slots.shown), children=[by_value(child)])
+
+
+def _pairs(array: pa.MapArray) -> tuple[pa.Array, pa.Array]:
+    """Keys and items of a map array's own values, in order."""
+    _, start, end = _lengths(array)
+    return array.keys.slice(start, end - start), array.items.slice(start, end - start)
+
+
+def _map(array: pa.MapArray, slots: _Slots) -> pa.Array:
+    lengths, _, _ = _lengths(array)
+    keys, items = _pairs(array)
+    if lengths[~slots.shown].any():
+        kept = pa.array(np.flatnonzero(np.repeat(slots.shown, lengths)))
+        keys, items = keys.take(kept), items.take(kept)
+    if keys.null_count:
+        raise Unreadable("A map has a key that is missing.")
+    kind = storage_type(array.type)
+    entries = pa.StructArray.from_arrays([by_value(keys), by_value(items)], fields=[kind.key_field, kind.item_field])
+    return _made(array, slots, _offsets(lengths, slots.shown), children=[entries])
 
 
 def _fixed_list(array: pa.Array, slots: _Slots) -> pa.Array:

@@ -52,6 +52,9 @@ def _known(kind: pa.DataType, depth: int = 0) -> bool:
         names = [one.name for one in _inner(kind)]
         known = all(not types.is_dictionary(one.type) and _known(one.type, depth + 1) for one in _inner(kind))
         return known and len(set(names)) == len(names)
+    if types.is_map(kind):
+        pair = (kind.key_type, kind.item_type)
+        return all(not types.is_dictionary(one) and _known(one, depth + 1) for one in pair)
     if types.is_timestamp(kind):
         return kind.tz is None or is_time_zone(kind.tz)
     number = types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_null(kind)
@@ -69,7 +72,7 @@ def _names(field: pa.Field) -> Iterator[str]:
 
 
 def has_only_known_types(schema: pa.Schema) -> bool:
-    """Whether every column is of a type that may leave (no views, unions, maps or run lengths), under a name of its own."""
+    """Whether every column is of a type that may leave (no views, unions or run lengths), under a name of its own."""
     if len(set(schema.names)) != len(schema.names) or not all(_known(field.type) for field in schema):
         return False
     names = [name for field in schema for name in _names(field)]
@@ -82,7 +85,8 @@ def _is_sequence(kind: pa.DataType) -> bool:
         return _is_sequence(kind.storage_type)
     if types.is_struct(kind):
         return any(_is_sequence(one.type) for one in _inner(kind))
-    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
+    lists = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+    return bool(lists or types.is_map(kind))
 
 
 def has_sequences(table: pa.Table) -> bool:

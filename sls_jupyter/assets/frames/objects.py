@@ -8,6 +8,7 @@ A *kind* says what the values are:
 ``{"array": "int64"}``   numpy arrays of one dimension and this dtype
 ``{"objects": kind}``    numpy arrays of objects
 ``{"dict": [kinds]}``    dicts with the same text keys in the same order
+``{"row": [kinds]}``     tuples of one length, with a kind for each place
 ``"none"``               nothing but missing values
 =======================  =============================================================================
 
@@ -22,7 +23,7 @@ import gc
 import itertools
 import operator
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import NoneType
 from typing import Any
 
@@ -116,7 +117,7 @@ def encode(values: Values, types: set[type] | None = None) -> tuple[pa.Array, Ki
         if one in SCALARS:
             return SCALARS[one].to_arrow(values)
         if one in (list, tuple):
-            return (one is list and rectangle(values)) or _sequences(values, one.__name__)
+            return (one is list and rectangle(values)) or _sequences_or_rows(values, one.__name__)
         if one is dict:
             return _dicts(values)
         if one is np.ndarray:
@@ -143,6 +144,28 @@ def _lists(values: list[Any], child: pa.Array) -> pa.Array:
 def _sequences(values: list[Any], name: str) -> tuple[pa.Array, Kind]:
     child, kind = encode(list(itertools.chain.from_iterable(filter(_is_there, values))))
     return _lists(values, child), {name: kind}
+
+
+def _sequences_or_rows(values: list[Any], name: str) -> tuple[pa.Array, Kind]:
+    """Sequences of one kind; or tuples in which each place has its own, such as the pairs of a map."""
+    try:
+        return _sequences(values, name)
+    except Inexact:
+        lengths = {len(value) for value in values if value is not None}
+        if name != "tuple" or len(lengths) != 1 or lengths == {0}:
+            raise
+    array, kinds = _struct(values, range(lengths.pop()))
+    return array, {"row": kinds}
+
+
+def _struct(values: list[Any], keys: Sequence[Any]) -> tuple[pa.StructArray, list[Kind]]:
+    """What each value has under each key, one child for each."""
+    children = [encode([None if value is None else value[key] for value in values]) for key in keys]
+    fields = [pa.field(str(key), child.type) for key, (child, _) in zip(keys, children, strict=True)]
+    gaps = any(value is None for value in values)
+    mask = pa.array([value is None for value in values]) if gaps else None
+    array = pa.StructArray.from_arrays([child for child, _ in children], fields=fields, mask=mask)
+    return array, [kind for _, kind in children]
 
 
 def _is_there(value: Any) -> bool:
@@ -174,11 +197,8 @@ def _dicts(values: list[Any]) -> tuple[pa.Array, Kind]:
             "dicts with other keys, in another order, or without any",
             "It mixes kinds of dicts: give all the same text keys in one order, or convert them to text with json.dumps.",
         )
-    children = [encode([None if value is None else value[key] for value in values]) for key in keys]
-    fields = [pa.field(key, child.type) for key, (child, _) in zip(keys, children, strict=True)]
-    mask = pa.array([value is None for value in values]) if len(present) < len(values) else None
-    array = pa.StructArray.from_arrays([child for child, _ in children], fields=fields, mask=mask)
-    return array, {"dict": [kind for _, kind in children]}
+    array, kinds = _struct(values, keys)
+    return array, {"dict": kinds}
 
 
 # --- and back -------------------------------------------------------------------------------------
@@ -232,6 +252,8 @@ def decode(column: Any, kind: Kind) -> Any:
     ((name, inner),) = kind.items()
     if name == "dict":
         return _dicts_back(column, inner)
+    if name == "row":
+        return _with_nulls([*zip(*_children_back(column, inner), strict=True)], column)
     return _sequences_back(column, name, inner)
 
 
@@ -239,9 +261,13 @@ def _dicts_back(array: pa.StructArray, kinds: list[Kind]) -> Any:
     if all(_as_pyarrow(array.field(i), kind) for i, kind in enumerate(kinds)):
         return array.to_numpy(zero_copy_only=False)
     keys = [array.type.field(i).name for i in range(array.type.num_fields)]
-    columns = [decode(array.field(i), kind) for i, kind in enumerate(kinds)]
-    dicts: list[Any] = [dict(zip(keys, row, strict=True)) for row in zip(*columns, strict=True)]
+    rows = zip(*_children_back(array, kinds), strict=True)
+    dicts: list[Any] = [dict(zip(keys, row, strict=True)) for row in rows]
     return _with_nulls(dicts, array)
+
+
+def _children_back(array: pa.StructArray, kinds: list[Kind]) -> list[Any]:
+    return [decode(array.field(i), kind) for i, kind in enumerate(kinds)]
 
 
 def _as_pyarrow(values: pa.Array, kind: Kind) -> bool:
