@@ -91,6 +91,15 @@ def test_an_asset_s_card(sealed):
     assert "SIMULATED" in html
 
 
+def test_attrs_of_a_frame_are_said_to_stay_behind(session):
+    """What is not sealed is named; a name from a file's metadata cannot write lines of the card."""
+    data = frame()
+    data.attrs = {"unit": "mg", "a\nb\x1b[2J": 1} | {f"n{i}": i for i in range(9)}
+    text, _ = require_clean(render.sealed_card(session.seal(data, "noted")))
+    assert r"attrs are not sealed: 'unit', 'a\nb\x1b[2J', 'n0'" in text
+    assert "and 3 more" in text
+
+
 def test_an_asset_for_hardware_only_says_how_to_allow_the_simulated_tee(session):
     """The card of an asset that a laptop cannot run tells how to change that, and is not called SIMULATED."""
     text, _ = require_clean(render.sealed_card(session.seal(frame(), "hard")))

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from sls_jupyter.session.directory import Silent
     from sls_jupyter.session.inbox import InputReview
 
+MAX_LEFT_OUT = 8  # names on a card of what was not sealed
+
 # --- assets ---------------------------------------------------------------------------------------
 
 
@@ -79,10 +81,18 @@ def sealed_card(sealed: Sealed) -> Card:
     )
     return Card(
         f"Sealed {info.name}",
-        [facts, *unreachable_lines(sealed.unreachable), *_policy_blocks(info), evidence],
+        [facts, *unreachable_lines(sealed.unreachable), *_left_out(sealed), *_policy_blocks(info), evidence],
         simulated=takes_simulated(info.policy),
         tone="good",
     )
+
+
+def _left_out(sealed: Sealed) -> list[Block]:
+    """What of a frame was not sealed."""
+    shown = ", ".join(repr(name[:40]) for name in sealed.left_out[:MAX_LEFT_OUT])
+    more = f" and {len(sealed.left_out) - MAX_LEFT_OUT} more" if len(sealed.left_out) > MAX_LEFT_OUT else ""
+    words = f"! The frame's attrs are not sealed: {shown}{more}. Make a column of what runs need."
+    return [Line(words)] if shown else []
 
 
 def _replaced(sealed: Sealed) -> str:

@@ -8,7 +8,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -78,6 +78,7 @@ class Sealed:
     proof: LogProof
     entry: Entry
     unreachable: str = ""  # why groups cannot reach the authority now, and how to end that
+    left_out: tuple[str, ...] = ()  # entries of a frame's ``attrs``, which no asset has
 
     @property
     def version(self) -> int:
@@ -155,7 +156,9 @@ class Catalogue(Directory):
         def make(place: dict[str, Any]) -> SealedAsset:
             return seal(data, name=name, column_groups=column_groups, progress=progress, **place)
 
-        return self._publish(make, name, policy, storage, authority, options)
+        sealed = self._publish(make, name, policy, storage, authority, options)
+        attrs = getattr(data, "attrs", None)
+        return replace(sealed, left_out=tuple(map(str, attrs)) if isinstance(attrs, Mapping) else ())
 
     def seal_code(
         self,
