@@ -3,7 +3,8 @@
 Usage: python benchmarks/shapes.py [--rounds 5] [--scale 1.0] [SHAPE ...]
 
 Plain is ``DataFrame.to_parquet`` and ``read_parquet`` with snappy and the same row groups. Plain and sealed alternate, and medians
-are compared. Plain Parquet gives lists back as arrays and text as pandas' own: "same objects" is plain with what was written made of them.
+are compared. Plain Parquet gives lists back as arrays and text as pandas' own: "same objects" is plain with what was written made of them;
+"pyarrow alone" is the same file encrypted and decrypted without our code, the floor of what encryption costs.
 Peak memory is that of a process that seals (opens) against one that writes (reads) plainly, each beyond what the process had
 with the frame in it (before it opened).
 """
@@ -24,8 +25,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from sls_jupyter.assets.opening import local_parts, open_table, to_pandas
+from sls_jupyter.assets.part_keys import MasterKeys, decryption
+from sls_jupyter.assets.part_write import write_part
 from sls_jupyter.assets.sealing import ROWS_PER_PART, SealedAsset, seal
 from sls_jupyter.identity import SigningKey
 
@@ -110,6 +115,7 @@ SHAPES: dict[str, tuple[Callable[[int], pd.DataFrame], int]] = {
 }  # fmt: skip
 
 
+FLOORS = ("wide", "fifty")  # shapes of which it is shown what the encryption itself costs
 SAME: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "embeddings": lambda frame: frame.assign(e=[one.tolist() for one in frame["e"]]),
     "lists": lambda frame: frame.assign(l=[one.tolist() for one in frame["l"]]),
@@ -132,6 +138,22 @@ def open_all(asset: SealedAsset, columns: list[str] | None = None) -> pd.DataFra
     return to_pandas(open_table(asset.manifest, asset.keys, columns=columns, open_part=local_parts(asset.manifest)))
 
 
+def encrypted(frame: pd.DataFrame, asset: SealedAsset, path: Path) -> None:
+    """The same columns under the same keys, written by pyarrow without any of our checks."""
+    table = pa.Table.from_pandas(frame)
+    keys = {name: group.key_id for group in asset.manifest.groups for name in group.columns}
+    with path.open("wb") as file:
+        write_part(
+            file, table.schema, [table], keys=asset.keys, footer_key_id=asset.manifest.footer_key_id, column_keys=keys
+        )
+
+
+def decrypted(asset: SealedAsset, path: Path) -> pd.DataFrame:
+    """That file, read by pyarrow alone."""
+    with path.open("rb") as file:
+        return pq.ParquetFile(file, decryption_properties=decryption(MasterKeys(asset.keys))).read().to_pandas()
+
+
 def timed(action: Callable[[], object]) -> float:
     gc.collect()
     start = time.perf_counter()
@@ -152,6 +174,9 @@ def _actions(shape: str, frame: pd.DataFrame, folder: Path) -> dict[str, tuple[C
         ),
         "open": (lambda: pd.read_parquet(plain), lambda: open_all(assets[-1])),
     }
+    if shape in FLOORS:
+        pairs["seal, pyarrow alone"] = (pairs["seal"][0], lambda: encrypted(frame, assets[-1], folder / "floor"))
+        pairs["open, pyarrow alone"] = (pairs["open"][0], lambda: decrypted(assets[-1], folder / "floor"))
     if shape in SAME:
         pairs["open, same objects"] = (lambda: SAME[shape](pd.read_parquet(plain)), lambda: open_all(assets[-1]))
     if frame.shape[1] == 50:
@@ -222,7 +247,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             for label, (plain, sealed) in _fresh(times, shape, options.scale, options.rounds, folder).items():
                 line = f"{shape + ', ' + label:28}{plain:11.3f}s{sealed:11.3f}s{sealed / plain:8.2f}"
-                print(f"{line}   {GOALS[label]}", flush=True)
+                print(f"{line}   {GOALS.get(label, '')}", flush=True)
             for what in ("seal", "open"):
                 plain, sealed = (
                     _fresh(memory, shape, options.scale, what, which, folder) / 2**20 for which in (False, True)

@@ -67,9 +67,11 @@ def files(draw):
     fields = draw(COLUMNS)
     other = [f"line {i}" for i in range(len(fields))]
     out = io.StringIO()
+    returns = any("\r" in field for field in fields)  # Python's module leaves one bare beside line feeds
+    quoting = draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]))
     writer = csv.writer(
         out,
-        quoting=draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC])),
+        quoting=csv.QUOTE_ALL if returns else quoting,
         lineterminator=draw(st.sampled_from(["\n", "\r\n"])),
     )
     writer.writerows([("x", "other"), *zip(fields, other, strict=True)])

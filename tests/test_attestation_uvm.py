@@ -134,6 +134,12 @@ def test_tagged_time_in_the_new_form() -> None:
     assert accepted(tagged.encode()) == accepted(GOOD)
 
 
+@pytest.mark.parametrize("svn", [0, 22, 104, 2**32 - 1])
+def test_svn_as_a_number_under_the_first_name(svn: int) -> None:
+    """Microsoft has published endorsements whose svn is a number where others have a text."""
+    assert accepted(json_form(json_payload(svn))).svn == svn
+
+
 @pytest.mark.parametrize("svn", ["22", "100", "104", "99", "4294967295"])
 def test_svn_as_text_only(svn: str) -> None:
     """Endorsements before October 2025 have the svn as a text alone; it is a number all the same."""
@@ -148,7 +154,10 @@ def test_svn_as_text_only(svn: str) -> None:
         json_payload("-1"),
         json_payload("1e2"),
         json_payload("٣"),
-        json_payload(104),
+        json_payload(104.0),
+        json_payload(True),
+        json_payload(-1),
+        json_payload(2**32),
         json_payload(None),
         json_payload(**{"x-ms-sevsnpvm-guestsvn-int": 105}),
         json_payload(**{"x-ms-sevsnpvm-guestsvn-int": "104"}),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import warnings
 from dataclasses import fields, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,10 @@ FILES = {
     "aci-turin-v5": ["vcek.pem", "ask.pem"],
     "debug-milan-v2": ["vcek.der", "../roots/milan_ask_ark.pem"],
     "mismatched-vcek-milan-v2": ["certs.pem"],
+    "genoa-v5-19a002": ["vcek.der", "../roots/genoa_ask_ark.pem"],
     "vlek-aws-milan-v3": ["vlek.der", "../roots/milan_asvk_ark.pem"],
 }
+LATER = datetime(2026, 7, 22, tzinfo=UTC)
 GOOD = ["aci-milan-v3-full", "aci-milan-v2-full", "aci-genoa-v3", "aci-turin-v5"]
 
 
@@ -69,6 +72,28 @@ def test_genuine_evidence_verifies(name: str) -> None:
     assert claims.init_data == fields["host_data"]
     assert claims.chip_id == fields["chip_id"]
     assert claims.product.lower() in name
+
+
+def test_a_processor_of_the_genoa_family() -> None:
+    """Bergamo and Siena have other models than Genoa, and Genoa's root."""
+    claims = verify(evidence("genoa-v5-19a002"), TrustAnchors(), now=LATER).claims
+    assert (claims.product, claims.report_version, claims.simulated) == ("Genoa", 5, False)
+
+
+def test_words_of_a_verdict() -> None:
+    """A certificate may begin in the middle of the day, and a report may be signed by a VLEK: both are said."""
+    with pytest.raises(EvidenceRejected) as caught:
+        verify(evidence("aci-milan-v3-full"), TrustAnchors(), now=datetime(2025, 1, 28, 12, tzinfo=UTC))
+    assert caught.value.detail["failed"] == ["validity"]
+    assert caught.value.found == "validity: 2025-01-28 12:00:00 UTC"
+    assert str(caught.value.expected).startswith("validity: 2025-01-28 2")
+    checks = verify(
+        evidence("vlek-aws-milan-v3"), replace(TrustAnchors(), accept_vlek=True), now=datetime(2025, 6, 1, tzinfo=UTC)
+    ).checks
+    said = " ".join(f"{check.found} {check.expected}" for check in checks)
+    assert "signed by the VLEK" in said
+    assert "ARK and ASVK are CAs" in said
+    assert not re.search(r"\bVCEK\b|\bASK\b", said.replace("VCEK or VLEK", ""))
 
 
 def test_genuine_evidence_is_appraised() -> None:

@@ -286,7 +286,14 @@ def test_product_mismatch() -> None:
 
 def test_unknown_cpu() -> None:
     """A CPU that is not in the table is not guessed at."""
-    assert failed(GOOD.evidence(cpu_model=0xA0)) == ["product"]
+    assert failed(GOOD.evidence(cpu_model=0x20)) == ["product"]
+
+
+def test_a_processor_without_a_pinned_root_is_named() -> None:
+    """The newest processors are known by name before their root key is."""
+    with pytest.raises(EvidenceRejected, match=r"Venice .*no root key is pinned") as caught:
+        verify(GOOD.evidence(cpu_family=0x1A, cpu_model=0x50), GOOD.anchors(), now=NOW)
+    assert caught.value.detail["failed"] == ["product"]
 
 
 def test_version_two_takes_the_product_from_the_certificate() -> None:

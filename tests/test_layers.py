@@ -11,7 +11,7 @@ import pytest
 import sls_jupyter
 
 PACKAGE = Path(sls_jupyter.__file__).parent
-BASE = frozenset({"printing", "errors", "naming", "documents", "hpke", "identity", "network"})
+BASE = frozenset({"printing", "errors", "naming", "documents", "hpke", "identity", "network", "tcb"})
 FACTS = frozenset({"assets", "attestation", "policy", "transparency"})
 AUTHORITY = BASE | FACTS | {"contract", "receipt", "authority", "provenance"}
 GUEST = (AUTHORITY | {"guest"}) - {"policy"}
@@ -23,6 +23,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "errors": frozenset({"printing"}),
     "naming": frozenset({"errors"}),
     "provenance": frozenset(),
+    "tcb": frozenset(),
     "documents": frozenset({"errors"}),
     "network": frozenset({"errors"}),
     "hpke": frozenset({"documents", "errors"}),

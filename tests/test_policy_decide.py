@@ -65,7 +65,7 @@ ALLOWED = {
     "last run": (policy(max_runs=3), request(runs=2)),
     "last second": (policy(expires_at=NOW + 1), request()),
     "released to hardware": (policy(), release()),
-    "TCB at the minimum": (policy(minimum_tcb={"sev-snp": {"snp": 20}, "tdx": {"module": 9}}), release()),
+    "TCB at the minimum": (policy(minimum_tcb={"sev-snp": {"snp": 20}, "tdx": {"tdx01": 9}}), release()),
     "TCB of another product": (policy(minimum_tcb={"sev-snp/Turin": {"snp": 99}}), release()),
     "released to the simulated TEE": (policy(tees=BOTH_TEES), release(tees=BOTH_TEES, claims=SIMULATED)),
 }

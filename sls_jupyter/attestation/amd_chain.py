@@ -45,11 +45,17 @@ class ChainRules:
     shipped_roots: bool  # a root key of ours may stand in for an ARK that did not travel
     leaf: str = "VCEK"  # or VLEK, whose names are others and which stands for no chip
 
+    @property
+    def authority(self) -> str:
+        """Who signs the leaf, in AMD's words."""
+        return "ASK" if self.leaf == "VCEK" else "ASVK"
+
 
 @dataclass(frozen=True, slots=True)
 class Chain:
     """A chain's facts, and the checks that its bytes alone decide. The root is *not* pinned here."""
 
+    signer: str  # VCEK or VLEK
     root_pin: bytes  # SHA-256 of the root's SPKI
     product: str
     tcb: bytes  # 8, in the report's layout
@@ -87,6 +93,7 @@ def examine(rules: ChainRules, ders: tuple[bytes, ...]) -> Chain:
     root = certificates[2].key if len(certificates) == 3 else _shipped_root(product)
     root_spki = spki_of(root)
     return Chain(
+        signer=rules.leaf,
         root_pin=hashlib.sha256(root_spki).digest(),
         product=product,
         tcb=bytes(small_integer(vcek.amd, oid) for oid in SPL_OIDS[product]),
@@ -95,14 +102,14 @@ def examine(rules: ChainRules, ders: tuple[bytes, ...]) -> Chain:
         root_spki=root_spki,
         root_name=certificates[1].issuer,
         authority_serials=tuple(
-            (name, item.serial) for name, item in zip(("ASK", "ARK"), certificates[1:], strict=False)
+            (name, item.serial) for name, item in zip((rules.authority, "ARK"), certificates[1:], strict=False)
         ),
         not_before=max(item.not_before for item in certificates),
         not_after=min(item.not_after for item in certificates),
         checks=(
-            _signatures(certificates, root),
+            _signatures(certificates, rules, root),
             _names(certificates, rules, product),
-            _authority(certificates, rules.rsa_bits),
+            _authority(certificates, rules),
         ),
     )
 
@@ -124,10 +131,11 @@ def _check(name: str, faults: list[str], expected: str) -> Check:
     return Check(name=name, found="; ".join(faults)[:400] or expected, expected=expected, ok=not faults)
 
 
-def _signatures(certificates: tuple[Certificate, ...], root: CertificatePublicKeyTypes) -> Check:
+def _signatures(certificates: tuple[Certificate, ...], rules: ChainRules, root: CertificatePublicKeyTypes) -> Check:
     """Each certificate is signed by the next; the root by itself."""
     keys = [*(item.key for item in certificates[1:]), root][: len(certificates)]
-    labels = ("VCEK not signed by the ASK", "ASK not signed by the ARK", "ARK not signed by itself")
+    leaf, middle = rules.leaf, rules.authority
+    labels = (f"{leaf} not signed by the {middle}", f"{middle} not signed by the ARK", "ARK not signed by itself")
     faults = [label for label, item, key in zip(labels, certificates, keys, strict=False) if not signed_by(item, key)]
     return _check("chain_signatures", faults, "each signed by the next, RSASSA-PSS with SHA-384")
 
@@ -150,15 +158,16 @@ def _names(certificates: tuple[Certificate, ...], rules: ChainRules, product: st
     return _check("chain_names", faults, ", ".join(expected))
 
 
-def _authority(certificates: tuple[Certificate, ...], rsa_bits: int) -> Check:
-    """Who may sign whom: CA bits, path lengths, the ASK's key size, no unknown critical extension."""
-    vcek, ask, *ark = certificates
-    faults = ["the VCEK is a CA"] if vcek.may_sign else []
+def _authority(certificates: tuple[Certificate, ...], rules: ChainRules) -> Check:
+    """Who may sign whom: CA bits, path lengths, the ASK's (or ASVK's) key size, no unknown critical extension."""
+    leaf, middle, bits = rules.leaf, rules.authority, rules.rsa_bits
+    signer, ask, *ark = certificates
+    faults = [f"the {leaf} is a CA"] if signer.may_sign else []
     faults += [
-        f"{label} is no CA" for label, item in zip(("ASK", "ARK"), (ask, *ark), strict=False) if not item.may_sign
+        f"{label} is no CA" for label, item in zip((middle, "ARK"), (ask, *ark), strict=False) if not item.may_sign
     ]
     faults += ["the ARK's path length is 0" for item in ark if item.path_length == 0]
-    if not isinstance(ask.key, rsa.RSAPublicKey) or ask.key.key_size != rsa_bits:
-        faults.append(f"the ASK's key is not RSA-{rsa_bits}")
+    if not isinstance(ask.key, rsa.RSAPublicKey) or ask.key.key_size != bits:
+        faults.append(f"the {middle}'s key is not RSA-{bits}")
     faults += [f"critical extension {oid}" for item in certificates for oid in item.unknown_critical]
-    return _check("chain_authority", faults, f"ARK and ASK are CAs, the VCEK is not, the ASK is RSA-{rsa_bits}")
+    return _check("chain_authority", faults, f"ARK and {middle} are CAs, the {leaf} is not, the {middle} is RSA-{bits}")

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Annotated, ClassVar, Self, final
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from sls_jupyter.attestation.amd_roots import AMD_ROOT_PINS
 from sls_jupyter.attestation.anchors import NO_MAA, IntelTrust, MaaInstance
@@ -40,6 +40,7 @@ from sls_jupyter.documents import (
     parse_json,
 )
 from sls_jupyter.errors import BadInput, EvidenceRejected, MalformedDocument
+from sls_jupyter.tcb import floor_fault
 
 MAX_EVIDENCE_BYTES = 64 * 1024  # bytes of the JSON form
 MAX_ENDORSEMENTS = 8  # certificates beside one report
@@ -270,6 +271,14 @@ class Minimums(Model):
     report_version: Annotated[int, Field(ge=2, le=5)] = 2  # SEV-SNP; from 3 on a report names its CPU
     date: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")] = UVM_MINIMUM_SVN_DATE
     source: ShortText = UVM_MINIMUM_SVN_SOURCE
+
+    @field_validator("tcb")
+    @classmethod
+    def _floors_can_be_met(cls, floors: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
+        for platform, floor in floors.items():
+            if fault := floor_fault(platform, floor):
+                raise ValueError(fault)
+        return floors
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:

@@ -45,13 +45,18 @@ TCB_LAYOUT = {
 
 _MODELS = {
     **{(0x19, model): "Milan" for model in range(0x10)},
-    **{(0x19, model): "Genoa" for model in range(0x10, 0x20)},
-    (0x1A, 0x02): "Turin",
+    **{(0x19, model): "Genoa" for model in (*range(0x10, 0x20), *range(0xA0, 0xB0))},  # Bergamo and Siena, too
+    **{(0x1A, model): "Turin" for model in range(0x12)},
+    **{(0x1A, model): "Venice" for model in (*range(0x50, 0x58), *range(0x90, 0xB0), *range(0xC0, 0xC8))},
 }
+"""Combined family and model, as AMD's own library for SEV (virtee/sev) maps them."""
 
 
 def product_of(family: int, model: int) -> str | None:
-    """The product of a CPU by its combined family and model; ``None`` if unknown. Never guesses."""
+    """The product of a CPU by its combined family and model; ``None`` if unknown. Never guesses.
+
+    Not every product has a root key here (:mod:`.amd_roots`): Venice is known by name only.
+    """
     return _MODELS.get((family, model))
 
 

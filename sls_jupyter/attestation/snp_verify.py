@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sls_jupyter.attestation import snp, uvm
 from sls_jupyter.attestation.amd_chain import Chain, ChainRules, examine
 from sls_jupyter.attestation.amd_crl import revocation_check
+from sls_jupyter.attestation.amd_roots import AMD_ROOT_PINS
 from sls_jupyter.attestation.cose import SIGN1_TAG
 from sls_jupyter.attestation.evidence import (
     Check,
@@ -144,10 +145,13 @@ def _signer_checks(report: snp.Report, anchors: TrustAnchors) -> list[Check]:
 
 
 def _validity(chain: Chain, now: datetime) -> Check:
-    expected = f"{chain.not_before:%Y-%m-%d} to {chain.not_after:%Y-%m-%d}"
-    return Check(
-        name="validity", found=f"{now:%Y-%m-%d}", expected=expected, ok=chain.not_before <= now <= chain.not_after
-    )
+    expected = f"{_utc(chain.not_before)} to {_utc(chain.not_after)}"
+    return Check(name="validity", found=_utc(now), expected=expected, ok=chain.not_before <= now <= chain.not_after)
+
+
+def _utc(at: datetime) -> str:
+    """To the second: a certificate may begin in the middle of the day."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _binding_checks(report: snp.Report, chain: Chain) -> list[Check]:
@@ -155,8 +159,11 @@ def _binding_checks(report: snp.Report, chain: Chain) -> list[Check]:
     product: str | None = chain.product
     if report.version >= 3:  # version 2 has no CPUID; the product is then what the signed VCEK says
         product = snp.product_of(report.cpu_family, report.cpu_model)
+    shown = product or f"unknown CPU {report.cpuid}"
+    if product is not None and product not in AMD_ROOT_PINS:
+        shown = f"{product} (CPU {report.cpuid}), of which no root key is pinned here"
     checks = [
-        compare("product", product or f"unknown CPU {report.cpuid}", chain.product),
+        compare("product", shown, chain.product),
         compare("vcek_tcb", report.reported_tcb.hex(), chain.tcb.hex()),
     ]
     if chain.hwid:
@@ -166,7 +173,7 @@ def _binding_checks(report: snp.Report, chain: Chain) -> list[Check]:
 
 
 def _signature(data: bytes, report: snp.Report, chain: Chain) -> Check:
-    expected = "signed by the VCEK"
+    expected = f"signed by the {chain.signer}"
     try:
         snp.verify_signature(data, report, chain.key)
     except SignatureInvalid:

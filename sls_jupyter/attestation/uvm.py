@@ -3,7 +3,7 @@
 A COSE_Sign1 in one of two forms:
 
 ========================  ===========================================  =====================================
-what                      JSON form (to svn 103)                       hash-envelope form (svn 104 on)
+what                      JSON form (to svn 104)                       hash-envelope form (svn 104 on)
 ========================  ===========================================  =====================================
 issuer, feed              protected headers ``iss`` and ``feed``       CWT claims (15): 1 and 2
 signing time              ``signingtime``                              CWT claims: 6
@@ -258,13 +258,14 @@ def _read_json(payload: bytes) -> tuple[int, str]:
 
 
 def _json_svn(document: dict[str, Any]) -> int:
-    """The svn as a text of digits, as a number, or as both if they agree."""
-    text, number = document.get(_SVN), document.get(_SVN_NUMBER)
-    if text is not None and not (isinstance(text, str) and re.fullmatch("0|[1-9][0-9]{0,9}", text)):
+    """The svn as a text of digits or as a number, under one of its two names, or under both if they agree."""
+    first, second = document.get(_SVN), document.get(_SVN_NUMBER)
+    digits = isinstance(first, str) and re.fullmatch("0|[1-9][0-9]{0,9}", first)
+    if first is not None and not digits and type(first) is not int:
         raise _malformed("an svn that is no number")
-    if number is not None and type(number) is not int:
+    if second is not None and type(second) is not int:
         raise _malformed("an svn that is no number")
-    found = {int(value) for value in (text, number) if value is not None}
+    found = {int(value) for value in (first, second) if value is not None}
     if len(found) != 1 or not 0 <= min(found) <= _MAX_SVN:
         raise _malformed("no svn, or two")
     return found.pop()

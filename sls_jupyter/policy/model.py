@@ -18,6 +18,7 @@ from pydantic import AfterValidator, Field, model_validator
 from sls_jupyter.contract.grants import Obligations
 from sls_jupyter.contract.spec import KINDS, Kind
 from sls_jupyter.documents import Did, Digest, Document, ShortText, Timestamp
+from sls_jupyter.tcb import floor_fault
 
 HARDWARE_TEES = ("sev-snp", "sgx", "tdx")
 SIMULATED_TEES = ("simulated-snp",)
@@ -111,6 +112,9 @@ class OwnerPolicy(Document):
             raise ValueError("recipient_keys: only of recipients")
         if self.required_approvals > max(1, len(self.approvers)):
             raise ValueError("required_approvals: not more than there are approvers")
+        for platform, floor in self.minimum_tcb.items():
+            if fault := floor_fault(platform, floor):
+                raise ValueError(f"minimum_tcb: {fault}")
         return self
 
     def obligations(self) -> Obligations:

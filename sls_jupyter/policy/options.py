@@ -21,6 +21,7 @@ from sls_jupyter.errors import BadInput, MalformedDocument
 from sls_jupyter.identity import public_key_from_did
 from sls_jupyter.naming import split_names
 from sls_jupyter.policy.model import HARDWARE_TEES, SIMULATED_TEES, OwnerPolicy
+from sls_jupyter.tcb import floor_fault
 
 MAX_YAML_CHARACTERS = 64 * 1024
 KNOWN_TEES = (*HARDWARE_TEES, *SIMULATED_TEES)
@@ -261,7 +262,13 @@ def _tcb(name: str, value: object, _: int) -> dict[str, Any]:
             found=_shown(value),
             expected="for instance {sev-snp: {snp: 20}}",
         )
-    _one_of(name, [str(platform).partition("/")[0] for platform in value], KNOWN_TEES)
+    for platform, floor in value.items():
+        if fault := floor_fault(str(platform), map(str, floor)):
+            raise BadInput(
+                f"The field {name} has a floor that no machine is measured against.",
+                found=fault,
+                expected="a kind or a kind and its product, and components of it, for instance {sev-snp/Milan: {snp: 24}}",
+            )
     return {"minimum_tcb": value}
 
 
