@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode, b64encode, urlsafe_b64encode
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -97,3 +98,88 @@ def test_strange_files_raise_only_our_errors(data):
         judge_files(sort_files([data]), now=NOW)
     except SlsError:
         return
+
+
+# --- forms that other tools write -----------------------------------------------------------------
+
+TDX = VECTORS / "tdx" / "uptodate-v4"
+THEN = datetime(2025, 7, 4, 10, 16, 31, tzinfo=UTC)
+LIST = "a list of bytes"
+BASE64 = b64encode((TDX / "quote.bin").read_bytes()).decode()
+QUOTE_FORMS = {
+    "hex after 0x": lambda quote: b"0x" + quote.hex().encode(),
+    "base64url without padding": lambda quote: urlsafe_b64encode(quote).rstrip(b"="),
+    "dstack": lambda quote: json.dumps({"quote": quote.hex(), "event_log": "[]", "vm_config": "{}"}).encode(),
+    "a platform with its evidence": lambda quote: json.dumps(
+        {"platform": "tdx", "evidence": {"quote": BASE64, "cc_eventlog": None}}
+    ).encode(),
+    LIST: lambda quote: json.dumps({"td_quote": list(quote)}).encode(),
+    "QuoteHex without a header": lambda quote: json.dumps({"QuoteHex": quote.hex()}).encode(),
+    "QuoteHex of Open Enclave": lambda quote: json.dumps({"QuoteHex": bytes(16).hex() + quote.hex()}).encode(),
+}
+
+
+@pytest.mark.parametrize("form", QUOTE_FORMS)
+def test_forms_of_a_quote(form):
+    """A quote is the same in whatever its tool packed it."""
+    given = QUOTE_FORMS[form]((TDX / "quote.bin").read_bytes())
+    assert judge_files(sort_files([given, (TDX / "collateral.json").read_bytes()]), now=THEN).accepted
+
+
+def test_a_quote_with_its_collateral_in_one_file():
+    """Services hand out both at once."""
+    both = {"quote": BASE64, "collateral": json.loads((TDX / "collateral.json").read_bytes())}
+    assert judge_files(sort_files([json.dumps(both).encode()]), now=THEN).accepted
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n\r\n", "\n\n\n", " \n"])
+@pytest.mark.parametrize("part", ["pck_crl_issuer_chain", "tcb_info_issuer_chain", "qe_identity_issuer_chain"])
+def test_blank_lines_after_a_chain(part, end):
+    """Intel's service and caches end their chains so."""
+    collateral = json.loads((TDX / "collateral.json").read_bytes())
+    collateral[part] = end + collateral[part] + end
+    files = [(TDX / "quote.bin").read_bytes(), json.dumps(collateral).encode()]
+    assert judge_files(sort_files(files), now=THEN).accepted
+
+
+def test_what_of_the_collateral_is_out_of_time_is_said_in_words():
+    """A list of revoked certificates that ended five minutes ago is the reason, and no other line."""
+    files = [(TDX / "quote.bin").read_bytes(), (TDX / "collateral.json").read_bytes()]
+    verdict = judge_files(sort_files(files), now=datetime(2025, 7, 19, 10, 5, tzinfo=UTC))
+    (line,) = [check for check in verdict.checks if not check.ok]
+    assert line.name == "collateral_time"
+    assert line.found == "the CRL of PCK certificates ended 2025-07-19 10:00:35 UTC"
+    early = judge_files(sort_files(files), now=datetime(2025, 6, 19, 9, 0, tzinfo=UTC))
+    assert "TCB info begins" in next(check for check in early.checks if not check.ok).found
+
+
+REPORT_FORMS = {
+    "platform and evidence": lambda report, vcek: {
+        "platform": "snp",
+        "evidence": {"attestation_report": report, "cert_chain": {"vcek": vcek}},
+    },
+    "a report as a list": lambda report, vcek: {"report": list(b64decode(report)), "vcek": vcek},
+}
+
+
+@pytest.mark.parametrize("form", REPORT_FORMS)
+def test_forms_of_a_report(form):
+    """JSON of other verifiers, whose names for the same things differ."""
+    folder = VECTORS / "snp" / "genoa-v5-19a002"
+    texts = [b64encode((folder / name).read_bytes()).decode() for name in ("report.bin", "vcek.der")]
+    given = json.dumps(REPORT_FORMS[form](*texts)).encode()
+    assert judge_files(sort_files([given]), now=datetime(2026, 7, 22, tzinfo=UTC)).accepted
+
+
+def test_an_unreadable_report_is_refused_before_its_certificates_are_missed():
+    """A report of a version that nobody has met yet is refused by its form."""
+    verdict = judge_files(sort_files([b"\6" + (GENOA / "report.bin").read_bytes()[1:]]), now=NOW)
+    assert [check.name for check in verdict.checks if not check.ok] == ["report_format"]
+
+
+def test_what_is_no_evidence_is_told_all_that_is():
+    """The message names quotes and tokens as well as reports."""
+    with pytest.raises(SlsError) as raised:
+        sort_files([b"hello"])
+    for word in ("report", "quote", "collateral", "token", "hex"):
+        assert word in str(raised.value.expected)

@@ -44,8 +44,16 @@ TRANSPARENT_REFERENCE_INFO = "transparent-reference-info-base64"  # where presen
 
 _MEMBERS = {
     "attestation",
+    "attestationreport",
     "evidence",
     "report",
+    "hclreport",
+    "ask",
+    "ark",
+    "asvk",
+    "vcek",
+    "vlek",
+    "certchain",
     "snpreport",
     "platformcertificates",
     "endorsements",
@@ -138,9 +146,10 @@ def recognise(data: bytes, *, nesting: int = 0) -> Parts:
     found = _binary(data) or _text(data, nesting)
     if found is None:
         raise MalformedDocument(
-            "This is no part of SEV-SNP evidence that we know.",
+            "This is no evidence that we know, nor a part of any.",
             found=f"{len(data)} bytes",
-            expected="a report, certificates, a UVM endorsement, a container policy, or JSON with these",
+            expected="of SEV-SNP a report, certificates, a UVM endorsement or a container policy; of TDX or SGX a quote or its "
+            "collateral; of Azure Attestation a token or a key set; as bytes, hex, base64, PEM, or JSON with these",
         )
     return found
 
@@ -190,8 +199,8 @@ def _decoded(text: bytes) -> bytes | None:
     if not compact:
         return None
     try:
-        if re.fullmatch(rb"(?:[0-9a-fA-F]{2})+", compact):
-            return bytes.fromhex(compact.decode())
+        if re.fullmatch(rb"(?:0x)?(?:[0-9a-fA-F]{2})+", compact):
+            return bytes.fromhex(compact.removeprefix(b"0x").decode())
         if re.fullmatch(rb"[A-Za-z0-9+/_-]+={0,2}", compact):
             standard = compact.rstrip(b"=").replace(b"-", b"+").replace(b"_", b"/")
             return base64.b64decode(standard + b"=" * (-len(standard) % 4), validate=True)
@@ -223,25 +232,28 @@ def _from_pem(data: bytes) -> Parts:
 
 def _from_json(document: Any, nesting: int) -> Parts | None:
     parts = Parts()
-    for name, value in _named(document):
+    for name, value in named_members(document):
         if name == "tcbm":
-            parts |= Parts(tcbm=value)
-        elif value:
-            parts |= recognise(value.encode(), nesting=nesting + 1)
+            parts |= Parts(tcbm=value.decode(errors="replace"))
+        elif value and name in _MEMBERS:
+            parts |= recognise(value, nesting=nesting + 1)
     return None if parts == Parts() else parts
 
 
-def _named(value: Any) -> Iterator[tuple[str, str]]:
-    """Texts that stand under a name we know, at any depth; :func:`parse_json` has bounded that."""
+def named_members(value: Any) -> Iterator[tuple[str, bytes]]:
+    """Texts and lists of bytes with their names in lower case, at any depth; :func:`parse_json` has bounded that."""
     if not isinstance(value, dict):
         return
     for name, item in value.items():
         plain = re.sub("[-_]", "", name.lower())
+        if isinstance(item, list) and item and all(type(one) is int and 0 <= one < 256 for one in item):
+            yield plain, bytes(item)  # as Rust writes a slice of bytes
+            continue
         for single in item if isinstance(item, list) else (item,):
             if isinstance(single, dict):
-                yield from _named(single)
-            elif isinstance(single, str) and (plain in _MEMBERS or plain == "tcbm"):
-                yield plain, single
+                yield from named_members(single)
+            elif isinstance(single, str):
+                yield plain, single.encode()
 
 
 def read_security_context(folder: Path) -> Parts:

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, Self, cast
+
+from cryptography import x509
 
 from sls_jupyter.attestation.evidence import Check
 from sls_jupyter.attestation.intel_chain import PCK_CA, ROOT, TCB_SIGNING, chain_checks, parse_chain
@@ -57,7 +59,8 @@ class Collateral:
         missing = [name for name in PARTS if not isinstance(value.get(name), str) or not value[name]]
         if missing:
             raise MalformedDocument("Parts of the collateral are missing.", found=", ".join(missing))
-        parts: dict[str, str | bytes] = {name: value[name] for name in (*CHAINS, *JSON_PARTS)}
+        parts: dict[str, str | bytes] = {name: value[name] for name in JSON_PARTS}
+        parts |= {name: value[name].strip() + "\n" for name in CHAINS}  # services and caches end them with blank lines
         parts |= {name: _unhex(name, value[name]) for name in HEX_PARTS}
         return cls(MappingProxyType(parts), *(_json_object(name, value[name]) for name in JSON_PARTS))
 
@@ -69,9 +72,43 @@ class Collateral:
         """
         found: list[Check] = []
         for name, names in CHAINS.items():
-            chain = parse_chain(pem_certificates(str(self.parts[name]).encode()))
+            try:
+                chain = parse_chain(pem_certificates(str(self.parts[name]).encode()))
+            except MalformedDocument as error:
+                raise MalformedDocument(
+                    f"The part {name} of the collateral is no chain of certificates.",
+                    found=error.message,
+                    hint="Fetch the collateral again.",
+                ) from None
             found += chain_checks(chain, names, now, roots, prefix=name.removesuffix("issuer_chain"))
         return found
+
+    def out_of_time(self, now: datetime) -> list[str]:
+        """What does not hold at ``now``, in words: the lists of revoked certificates, TCB info, QE identity."""
+        found = []
+        for name, what in (("root_ca_crl", "the root's CRL"), ("pck_crl", "the CRL of PCK certificates")):
+            try:
+                crl = x509.load_der_x509_crl(cast("bytes", self.parts[name]))
+            except ValueError:  # for dcap-qvl to refuse
+                continue
+            found += _outside(what, crl.last_update_utc, crl.next_update_utc, now)
+        for what, value in (("TCB info", self.tcb_info), ("QE identity", self.qe_identity)):
+            found += _outside(what, _time(value.get("issueDate")), _time(value.get("nextUpdate")), now)
+        return found
+
+
+def _outside(what: str, first: datetime | None, last: datetime | None, now: datetime) -> list[str]:
+    if first is not None and now < first:
+        return [f"{what} begins {first:%Y-%m-%d %H:%M:%S} UTC"]
+    return [f"{what} ended {last:%Y-%m-%d %H:%M:%S} UTC"] if last is not None and now > last else []
+
+
+def _time(text: Any) -> datetime | None:
+    """A time of Intel's (``2025-06-19T09:50:46Z``); what is none is dcap-qvl's to refuse."""
+    try:
+        return datetime.strptime(str(text), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def _unhex(name: str, text: str) -> bytes:

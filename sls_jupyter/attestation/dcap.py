@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sls_jupyter.attestation import quote as quotes
@@ -185,8 +185,12 @@ def _appraise_platform(
     data: bytes, collateral: Collateral, now: datetime, trust: IntelTrust, checks: list[Check]
 ) -> dict[str, Any]:
     """Add the lines on collateral, TCB and policy; returns dcap-qvl's claims, ``{}`` where it has none."""
-    seconds = max(int(now.timestamp()), 0)
     library = _library()
+    if late := collateral.out_of_time(now):  # before the library, which says it in other words or as another fault
+        at = f"all of it valid at {now.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        checks.append(Check(name="collateral_time", found="; ".join(late), expected=at, ok=False))
+        return {}
+    seconds = max(int(now.timestamp()), 0)
     verdict, fault = _ask(library, data, collateral, seconds, library.QuotePolicy.claims_only(seconds))
     checks.append(Check(name=_fault_name(fault), found=fault or "holds", expected="holds", ok=not fault))
     if fault:

@@ -292,7 +292,9 @@ class Minimums(Model):
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or "file"
-            raise MalformedDocument("This is no file of minimums.", found=f"{where}: {first['msg']}") from None
+            raise MalformedDocument(
+                "This is no file of minimums.", found=f"{where}: {first['msg'].removeprefix('Value error, ')}"
+            ) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 ::
 
     SEV-SNP   report, certificates, UVM endorsement, container policy, Azure's JSON forms (aci_forms.py)
-    TDX, SGX  a quote, also as Open Enclave's JSON with QuoteHex; its collateral
+    TDX, SGX  a quote, also as JSON with QuoteHex (Open Enclave, Intel's SDK) or quote (dstack, trustee); its collateral
     MAA       a token (compact JWS) and the instance's key set
     ours      the JSON of an Evidence document
 
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -24,13 +25,14 @@ from types import MappingProxyType
 from typing import Any
 
 from sls_jupyter.attestation.aci import NOTHING_ELSE, Profile, Wanted, judge
-from sls_jupyter.attestation.aci_forms import MAX_FILE_BYTES, Parts, recognise
+from sls_jupyter.attestation.aci_forms import MAX_FILE_BYTES, Parts, named_members, recognise
 from sls_jupyter.attestation.anchors import MaaInstance
 from sls_jupyter.attestation.ccf_receipt import parse_ledger_keys
 from sls_jupyter.attestation.claim_checks import closed_guest
 from sls_jupyter.attestation.evidence import Check, Claims, Evidence, TrustAnchors, rejection
 from sls_jupyter.attestation.maa_token import Token
 from sls_jupyter.attestation.profile import profile_of
+from sls_jupyter.attestation.snp_verify import require_report
 from sls_jupyter.attestation.verify import verify
 from sls_jupyter.documents import parse_json
 from sls_jupyter.errors import BadInput, EvidenceRejected, MalformedDocument
@@ -38,6 +40,7 @@ from sls_jupyter.errors import BadInput, EvidenceRejected, MalformedDocument
 _TOKEN = re.compile(rb"[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*")
 _QUOTE_STARTS = (b"\x03\x00\x02\x00", b"\x04\x00\x02\x00", b"\x05\x00\x02\x00")  # version, ECDSA P-256
 _OPEN_ENCLAVE_HEADER = 16  # bytes before the quote in Open Enclave's evidence
+_QUOTE_NAMES = {"quote", "tdquote", "tdxquote", "sgxquote", "intelquote", "rawquote"}
 _SGX, _TDX = bytes(4), b"\x81\x00\x00\x00"  # TEE type in a quote's header
 
 
@@ -117,10 +120,11 @@ def _add(found: Sorted, data: bytes) -> Sorted:
     stripped = data.strip()
     if _TOKEN.fullmatch(stripped):
         return _set(found, "token", stripped)
-    for name, value in _json_forms(stripped).items():
-        if name == "key_sets":
-            return replace(found, key_sets=(*found.key_sets, value))
-        return _set(found, name, value)
+    forms = _json_forms(stripped)
+    for name, value in forms.items():
+        found = replace(found, key_sets=(*found.key_sets, value)) if name == "key_sets" else _set(found, name, value)
+    if forms:
+        return found
     quote = _as_quote(data) or _as_quote(_unpacked(stripped))
     if quote is not None:
         return _set(found, "quote", quote)
@@ -143,16 +147,28 @@ def _json_forms(data: bytes) -> dict[str, Any]:
     if isinstance(value.get("keys"), list):
         return {"key_sets": data}
     if isinstance(value.get("QuoteHex"), str):
-        quote = _hex(value["QuoteHex"])[_OPEN_ENCLAVE_HEADER:]
-        return {"quote": quote}
+        quote = _hex(value["QuoteHex"])
+        return {"quote": quote if _as_quote(quote) else quote[_OPEN_ENCLAVE_HEADER:]}
     if {"kind", "report", "endorsements"} == set(value):
         return {"evidence": Evidence.parse(data)}
-    return {}
+    return _quote_within(value)
+
+
+def _quote_within(value: dict[str, Any]) -> dict[str, Any]:
+    """A quote under a name that other verifiers and services give it, and the collateral beside it."""
+    found = {}
+    for name, item in named_members(value):
+        if name in _QUOTE_NAMES and (quote := _as_quote(item) or _as_quote(_unpacked(item))) is not None:
+            found["quote"] = quote
+    collateral = value.get("collateral")
+    if found and isinstance(collateral, dict) and "tcb_info" in collateral:
+        found["collateral"] = json.dumps(collateral).encode()
+    return found
 
 
 def _hex(text: str) -> bytes:
     try:
-        return bytes.fromhex(text)
+        return bytes.fromhex(text.strip().removeprefix("0x"))
     except ValueError:
         raise MalformedDocument("QuoteHex is not hex.", found=f"{len(text)} characters") from None
 
@@ -163,11 +179,12 @@ def _as_quote(data: bytes) -> bytes | None:
 
 def _unpacked(text: bytes) -> bytes:
     """Hex or base64 text as bytes; nothing if it is neither."""
-    compact = b"".join(text.split())
+    compact = b"".join(text.split()).removeprefix(b"0x")
     try:
         if re.fullmatch(rb"(?:[0-9a-fA-F]{2})+", compact):
             return bytes.fromhex(compact.decode())
-        return base64.b64decode(compact, validate=True)
+        standard = compact.rstrip(b"=").replace(b"-", b"+").replace(b"_", b"/")
+        return base64.b64decode(standard + b"=" * (-len(standard) % 4), validate=True)
     except (ValueError, binascii.Error):
         return b""
 
@@ -218,6 +235,7 @@ def _judge_snp(found: Sorted, profile: Profile, now: datetime, wanted: Wanted, a
     if profile == "hardware":
         notes.append("The profile hardware judges AMD's part alone: not which code or policy ran.")
     try:
+        require_report(found.parts.report or b"")  # before what belongs to it is looked for
         judged = judge(found.parts, profile, now=now, anchors=anchors, wanted=wanted)
     except EvidenceRejected as error:
         return _refused("sev-snp", profile, now, error, notes)

@@ -52,7 +52,7 @@ class SnpVerifier:
             EvidenceRejected: the report or a certificate cannot even be read.
         """
         data = evidence.report_bytes()
-        report = self._parse_report(data)
+        report = require_report(data, self.kind)
         checks = [readable("report_format"), *_signer_checks(report, anchors)]
         ders, endorsement = self._split(evidence)
         chain = self._examine_chain(self._rules(report, anchors), ders, checks)
@@ -76,12 +76,6 @@ class SnpVerifier:
     def _rules(self, report: snp.Report, anchors: TrustAnchors) -> ChainRules:
         by_vlek = anchors.accept_vlek and report.signing_key == snp.VLEK
         return _VLEK_RULES[self.rules] if by_vlek else self.rules
-
-    def _parse_report(self, data: bytes) -> snp.Report:
-        try:
-            return snp.Report.parse(data)
-        except MalformedDocument as error:
-            raise rejection(self.kind, "does not verify", [unreadable("report_format", error)]) from None
 
     def _examine_chain(self, rules: ChainRules, ders: tuple[bytes, ...], checks: list[Check]) -> Chain:
         try:
@@ -123,6 +117,18 @@ class SnpVerifier:
             launch_tcb=launch,
             platform_info=report.platform_info.to_bytes(8, "big").hex(),
         )
+
+
+def require_report(data: bytes, kind: str = "sev-snp") -> snp.Report:
+    """A report that can be read. Not checked: anything about it.
+
+    Raises:
+        EvidenceRejected: it cannot be read; the failed check is ``report_format``.
+    """
+    try:
+        return snp.Report.parse(data)
+    except MalformedDocument as error:
+        raise rejection(kind, "does not verify", [unreadable("report_format", error)]) from None
 
 
 verify_genuine = SnpVerifier("sev-snp", GENUINE_RULES, simulated=False)
