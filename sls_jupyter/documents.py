@@ -135,16 +135,45 @@ def parse_json(data: bytes, *, max_bytes: int = MAX_DOCUMENT_BYTES, max_values: 
         raise MalformedDocument("This is not JSON.", found=type(error).__name__) from None
 
 
+_LONG_NUMBER = re.compile(rb"(?:^|[:,\[])-?[0-9]{16,}(?:$|[,\]}])")  # maybe within a text; then it is looked at closely
+
+
 def canonical_json(value: Any) -> bytes:
-    """RFC 8785 bytes of a JSON value.
+    """RFC 8785 bytes of a JSON value, which :func:`parse_json` reads as the same value.
 
     Raises:
-        MalformedDocument: the value has no canonical form (NaN, an integer beyond 2**53, a lone surrogate).
+        MalformedDocument: the value has no canonical form (NaN, a whole number beyond 2**53, a lone surrogate); a number
+            is named by its place. A float of that size would be written as an integer that nobody may read.
     """
     try:
-        return bytes(rfc8785.dumps(value))
+        data = bytes(rfc8785.dumps(value))
     except (rfc8785.CanonicalizationError, UnicodeError) as error:
-        raise MalformedDocument("A value cannot be written as canonical JSON.", found=error) from None
+        raise _unwritable(_large_number(value) or str(error)) from None
+    if _LONG_NUMBER.search(data) and (place := _large_number(value)):
+        raise _unwritable(place)
+    return data
+
+
+def _unwritable(found: str) -> MalformedDocument:
+    return MalformedDocument(
+        "A value cannot be written as canonical JSON.",
+        found=found,
+        hint="A number of 2**53 or more travels as text, or as a typed value." if found.startswith("a number") else "",
+    )
+
+
+def _large_number(value: Any) -> str:
+    """Where a whole number beyond 2**53 stands, a float below 1e21 included, which has no exponent; nothing if none does."""
+    rest: list[tuple[str, Any]] = [("", value)]
+    while rest:
+        where, one = rest.pop()
+        if isinstance(one, dict):
+            rest += [(f"{where}.{name}" if where else str(name), item) for name, item in one.items()]
+        elif isinstance(one, list | tuple):
+            rest += [(f"{where}[{place}]", item) for place, item in enumerate(one)]
+        elif (isinstance(one, int) and abs(one) >= 2**53) or (isinstance(one, float) and 2**53 <= abs(one) < 1e21):
+            return f"a number beyond 2**53 at {where[:200] or 'the top'}"
+    return ""
 
 
 class Model(BaseModel):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import http.server
 import threading
+from base64 import b64encode
 from functools import partial
 from pathlib import Path
 
@@ -36,7 +37,7 @@ from sls_jupyter.identity import Home
 from sls_jupyter.transparency.cosignature import WitnessPolicy, verify_witnessed, witness_key, witness_name
 from sls_jupyter.transparency.entries import Entry
 from sls_jupyter.transparency.memory import CheckpointMemory
-from sls_jupyter.transparency.note import verifier_key
+from sls_jupyter.transparency.note import sign_note, verifier_key
 from sls_jupyter.transparency.proofs import verify_log_proof
 from sls_jupyter.transparency.reader import read_log
 
@@ -276,6 +277,10 @@ def test_a_witness_answers_as_the_specification_says(world, bank, bank_url):
     def post(body: bytes) -> httpx.Response:
         return httpx.post(bank_url + "/add-checkpoint", content=body)
 
+    assert post(b"old 0\n" + b64encode(bytes(32)) + b"\n\n" + note).status_code == 422  # a proof from nothing is empty
+    origin = world.authority.origin
+    rootless = sign_note(f"{origin}\n0\n{b64encode(bytes(32)).decode()}\n", origin, world.authority.identity.signing)
+    assert post(b"old 0\n\n" + rootless.encode()).status_code == 422
     good = post(b"old 0\n\n" + note)
     assert good.status_code == 200
     assert good.text.startswith(f"— {witness_name(bank.authority.did)} ")
@@ -289,6 +294,9 @@ def test_a_witness_answers_as_the_specification_says(world, bank, bank_url):
     with stranger.authority.store.read() as connection:
         assert post(b"old 0\n\n" + ledger.checkpoint(connection, stranger.authority)).status_code == 404
     assert post(b"old 3\n\n" + note.replace(b"\n3\n", b"\n4\n")).status_code == 403
+    other_root = sign_note(f"{origin}\n3\n{b64encode(bytes(32)).decode()}\n", origin, world.authority.identity.signing)
+    forked = post(b"old 3\n\n" + other_root.encode())
+    assert (forked.status_code, forked.text, forked.headers["content-type"]) == (409, "3\n", "text/x.tlog.size")
     append(world, 1)
     with world.authority.store.read() as connection:
         assert post(b"old 3\n\n" + ledger.checkpoint(connection, world.authority)).status_code == 422

@@ -141,6 +141,15 @@ def test_canonical_json_as_the_rfc_says(value, expected):
     assert canonical_json(value) == expected
 
 
+@pytest.mark.parametrize("number", [2**53, -(2**63), 2.0**53, 1e20, -295147905179352830000.0, 9.99e20])
+def test_a_number_that_could_not_be_read_again_is_named_by_its_place(number):
+    """Nanoseconds since 1970 are such a number; its owner learns which member it is."""
+    with pytest.raises(MalformedDocument) as raised:
+        canonical_json({"parameters": [{"since": number, "other": "12345678901234567890"}]})
+    assert raised.value.found == "a number beyond 2**53 at parameters[0].since"
+    assert canonical_json([1e21, 2**53 - 1, float(2**53 - 1), "9007199254740993"])
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 2**53 + 1, -(2**60), "\ud800", {"\udfff": 1}])
 def test_values_without_a_canonical_form(value):
     """What cannot be written in one way only is refused."""

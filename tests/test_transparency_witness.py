@@ -184,7 +184,7 @@ def test_each_refusal_is_told_apart(witness):
 
 def test_a_proof_from_nothing_is_empty():
     """Bytes that mean nothing would be taken along."""
-    with pytest.raises(BadInput):
+    with pytest.raises(LogInconsistent):
         consider(AddCheckpoint(0, (bytes(32),), Face(3).note()), {ORIGIN: LOG.public_bytes}, lambda _: None)
 
 

@@ -72,9 +72,8 @@ def add_witness_calls(app: FastAPI, authority: Authority) -> None:
 
 
 def _refusal(error: SlsError) -> Response:
-    """The status codes of ``tlog-witness``: 403, 409 with the size that was seen, 409, or 422."""
-    finding = error.detail.get("finding")
-    if finding == "stale":
+    """The status codes of ``tlog-witness``: 403, 409 with the size that was cosigned last, or 422."""
+    if error.detail.get("finding") in ("stale", "forked"):
         return Response(f"{error.detail['tree_size']}\n", 409, headers={"Content-Type": SIZE_TYPE})
-    status = 403 if isinstance(error, SignatureInvalid) else 409 if finding == "forked" else 422
+    status = 403 if isinstance(error, SignatureInvalid) else 422
     return JSONResponse({**to_problem(error), "status": status}, status, media_type="application/problem+json")

@@ -55,6 +55,7 @@ class Checkpoint:
                 "A checkpoint has an impossible root hash.",
                 found=f"{len(self.root_hash)} bytes",
                 expected="32 bytes, and SHA-256 of nothing for an empty tree",
+                detail={"finding": "unproven"} if len(self.root_hash) == HASH_BYTES else {},
             )
 
     @classmethod

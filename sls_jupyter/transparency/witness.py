@@ -120,12 +120,19 @@ def consider(
         UnknownName: check 1. SignatureInvalid: check 2. BadInput: check 3.
         LogInconsistent: check 4 (``stale``) and 5 (``forked`` if the sizes are equal, else ``unproven``).
     """
-    origin = Checkpoint.parse(SignedNote.parse(request.note).text.encode()).origin
+    origin = SignedNote.parse(request.note).text.partition("\n")[0]
     if origin not in logs:  # 1
         raise UnknownName(
             "This log is not witnessed here.", found=origin[:200], hint="Ask the witness's owner to add it."
         )
-    new = verify_checkpoint(request.note, origin, logs[origin])  # 2
+    try:
+        new = verify_checkpoint(request.note, origin, logs[origin])  # 2
+    except MalformedDocument as error:
+        if error.detail.get("finding") != "unproven":
+            raise
+        raise LogInconsistent(  # 5: an empty tree has one root, and no proof leads to another
+            "An empty tree has another root.", found=error.found, expected=error.expected, detail=error.detail
+        ) from None
     if request.old_size > new.tree_size:  # 3
         raise BadInput("A checkpoint is smaller than the old size.", found=new.tree_size, expected=request.old_size)
     known = last(origin)
@@ -143,7 +150,11 @@ def consider(
     if known is not None:
         _require_extension(known, new, request.proof)  # 5
     elif request.proof:
-        raise BadInput("A proof from an empty tree is empty.", found=f"{len(request.proof)} hashes")
+        raise LogInconsistent(
+            "A proof from an empty tree is empty.",
+            found=f"{len(request.proof)} hashes",
+            detail={"finding": "unproven"},
+        )
     return new, known
 
 
@@ -157,7 +168,7 @@ def _require_extension(known: Checkpoint, new: Checkpoint, proof: tuple[bytes, .
             found=f"tree size {new.tree_size}, root {new.root_hash.hex()} ({error.message})",
             expected=f"an extension of tree size {known.tree_size}, root {known.root_hash.hex()}",
             hint="This witness does not cosign it. Compare both signed checkpoints with the log's owner.",
-            detail={"finding": "forked" if forked else "unproven"},
+            detail={"finding": "forked", "tree_size": known.tree_size} if forked else {"finding": "unproven"},
         ) from None
 
 
@@ -221,8 +232,14 @@ def ask_witness(
             return _their_line(note, send(AddCheckpoint(old, proof, note).encode()), name, public_key)
         except LogInconsistent as error:
             seen = error.detail.get("tree_size")
-            if error.detail.get("finding") != "stale" or not isinstance(seen, int) or seen == old:
+            if error.detail.get("finding") != "stale" or not isinstance(seen, int):
                 raise
+            if seen == old:  # it has seen this very size, and still refuses
+                raise LogInconsistent(
+                    "A witness has seen another tree of this size.",
+                    found=f"{name}, tree size {seen}",
+                    hint="Compare the checkpoint that it cosigned with this log; the database may have been rolled back.",
+                ) from None
             old = _within(seen, size)
     raise Unavailable("A witness keeps seeing other sizes.", found=name, hint="Another server of this log asks it too.")
 
