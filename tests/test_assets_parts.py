@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -12,7 +13,7 @@ from assets_kit import all_bytes, granted, reader, seal_at
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sls_jupyter.assets import part_read, part_write
+from sls_jupyter.assets import opening, part_read, part_write
 from sls_jupyter.assets.part_keys import MasterKeys, decryption
 from sls_jupyter.assets.part_read import opened_part, read_footer
 from sls_jupyter.documents import digest
@@ -292,3 +293,43 @@ def test_neighbours_and_gaps_among_columns(tmp_path, monkeypatch, private, wante
     table = pa.table({f"c{i}": values for i, values in enumerate(kinds)})
     asset = seal_at(tmp_path / "a", table, rows_per_part=4)
     assert reader(asset, wanted).read_all().equals(table.select(wanted))
+
+
+@pytest.fixture
+def numbers(tmp_path, monkeypatch):
+    """One part of ten columns of numbers, of which each row group comes in several batches."""
+    monkeypatch.setattr(opening, "_FEW_BYTES", 0)
+    monkeypatch.setattr(part_read, "BATCH_BITS", 0)
+    monkeypatch.setattr(part_read, "BATCH_ROWS", 700)
+    table = pa.table({f"c{i}": pa.array(range(i, i + 9000), mask=None if i % 2 else mask(i)) for i in range(10)})
+    return table, seal_at(tmp_path / "a", table), tmp_path / "a" / "part-00000.parquet"
+
+
+def mask(start):
+    return np.arange(9000) % 7 == start % 7
+
+
+@pytest.mark.parametrize("wanted", [None, ["c0", "c2", "c3", "c4", "c5", "c6", "c8", "c9"]])
+def test_columns_that_are_read_side_by_side(numbers, wanted):
+    """Two threads read the columns of one part; the table is the one that was sealed, in its order."""
+    table, asset, _ = numbers
+    assert reader(asset, wanted).read_all().equals(table.select(wanted or table.column_names))
+
+
+def test_a_change_in_what_is_read_side_by_side_is_refused(numbers):
+    """An error in either thread is ours, and the reading ends."""
+    _, asset, path = numbers
+    data = path.read_bytes()
+    for place in (len(data) // 20, len(data) // 2, len(data) * 9 // 10):
+        changed = bytearray(data)
+        changed[place] ^= 1
+        with pytest.raises((DigestMismatch, VerificationError)):
+            reader(asset, open_part=lambda _, changed=changed: io.BytesIO(bytes(changed))).read_all()
+    short = OSError("gone")
+
+    class Failing(io.BytesIO):
+        def readinto(self, buffer):
+            raise short
+
+    with pytest.raises(Unavailable):
+        reader(asset, open_part=lambda _: Failing(data)).read_all()

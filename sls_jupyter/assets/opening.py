@@ -16,7 +16,7 @@ import pyarrow as pa
 from sls_jupyter.assets.columns import from_physical, physical_name, physical_type, value_field
 from sls_jupyter.assets.manifest import DICTIONARY, AssetManifest, Part, part_name, read_schema
 from sls_jupyter.assets.part_keys import MasterKeys
-from sls_jupyter.assets.part_read import FOREIGN_ERRORS, opened_part
+from sls_jupyter.assets.part_read import FOREIGN_ERRORS, opened_part, splits
 from sls_jupyter.documents import b64decode, verify
 from sls_jupyter.errors import BadInput, DigestMismatch, MalformedDocument, UnknownName, VerificationError
 from sls_jupyter.identity import verify_signature
@@ -204,8 +204,10 @@ def _tables(
     Two threads read ahead: of each of two parts one row group as it is sealed, and one batch of it decoded.
     """
 
+    readers = 2 if len(manifest.data_parts) == 1 and splits(types) else 1  # several parts are read side by side anyway
+
     def tables(part: Part) -> Tables:
-        with opened_part(opener(part.name), part, kms) as opened:
+        with opened_part(opener(part.name), part, kms, readers) as opened:
             yield from opened.read(names, types)
 
     with ThreadPoolExecutor(2, "sls-open") as pool:

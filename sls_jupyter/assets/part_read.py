@@ -11,7 +11,9 @@ from __future__ import annotations
 import contextlib
 import io
 import mmap
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -25,6 +27,7 @@ from sls_jupyter.errors import DigestMismatch, SlsError, Unavailable, Verificati
 MAGIC = b"PARE"  # of a Parquet file with an encrypted footer
 MAX_FOOTER_BYTES = 256 * 1024 * 1024  # refuse to read more than this before anything is verified
 _READ_BYTES = 16 * 1024 * 1024  # at a time from storage
+LEAST_SPLIT = 8  # columns
 PRIVATE_BYTES = 128 * 1024 * 1024
 BATCH_ROWS = 1 << 14  # decoded at a time: a small part can hold large values
 MAX_BATCH_ROWS = 1 << 20  # of numbers only
@@ -202,8 +205,11 @@ def foreign_errors(name: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def opened_part(file: BinaryIO, part: Part, keys: MasterKeys) -> Iterator[OpenPart]:
+def opened_part(file: BinaryIO, part: Part, keys: MasterKeys, readers: int = 1) -> Iterator[OpenPart]:
     """Verify a part's size, magic bytes and footer, then open it. Closes ``file`` at the end.
+
+    Args:
+        readers: threads that read columns side by side, where :func:`splits` says that they can.
 
     Only the footer is decrypted here. The metadata of a column whose key is missing is never touched:
     pyarrow would end the process.
@@ -223,17 +229,18 @@ def opened_part(file: BinaryIO, part: Part, keys: MasterKeys) -> Iterator[OpenPa
         image = Image(file, footer, size, part.name)
         with foreign_errors(part.name):
             probe = _Probe(footer, size, keys)
-            source = pq.ParquetFile(image.reader(), decryption_properties=decryption(keys))
-        if source.metadata.num_rows != part.rows:
-            raise _changed(part.name, f"{source.metadata.num_rows} rows", f"{part.rows} rows")
-        yield OpenPart(part.name, source, image, probe)
+            sources = [pq.ParquetFile(image.reader(), decryption_properties=decryption(keys)) for _ in range(readers)]
+        if sources[0].metadata.num_rows != part.rows:
+            raise _changed(part.name, f"{sources[0].metadata.num_rows} rows", f"{part.rows} rows")
+        yield OpenPart(part.name, sources, image, probe)
 
 
 class OpenPart:
     """A verified part."""
 
-    def __init__(self, name: str, source: Any, image: Image, probe: _Probe) -> None:
-        self._name, self._source, self._image, self._probe = name, source, image, probe
+    def __init__(self, name: str, sources: list[Any], image: Image, probe: _Probe) -> None:
+        self._name, self._sources, self._image, self._probe = name, sources, image, probe
+        self._source, self._filling = sources[0], threading.Lock()
 
     def schema_metadata(self, key: bytes) -> bytes | None:
         """An entry of the file's key-value metadata, which the footer's key protects."""
@@ -248,17 +255,42 @@ class OpenPart:
             VerificationError: a page was changed, a key is missing or wrong, or the types differ.
             Unavailable: storage failed.
         """
-        wanted = set(names)
-        leaves = [i for i in range(self._source.metadata.num_columns) if _top_level(self._source, i) in wanted]
+        rows = _rows_at_once(types)
+        side_by_side = len(self._sources) > 1 and splits(types)
         for number in range(self._source.num_row_groups):
-            with foreign_errors(self._name):
-                for run in _runs(leaves):
-                    self._image.fill(*self._range(number, run))
-                batches = self._batches(number, names, _rows_at_once(types))
-            while (batch := self._next(batches)) is not None:
+            batches = self._split(number, names, rows) if side_by_side else self._group(0, number, names, rows)
+            for batch in batches:
                 if batch.schema.names != names or batch.schema.types != types:
                     raise _changed(self._name, "other columns", "the columns of the schema")
                 yield pa.Table.from_batches([batch])
+
+    def _group(self, reader: int, group: int, names: list[str], rows: int) -> Iterator[pa.RecordBatch]:
+        """Some columns of a row group."""
+        with foreign_errors(self._name):
+            wanted, source = set(names), self._sources[reader]
+            leaves = [i for i in range(source.metadata.num_columns) if _top_level(source, i) in wanted]
+            with self._filling:  # one file, one place in it
+                for run in _runs(leaves):
+                    self._image.fill(*self._range(group, run))
+            batches = self._batches(source, group, names, rows)
+        while (batch := self._next(batches)) is not None:
+            yield batch
+
+    def _split(self, group: int, names: list[str], rows: int) -> Iterator[pa.RecordBatch]:
+        """A row group, by several readers that have some columns each: while one decodes, the next one fetches."""
+        share = -(-len(names) // len(self._sources))
+        parts = [names[at : at + share] for at in range(0, len(names), share)]
+        streams = [self._group(reader, group, part, rows) for reader, part in enumerate(parts)]
+        with ThreadPoolExecutor(len(parts), "sls-columns") as pool:
+            while True:
+                found = list(pool.map(next, streams, [None] * len(streams)))
+                rows_of = {None if one is None else one.num_rows for one in found}
+                if rows_of == {None}:
+                    return
+                if len(rows_of) > 1:
+                    raise _changed(self._name, "columns of several lengths")
+                columns = [column for batch in found for column in batch.columns]
+                yield pa.RecordBatch.from_arrays(columns, names=names)
 
     def _range(self, group: int, run: range) -> tuple[int, int]:
         """Where the column chunks of neighbouring leaves lie, which are written one after the other."""
@@ -272,11 +304,12 @@ class OpenPart:
             return start, max(one + many for one, many in extents) - start
         return start, last + rest - start
 
-    def _batches(self, group: int, names: list[str], rows: int) -> Iterator[pa.RecordBatch]:
+    def _batches(self, source: Any, group: int, names: list[str], rows: int) -> Iterator[pa.RecordBatch]:
         """A row group in batches of so many rows; in one piece, which is quicker, if it has no more."""
-        if self._source.metadata.row_group(group).num_rows <= rows:
-            return iter(self._source.read_row_group(group, columns=names, use_threads=False).to_batches())
-        return iter(self._source.iter_batches(rows, row_groups=[group], columns=names))
+        if source.metadata.row_group(group).num_rows <= rows:
+            return iter(source.read_row_group(group, columns=names, use_threads=False).to_batches())
+        threads = len(self._sources) == 1
+        return iter(source.iter_batches(rows, row_groups=[group], columns=names, use_threads=threads))
 
     def _next(self, batches: Iterator[pa.RecordBatch]) -> pa.RecordBatch | None:
         with foreign_errors(self._name):
@@ -289,6 +322,11 @@ def _rows_at_once(types: list[pa.DataType]) -> int:
         return max(BATCH_ROWS, min(MAX_BATCH_ROWS, BATCH_BITS // sum(int(kind.bit_width) for kind in types)))
     except ValueError:  # a type of any width
         return BATCH_ROWS
+
+
+def splits(types: list[pa.DataType]) -> bool:
+    """Whether columns can be read side by side: many of them, and batches end at the same row in all."""
+    return len(types) >= LEAST_SPLIT and all(pa.types.is_primitive(kind) for kind in types)
 
 
 def _runs(leaves: list[int]) -> Iterator[range]:
