@@ -1,5 +1,6 @@
 """The magics on a bare shell: they parse, call and show; every mistake is raised in our own words."""
 
+import os
 import threading
 
 import pytest
@@ -231,6 +232,14 @@ def test_a_new_persona_is_announced_and_an_old_one_is_not(shell):
     shown = run_magic(shell, "%sls as hosptal").plain
     assert "New persona hosptal, with new keys (you have: " in shown
     assert "New persona" not in run_magic(shell, "%sls as hosptal").plain
+
+
+def test_a_shared_notebook_names_no_folder_of_the_machine(shell):
+    """The path of a home has its user's name in it, and notebooks are handed on."""
+    for line in ("%sls as hospital", "%sls whoami"):
+        shown = run_magic(shell, line).plain
+        assert "$SLS_HOME" in shown
+        assert os.environ["SLS_HOME"] not in shown
 
 
 def test_connecting_shows_whom_to_compare(shell):

@@ -85,7 +85,7 @@ def overview(context: Context) -> Card:
 
 
 def _whoami(context: Context) -> Card:
-    return reports.whoami_card(context.session.whoami())
+    return reports.whoami_card(context.session.whoami(), shared=context.become is not None)
 
 
 def _as(context: Context) -> Card:
@@ -94,7 +94,7 @@ def _as(context: Context) -> Card:
     about = context.become(context.options.name).whoami()
     new = about["name"] not in others
     note = f"New persona {about['name']}, with new keys (you have: {', '.join(others)})." if new else ""
-    return reports.whoami_card(about, note)
+    return reports.whoami_card(about, note, shared=True)
 
 
 def _assets(context: Context) -> Card:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sls_jupyter.notebook.cards import (
@@ -277,12 +279,25 @@ def hosts_card(hosts: Mapping[str, Host]) -> Card:
     )
 
 
-def whoami_card(about: Mapping[str, str], note: str = "") -> Card:
-    """Whose session it is."""
+def whoami_card(about: Mapping[str, str], note: str = "", *, shared: bool = False) -> Card:
+    """Whose session it is.
+
+    Args:
+        shared: it stays in a document that others read, who learn nothing of the machine from it.
+    """
+    folder = _without_user(about["home"]) if shared else about["home"]
     return Card(
         f"You are {about['name']}",
-        [*([Line(note)] if note else []), Facts([("DID", Mono(about["did"])), ("folder", Mono(about["home"]))])],
+        [*([Line(note)] if note else []), Facts([("DID", Mono(about["did"])), ("folder", Mono(folder))])],
     )
+
+
+def _without_user(path: str) -> str:
+    """A folder without the place and the name of a user's home, or of the one that SLS_HOME names."""
+    for place, name in ((os.environ.get("SLS_HOME", ""), "$SLS_HOME"), (os.path.expanduser("~"), "~")):  # noqa: PTH111
+        if place and Path(path).is_relative_to(place):
+            return str(Path(name) / Path(path).relative_to(place))
+    return Path(path).name
 
 
 def overview_card(
