@@ -39,7 +39,7 @@ def test_somebody_without_a_name_is_shortened():
 def test_a_pinned_key_is_said():
     """An owner sees on the card whether a recipient's key was pinned."""
     document = policy(recipients=(OWNER, STRANGER), recipient_keys={STRANGER: "sha256:" + "a" * 64})
-    (line,) = [one for one in describe_policy(document, {OWNER: "us", STRANGER: "board"}) if "may leave" in one]
+    (line,) = [one for one in describe_policy(document, {OWNER: "us", STRANGER: "board"}) if "may leave, to" in one]
     assert line.endswith("to us or board (key pinned) only.")
 
 
@@ -64,3 +64,10 @@ def test_any_text_can_be_described(purpose, column):
     sentences = describe_policy(policy(purposes=(purpose,), columns=(column,)), {})
     assert any(purpose in line for line in sentences)
     assert describe_decision(decide(policy(), None, request(denied=(purpose,))))
+
+
+@pytest.mark.parametrize("limits", [{}, {"min_group": 5}, {"max_rows": 20}])
+def test_any_code_without_limits_says_what_can_leave(limits):
+    """Who lets any code run may not know that rows can leave as they are."""
+    said = " ".join(describe_policy(policy(code="any", **limits), {}))
+    assert ("Whole rows of the data may leave" in said) is (not limits)

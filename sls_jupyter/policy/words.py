@@ -14,6 +14,8 @@ _NOT_COUNTED = {  # by --min-group, which counts the rows of tables
     "figure": "Figures are not counted: a picture can show single records. --kinds table keeps them back.",
 }
 
+_WHOLE_ROWS = " Whole rows of the data may leave: --min-group or --max-rows bounds what one run can carry."
+
 
 def describe_policy(policy: OwnerPolicy, names: Mapping[str, str]) -> tuple[str, ...]:
     """One sentence per rule, in the order in which a person asks: who, what, why, where, what leaves, until when.
@@ -75,7 +77,8 @@ def _who_and_code(policy: OwnerPolicy, names: Mapping[str, str]) -> tuple[str, .
         who = f"Anyone may ask; each request needs approval by {approvers}."
     digests = f"sha256 {_joined([text[7:19] + '…' for text in policy.code_digests])}" if policy.code_digests else ""
     if policy.code == "any":
-        code = "Any code may run."
+        open_ended = policy.min_group is None and policy.max_rows is None
+        code = f"Any code may run.{_WHOLE_ROWS if open_ended else ''}"
     elif policy.code == "listed":
         code = f"Only this code may run: {digests}."
     else:
