@@ -30,7 +30,7 @@ from sls_jupyter.contract.usage import ProgramLimits, Stat
 from sls_jupyter.hosts.entry import be_a_reaper, die_with
 
 POLL_SECONDS = 0.1
-WORD_SECONDS = 3.0  # for the supervisor to say which limit was crossed
+WORD_SECONDS = 10.0  # on a busy machine, too, for the supervisor to say which limit was crossed
 WIDER = ProgramLimits(cpu_seconds=1, wall_seconds=5, memory_bytes=32 << 20, processes=16)  # keepers count here too
 _WRAPPERS = {"bwrap", "setpriv", "prlimit"}  # what a sandbox consists of until its command runs
 
