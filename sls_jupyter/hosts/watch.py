@@ -97,7 +97,7 @@ class Keeper:
     def _first(self, family: dict[int, Stat]) -> tuple[int, int] | None:
         """The supervisor: the first process that is not part of the sandbox. Asked before anything hostile runs."""
         for pid, stat in family.items():
-            if not self.sandboxed or _name(pid) not in _WRAPPERS:
+            if not self.sandboxed or _name(pid) not in _WRAPPERS | {""}:  # one without a name has just ended
                 return pid, stat.started
         return None
 
