@@ -148,22 +148,15 @@ def canonical_json(value: Any) -> bytes:
     try:
         data = bytes(rfc8785.dumps(value))
     except (rfc8785.CanonicalizationError, UnicodeError) as error:
-        raise _unwritable(_large_number(value) or str(error)) from None
-    if _LONG_NUMBER.search(data) and (place := _large_number(value)):
-        raise _unwritable(place)
+        _refuse_large_numbers(value)
+        raise MalformedDocument("A value cannot be written as canonical JSON.", found=error) from None
+    if _LONG_NUMBER.search(data):
+        _refuse_large_numbers(value)
     return data
 
 
-def _unwritable(found: str) -> MalformedDocument:
-    return MalformedDocument(
-        "A value cannot be written as canonical JSON.",
-        found=found,
-        hint="A number of 2**53 or more travels as text, or as a typed value." if found.startswith("a number") else "",
-    )
-
-
-def _large_number(value: Any) -> str:
-    """Where a whole number beyond 2**53 stands, a float below 1e21 included, which has no exponent; nothing if none does."""
+def _refuse_large_numbers(value: Any) -> None:
+    """Say where a whole number beyond 2**53 stands, a float below 1e21 included, which has no exponent."""
     rest: list[tuple[str, Any]] = [("", value)]
     while rest:
         where, one = rest.pop()
@@ -172,8 +165,11 @@ def _large_number(value: Any) -> str:
         elif isinstance(one, list | tuple):
             rest += [(f"{where}[{place}]", item) for place, item in enumerate(one)]
         elif (isinstance(one, int) and abs(one) >= 2**53) or (isinstance(one, float) and 2**53 <= abs(one) < 1e21):
-            return f"a number beyond 2**53 at {where[:200] or 'the top'}"
-    return ""
+            raise MalformedDocument(
+                "A value cannot be written as canonical JSON.",
+                found=f"a number beyond 2**53 at {where[:200] or 'the top'}",
+                hint="A number of 2**53 or more travels as text, or as a typed value.",
+            ) from None
 
 
 class Model(BaseModel):

@@ -148,6 +148,7 @@ KEPT: dict[str, Any] = {
 
 _ADAY = dt.date(2020, 1, 1)
 REFUSED: dict[str, Any] = {
+    "tuples with a kind for each of many places": objects((1, "a") * 501),
     "a time of day after many dates": objects(*[_ADAY] * LATE, dt.datetime(2020, 1, 1, 17, 30)),
     "a date after many moments": objects(*[dt.datetime(2020, 1, 1)] * LATE, _ADAY),
     "two zones": objects(*[pd.Timestamp("2020", tz="UTC")] * LATE, pd.Timestamp("2020", tz="Asia/Tokyo")),

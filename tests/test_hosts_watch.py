@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import cast
 
 import pytest
 from host_contract import group_of, settle, told
@@ -177,3 +178,21 @@ def watch_code(code: str, limits: ProgramLimits) -> int:
     values = (limits.cpu_seconds, limits.wall_seconds, limits.memory_bytes, limits.processes)
     head = [sys.executable, "-I", "-m", "sls_jupyter.hosts.watch", str(os.getpid()), *map(str, values)]
     return subprocess.run([*head, sys.executable, "-c", code], check=False).returncode
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        ({2: "bwrap", 3: "setpriv", 4: "prlimit"}, None),
+        ({2: "bwrap", 3: ""}, None),  # a helper of the sandbox that ended meanwhile: taking it would end an honest run
+        ({2: "bwrap", 3: "", 4: "python3"}, (4, 40)),
+    ],
+)
+def test_the_supervisor_is_the_first_process_that_is_there_and_no_part_of_the_sandbox(
+    monkeypatch: pytest.MonkeyPatch, names: dict[int, str], found: tuple[int, int] | None
+) -> None:
+    """What is taken for the supervisor once is missed when it ends, and the program is ended with it."""
+    monkeypatch.setattr(watch, "_name", names.__getitem__)
+    process = cast("subprocess.Popen[bytes]", None)  # not looked at here
+    keeper = watch.Keeper(process, ProgramLimits(1, 1, 1, 1), started=0.0, sandboxed=True)
+    assert keeper._first({pid: Stat("R", 1, 0.0, 10 * pid) for pid in names}) == found

@@ -189,12 +189,12 @@ def _text(data: bytes, nesting: int) -> Parts | None:
         return _from_pem(data)
     if _POLICY.match(data) and len(data) <= MAX_POLICY_BYTES:
         return Parts(policy=data)
-    decoded = _decoded(stripped)
-    return None if decoded is None else recognise(decoded, nesting=nesting + 1)
+    inner = decoded(stripped)
+    return None if inner is None else recognise(inner, nesting=nesting + 1)
 
 
-def _decoded(text: bytes) -> bytes | None:
-    """Hex, or base64 in either alphabet, with padding or without; white space within is ignored."""
+def decoded(text: bytes) -> bytes | None:
+    """Hex, also after 0x, or base64 in either alphabet, with padding or without; white space within is ignored."""
     compact = b"".join(text.split())
     if not compact:
         return None

@@ -18,7 +18,7 @@ from typing import Any, Self, cast
 
 from cryptography import x509
 
-from sls_jupyter.attestation.evidence import Check
+from sls_jupyter.attestation.evidence import Check, utc_words
 from sls_jupyter.attestation.intel_chain import PCK_CA, ROOT, TCB_SIGNING, chain_checks, parse_chain
 from sls_jupyter.attestation.quote import pem_certificates
 from sls_jupyter.documents import parse_json
@@ -99,8 +99,8 @@ class Collateral:
 
 def _outside(what: str, first: datetime | None, last: datetime | None, now: datetime) -> list[str]:
     if first is not None and now < first:
-        return [f"{what} begins {first:%Y-%m-%d %H:%M:%S} UTC"]
-    return [f"{what} ended {last:%Y-%m-%d %H:%M:%S} UTC"] if last is not None and now > last else []
+        return [f"{what} begins {utc_words(first)}"]
+    return [f"{what} ended {utc_words(last)}"] if last is not None and now > last else []
 
 
 def _time(text: Any) -> datetime | None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sls_jupyter.attestation import quote as quotes
@@ -32,6 +32,7 @@ from sls_jupyter.attestation.evidence import (
     readable,
     rejection,
     unreadable,
+    utc_words,
 )
 from sls_jupyter.attestation.intel_chain import quote_checks
 from sls_jupyter.attestation.quote import Quote
@@ -187,8 +188,8 @@ def _appraise_platform(
     """Add the lines on collateral, TCB and policy; returns dcap-qvl's claims, ``{}`` where it has none."""
     library = _library()
     if late := collateral.out_of_time(now):  # before the library, which says it in other words or as another fault
-        at = f"all of it valid at {now.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-        checks.append(Check(name="collateral_time", found="; ".join(late), expected=at, ok=False))
+        expected = f"all of it valid at {utc_words(now)}"
+        checks.append(Check(name="collateral_time", found="; ".join(late), expected=expected, ok=False))
         return {}
     seconds = max(int(now.timestamp()), 0)
     verdict, fault = _ask(library, data, collateral, seconds, library.QuotePolicy.claims_only(seconds))

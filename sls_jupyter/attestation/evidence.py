@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import InitVar, dataclass, field
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Annotated, ClassVar, Self, final
 
@@ -179,6 +180,11 @@ HINTS = {
     "tcb_status": "Update the machine's firmware, or allow this status in IntelTrust.",
     "minimum_tcb": "Update the machine's firmware, or ask the owner for a lower minimum.",
 }
+
+
+def utc_words(at: datetime) -> str:
+    """A time as the lines of a verdict give it, to the second: a certificate may begin in the middle of the day."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def rejection(kind: str, step: str, checks: Iterable[Check]) -> EvidenceRejected:

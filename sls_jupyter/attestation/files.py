@@ -14,8 +14,6 @@ that a token names is taken from the token unless the caller pins it, and a note
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import re
 from collections.abc import Iterable
@@ -25,7 +23,7 @@ from types import MappingProxyType
 from typing import Any
 
 from sls_jupyter.attestation.aci import NOTHING_ELSE, Profile, Wanted, judge
-from sls_jupyter.attestation.aci_forms import MAX_FILE_BYTES, Parts, named_members, recognise
+from sls_jupyter.attestation.aci_forms import MAX_FILE_BYTES, Parts, decoded, named_members, recognise
 from sls_jupyter.attestation.anchors import MaaInstance
 from sls_jupyter.attestation.ccf_receipt import parse_ledger_keys
 from sls_jupyter.attestation.claim_checks import closed_guest
@@ -125,7 +123,7 @@ def _add(found: Sorted, data: bytes) -> Sorted:
         found = replace(found, key_sets=(*found.key_sets, value)) if name == "key_sets" else _set(found, name, value)
     if forms:
         return found
-    quote = _as_quote(data) or _as_quote(_unpacked(stripped))
+    quote = _as_quote(data) or _as_quote(decoded(stripped))
     if quote is not None:
         return _set(found, "quote", quote)
     return replace(found, parts=found.parts | recognise(data))
@@ -158,7 +156,7 @@ def _quote_within(value: dict[str, Any]) -> dict[str, Any]:
     """A quote under a name that other verifiers and services give it, and the collateral beside it."""
     found = {}
     for name, item in named_members(value):
-        if name in _QUOTE_NAMES and (quote := _as_quote(item) or _as_quote(_unpacked(item))) is not None:
+        if name in _QUOTE_NAMES and (quote := _as_quote(item) or _as_quote(decoded(item))) is not None:
             found["quote"] = quote
     collateral = value.get("collateral")
     if found and isinstance(collateral, dict) and "tcb_info" in collateral:
@@ -173,20 +171,8 @@ def _hex(text: str) -> bytes:
         raise MalformedDocument("QuoteHex is not hex.", found=f"{len(text)} characters") from None
 
 
-def _as_quote(data: bytes) -> bytes | None:
-    return data if data.startswith(_QUOTE_STARTS) and data[4:8] in (_SGX, _TDX) else None
-
-
-def _unpacked(text: bytes) -> bytes:
-    """Hex or base64 text as bytes; nothing if it is neither."""
-    compact = b"".join(text.split()).removeprefix(b"0x")
-    try:
-        if re.fullmatch(rb"(?:[0-9a-fA-F]{2})+", compact):
-            return bytes.fromhex(compact.decode())
-        standard = compact.rstrip(b"=").replace(b"-", b"+").replace(b"_", b"/")
-        return base64.b64decode(standard + b"=" * (-len(standard) % 4), validate=True)
-    except (ValueError, binascii.Error):
-        return b""
+def _as_quote(data: bytes | None) -> bytes | None:
+    return data if data and data.startswith(_QUOTE_STARTS) and data[4:8] in (_SGX, _TDX) else None
 
 
 # --- judging --------------------------------------------------------------------------------------

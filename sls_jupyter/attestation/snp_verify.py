@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sls_jupyter.attestation import snp, uvm
 from sls_jupyter.attestation.amd_chain import Chain, ChainRules, examine
@@ -26,6 +26,7 @@ from sls_jupyter.attestation.evidence import (
     readable,
     rejection,
     unreadable,
+    utc_words,
 )
 from sls_jupyter.errors import MalformedDocument, SignatureInvalid
 
@@ -151,13 +152,10 @@ def _signer_checks(report: snp.Report, anchors: TrustAnchors) -> list[Check]:
 
 
 def _validity(chain: Chain, now: datetime) -> Check:
-    expected = f"{_utc(chain.not_before)} to {_utc(chain.not_after)}"
-    return Check(name="validity", found=_utc(now), expected=expected, ok=chain.not_before <= now <= chain.not_after)
-
-
-def _utc(at: datetime) -> str:
-    """To the second: a certificate may begin in the middle of the day."""
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    expected = f"{utc_words(chain.not_before)} to {utc_words(chain.not_after)}"
+    return Check(
+        name="validity", found=utc_words(now), expected=expected, ok=chain.not_before <= now <= chain.not_after
+    )
 
 
 def _binding_checks(report: snp.Report, chain: Chain) -> list[Check]:

@@ -73,7 +73,7 @@ def _at_home() -> Interpreter:
 
 def _settings(environment: Path) -> bytes:
     """``pyvenv.cfg`` with the interpreter's place inside, and without what tells of the host."""
-    kept = [f"home = {os.path.dirname(_base_executable())}"]  # noqa: PTH120
+    kept = [f"home = {Path(_base_executable()).parent}"]
     for line in (environment / "pyvenv.cfg").read_text("utf-8").splitlines():
         if line.partition("=")[0].strip() in _KEPT_SETTINGS:
             kept.append(line)

@@ -41,6 +41,7 @@ MISSING = {NoneType: "none", type(pd.NA): "na", type(pd.NaT): "nat", float: "nan
 NULLS = {"none": None, "na": pd.NA, "nat": pd.NaT, "nan": np.nan}
 _ARRAY_DTYPES = "iufbmM"
 _AS_THEY_LIE = {str, bytes, dt.date}  # a list of them, which others are quicker with, would be as large as the column
+MAX_PLACES = 1_000  # of a tuple whose places have kinds of their own: each is a column
 _LONG = 16  # values in a list on average, from which each list is made on its own
 _FEW_ROWS = 1 << 10  # in a chunk on average, below which nested values are merged before they are brought back
 
@@ -152,7 +153,7 @@ def _sequences_or_rows(values: list[Any], name: str) -> tuple[pa.Array, Kind]:
         return _sequences(values, name)
     except Inexact:
         lengths = {len(value) for value in values if value is not None}
-        if name != "tuple" or len(lengths) != 1 or lengths == {0}:
+        if name != "tuple" or len(lengths) != 1 or not 0 < max(lengths) <= MAX_PLACES:
             raise
     array, kinds = _struct(values, range(lengths.pop()))
     return array, {"row": kinds}
