@@ -2,46 +2,71 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 OUT := build/demo
+AZURITE := .cache/azurite
+AZURITE_VERSION := 3.37.0
 DATA_PATH_TESTS := $(wildcard tests/test_assets_frame*.py) tests/test_data_other_pandas.py
 
-.PHONY: demo test check pandas2 lint types lab bench crash fuzz fix clean help
+.PHONY: demo test check azurite pandas2 lint types lab bench crash fuzz fix lock clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    the main job, start to end: seal, ask, approve, run, audit (no account, no network after installing)"
 	@echo "make test    lint, types and every test; the data path under both supported majors of pandas"
+	@echo "make azurite Microsoft's emulator of Azure's storage, for the tests that need one (make test does so where npm is)"
 	@echo "make lab     JupyterLab on the example notebooks"
 	@echo "make bench   ratios against the plain alternative"
 	@echo "make crash   kill an authority 50 times under load and look for what is missing"
 	@echo "make fuzz    throw bytes at every parser for a while (coverage-guided where atheris is installed)"
 	@echo "make fix     what a machine can repair"
+	@echo "make lock    write constraints.txt anew: the versions that all of these install"
 
-$(VENV)/.base: pyproject.toml
+$(VENV)/.base: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; $$($(PYTHON) --version) was found. Try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[notebooks,sandbox]'
+	@echo "Making a virtual environment in $(VENV) …"
+	@$(PYTHON) -m venv $(VENV)
+	@echo "Installing sls_jupyter and what it needs into $(VENV): some 120 packages, one to four minutes …"
+	@$(PIP) -e '.[notebooks,sandbox]'
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.base
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[notebooks,sandbox,test,dev]'
+	@echo "Installing what the tests need into $(VENV) …"
+	@$(PIP) -e '.[notebooks,sandbox,test,dev]'
 	@touch $@
 
 $(VENV)/.lab: $(VENV)/.base
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[notebooks,sandbox,lab]'
+	@echo "Installing JupyterLab into $(VENV) …"
+	@$(PIP) -e '.[notebooks,sandbox,lab]'
 	@touch $@
 
 $(VENV)-pandas2/.done: tests/pandas2.txt
-	$(PYTHON) -m venv $(VENV)-pandas2
-	$(VENV)-pandas2/bin/python -m pip install --quiet --disable-pip-version-check -r tests/pandas2.txt
+	@echo "Installing the other major of pandas into $(VENV)-pandas2 …"
+	@$(PYTHON) -m venv $(VENV)-pandas2
+	@$(VENV)-pandas2/bin/python -m pip install --disable-pip-version-check -r tests/pandas2.txt
 	@touch $@
 
 .PHONY: sandbox
 sandbox: $(VENV)/.base
+	@echo "Looking for a sandbox …"
 	@$(BIN)/python -c 'from sls_jupyter.hosts.probing import find_bubblewrap as f; reason = f()[1]; print(reason and \
 	  f"NOT ISOLATED: {reason}.\nEverything runs, every card says so, and the isolation tests are skipped.\n" \
 	  "Most often the machine forbids user namespaces (a container, or a sysctl of the distribution).", end=reason and "\n")'
+
+azurite: $(AZURITE)/.done-$(AZURITE_VERSION)
+
+$(AZURITE)/.done-$(AZURITE_VERSION):
+	@command -v npm >/dev/null || { echo "npm is needed for Azurite (Debian: apt-get install npm)"; exit 1; }
+	@echo "Installing Azurite $(AZURITE_VERSION) into $(AZURITE): about a minute, 360 MB …"
+	@mkdir -p $(AZURITE)
+	@npm install --prefix $(AZURITE) --no-save --ignore-scripts --no-audit --no-fund --loglevel=error azurite@$(AZURITE_VERSION)
+	@touch $@
+
+.PHONY: storage
+storage:
+	@{ command -v npm >/dev/null && $(MAKE) --no-print-directory azurite; } || \
+	  echo "No Azurite (npm is missing, or cannot install it): the tests on an emulator of Azure's storage are skipped."
 
 demo: $(VENV)/.base sandbox
 	@$(BIN)/python notebooks/run.py quickstart --out $(OUT)
@@ -51,8 +76,13 @@ lab: $(VENV)/.lab sandbox
 
 test: check
 
-check: $(VENV)/.test sandbox lint types pandas2
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+check: $(VENV)/.test sandbox storage lint types pandas2 guest-image
+	@$(BIN)/python -m compileall -q sls_jupyter  # containers and commands start from it, also where Python writes none
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+.PHONY: guest-image
+guest-image: $(VENV)/.test
+	@$(BIN)/python tests/podman_kit.py
 
 pandas2: $(VENV)-pandas2/.done
 	PYTHONPATH=. $(VENV)-pandas2/bin/python -m pytest -p no:cacheprovider $(DATA_PATH_TESTS)
@@ -76,6 +106,9 @@ bench: $(VENV)/.test sandbox
 	$(BIN)/python benchmarks/receipt.py
 	$(BIN)/python benchmarks/log.py
 	$(BIN)/python benchmarks/authority.py
+	$(BIN)/python benchmarks/layers.py
+	$(BIN)/python benchmarks/session.py
+	$(BIN)/python benchmarks/startup.py
 
 crash: $(VENV)/.test
 	$(BIN)/python benchmarks/crash.py --rounds 50
@@ -83,5 +116,8 @@ crash: $(VENV)/.test
 fuzz: $(VENV)/.test
 	$(BIN)/python fuzz/fuzz_parsers.py
 
+lock: $(VENV)/.base
+	$(BIN)/python .ci/lock.py
+
 clean:
-	rm -rf $(VENV) $(VENV)-pandas2 build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-pandas2 $(AZURITE) build .mypy_cache .ruff_cache .pytest_cache .hypothesis

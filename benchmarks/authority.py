@@ -25,10 +25,11 @@ import pandas as pd
 import sqlalchemy as sa
 
 from sls_jupyter.attestation.binding import release_report_data
-from sls_jupyter.attestation.simulated import DevelopmentChain, SimulatedProcessor
+from sls_jupyter.attestation.device.simulated import DevelopmentChain, SimulatedProcessor
 from sls_jupyter.authority import ledger
 from sls_jupyter.authority import store as db
-from sls_jupyter.authority.service import Authority, open_authority
+from sls_jupyter.authority.opening import open_authority
+from sls_jupyter.authority.service import Authority
 from sls_jupyter.contract import cce
 from sls_jupyter.contract.group import group_for
 from sls_jupyter.contract.image import installed_image
@@ -158,7 +159,8 @@ def _fill_requests(authority: Authority, town: Town, request: StreamRequest, ass
         numbers = range(start, min(start + 5000, count + 1))
         ids = [(number + 1000, digest_of("rq", number), digest_of("sp", number)) for number in numbers]
         with authority.store.write() as connection:
-            connection.execute(sa.insert(db.requests), [{"seq": seq, "id": terms, **shared} for seq, terms, _ in ids])
+            asked = [{"seq": seq, "id": terms, "but_limits": terms, **shared} for seq, terms, _ in ids]
+            connection.execute(sa.insert(db.requests), asked)
             parties = [{"did": did, "seq": seq, "state": "granted"} for seq, _, _ in ids for did in people]
             connection.execute(sa.insert(db.request_parties), parties)
             known = {"requester": town.analyst.did, "known": True, "at": 1, "refusals": 0}

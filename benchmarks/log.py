@@ -20,9 +20,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
-from sls_jupyter.attestation.evidence import TrustAnchors
+from sls_jupyter.attestation.anchors import TrustAnchors
 from sls_jupyter.authority import ledger
-from sls_jupyter.authority.service import Authority, open_authority
+from sls_jupyter.authority.opening import open_authority
+from sls_jupyter.authority.service import Authority
 from sls_jupyter.identity import Home
 from sls_jupyter.transparency import tree
 from sls_jupyter.transparency.merkle import leaf_hash, verify_inclusion

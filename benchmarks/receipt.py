@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from sls_jupyter.attestation import snp
-from sls_jupyter.attestation.amd_certs import Certificate
+from sls_jupyter.attestation.amd import report as snp
+from sls_jupyter.attestation.certificates import Certificate
 from sls_jupyter.documents import Envelope, parse_json
 from sls_jupyter.identity import public_key_from_did
 from sls_jupyter.receipt.receipt import Receipt

@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from sls_jupyter.attestation import snp
-from sls_jupyter.attestation.aci_forms import gather
-from sls_jupyter.attestation.amd_certs import Certificate
-from sls_jupyter.attestation.evidence import TrustAnchors
+from sls_jupyter.attestation.amd import report as snp
+from sls_jupyter.attestation.anchors import TrustAnchors
+from sls_jupyter.attestation.azure.forms import gather
+from sls_jupyter.attestation.certificates import Certificate
 from sls_jupyter.attestation.verify import verify
 
 VECTORS = Path(__file__).resolve().parent.parent / "tests" / "vectors" / "snp" / "aci-genoa-v3"

@@ -16,6 +16,25 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 
+_ALONE = """{%- extends 'index.html.j2' -%}
+{%- block html_head_js -%}
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:" />
+{%- endblock -%}
+{%- block html_head_css -%}
+<style>
+.jp-Notebook pre{white-space:pre-wrap!important;overflow-wrap:anywhere}
+.jp-Notebook{--jp-mirror-editor-number-color:#006b00;--jp-mirror-editor-comment-color:#35696b}
+.jp-Notebook{--jp-mirror-editor-operator-color:#8a10d9}
+.jp-Notebook .jp-InputArea-prompt,.jp-Notebook .jp-OutputArea-prompt{color:#616161!important;opacity:1!important}
+</style>
+{%- endblock -%}
+{%- block jupyter_widgets -%}{%- endblock -%}
+{%- block html_head_js_mathjax -%}{%- endblock -%}
+{%- block html_head_js_mermaidjs -%}{%- endblock -%}
+"""
+# nbconvert's page without what it would load from elsewhere: require.js, MathJax, Mermaid, the manager of widgets
+_SHOWN = ("text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", "text/latex", "text/plain")
+
 
 def execute(name: str, out: Path) -> Path:
     """Run one notebook to its end; returns the executed notebook.
@@ -40,19 +59,21 @@ def execute(name: str, out: Path) -> Path:
             f"{name}.ipynb",
             str(executed),
             kernel_name="python3",
-            progress_bar=False,
+            progress_bar=sys.stderr.isatty(),
             kernel_manager_class=Kernel,
         )
     return executed
 
 
 def to_html(executed: Path) -> Path:
-    """The executed notebook as one HTML file."""
+    """The executed notebook as one HTML file that runs nothing and loads nothing: it can be read without a network."""
     from nbconvert import HTMLExporter
+    from traitlets.config import Config
 
-    html, _ = HTMLExporter(embed_images=True).from_filename(str(executed))
+    config = Config({"NbConvertBase": {"display_data_priority": list(_SHOWN)}})
+    html, _ = HTMLExporter(config=config, embed_images=True, raw_template=_ALONE).from_filename(str(executed))
     path = executed.with_suffix(".html")
-    path.write_text(html)
+    path.write_text(html, encoding="utf-8")
     return path
 
 
@@ -87,9 +108,10 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("build") / "notebooks")
     options = parser.parse_args()
     out = options.out.absolute()
-    print(f"Running notebooks/{options.name}.ipynb …", flush=True)
+    print(f"Running notebooks/{options.name}.ipynb, cell by cell; that takes less than a minute …", flush=True)
     start = time.monotonic()
     executed = execute(options.name, out)
+    print("Writing what came of it as a page …", flush=True)
     page = to_html(executed)
     print(f"Done in {time.monotonic() - start:.0f} s. What happened:\n")
     print("\n".join(summary(executed)))

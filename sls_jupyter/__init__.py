@@ -15,21 +15,23 @@ if TYPE_CHECKING:
 
     __version__: str
 
-__all__ = ["Session", "SlsError", "__version__", "connect", "load_ipython_extension", "verify"]
+__all__ = ["Session", "SlsError", "__version__", "connect", "load_ipython_extension", "read_output", "verify"]
 
 
-def connect(persona: str | None = None) -> Session:
+def connect(persona: str | None = None, *, new: bool = False) -> Session:
     """The session of one persona of this user, the same one that the magics use.
 
     Args:
         persona: its name; ``SLS_PERSONA``, or else ``me``, by default.
+        new: make it also where its name is almost that of another one.
 
     Raises:
+        UnknownName: there is none, and one whose name is almost the same.
         BadInput: not a persona's name. Unavailable: its folder cannot be used.
     """
     from sls_jupyter.notebook.sessions import session_for
 
-    return session_for(persona)
+    return session_for(persona, new=new)
 
 
 def verify(source: Any, **pins: Any) -> ReceiptVerdict:
@@ -45,6 +47,17 @@ def verify(source: Any, **pins: Any) -> ReceiptVerdict:
     from sls_jupyter.receipt.files import verify_file
 
     return verify_file(source, **pins)
+
+
+def read_output(path: str) -> Any:
+    """Exactly what a cell had, from a table's file that ``%sls result RUN --to FOLDER`` wrote.
+
+    Raises:
+        BadInput: it cannot be read. MalformedDocument: it is no such file.
+    """
+    from sls_jupyter.session.outputs_to import read_output
+
+    return read_output(path)
 
 
 def load_ipython_extension(ipython: Any) -> None:

@@ -6,6 +6,8 @@
     ├── BadInput                 the caller's mistake: a wrong name, option, frame or file
     │   ├── UnknownName          no asset, run, request, persona or column of that name
     │   ├── UnsealableData       a frame or column that cannot be sealed without loss
+    │   ├── CellRunning          a session takes one cell at a time, and one runs
+    │   ├── SessionOver          the session has ended; another one has to be opened
     │   └── MalformedDocument    bytes that are not one of our documents, certificates or proofs
     ├── VerificationError        something was found that is not what was signed, sealed or logged
     │   ├── SignatureInvalid     a signature does not verify
@@ -21,7 +23,9 @@
     │   ├── ProgramFailed        the cell raised
     │   ├── LimitExceeded        a resource limit stopped it; carries the limit's name
     │   ├── OutputWithheld       the gate let nothing through that was asked for
-    │   └── RunCancelled         the requester stopped it
+    │   ├── RunCancelled         the requester stopped it
+    │   ├── HostDied             its group vanished before its end; carries what the host saw
+    │   └── RunLost              who drove it ended first, so nobody can tell how it would have ended
     └── Unavailable              a service, a disk or a device that is needed cannot be used
         ├── HostUnsuitable       no host meets every owner's conditions
         └── TooManyRequests      somebody asked too often; carries after how many seconds to try again
@@ -119,6 +123,14 @@ class UnsealableData(BadInput):
     status = 422
 
 
+class CellRunning(BadInput):
+    status = 409
+
+
+class SessionOver(BadInput):
+    status = 409
+
+
 class MalformedDocument(BadInput):
     status = 400
 
@@ -179,7 +191,17 @@ class KeyRefused(Refused):
 
 
 class ApprovalPending(SlsError):
+    """A person has to decide; ``detail["request"]`` has the request's id, ``detail["compared"]`` what differs from an approved one."""
+
     status = 202
+
+    def _more(self) -> list[str]:
+        """What it says anyway, and below it what differs, a line each."""
+        compared = self.detail.get("compared")
+        if not isinstance(compared, list) or not compared:
+            return super()._more()
+        first, *rest = map(str, compared)
+        return [*super()._more(), f"  {first}", *(f"  • {line}" for line in rest)]
 
 
 class RunFailed(SlsError):
@@ -199,6 +221,14 @@ class OutputWithheld(RunFailed):
 
 
 class RunCancelled(RunFailed):
+    pass
+
+
+class HostDied(RunFailed):
+    """The group was gone before it told an end; ``detail["containers"]`` has what the host saw of each."""
+
+
+class RunLost(RunFailed):
     pass
 
 

@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
-import jwt
 import platformdirs
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -403,6 +402,8 @@ def make_token(key: SigningKey, *, audience: str, method: str, path: str, body: 
         path: of the URL, with ``?`` and its query if it has one, exactly as they are sent.
         now: seconds since 1970-01-01 UTC.
     """
+    import jwt  # not before there is a token: a program and a sidecar have none
+
     claims = {
         "iss": key.did,
         "aud": audience,
@@ -416,8 +417,11 @@ def make_token(key: SigningKey, *, audience: str, method: str, path: str, body: 
     return jwt.encode(claims, key.private_key, algorithm="EdDSA")
 
 
-def verify_token(token: str, *, audience: str, method: str, path: str, body: bytes, now: int) -> str:
+def verify_token(token: str, *, audience: str, method: str, path: str, body: bytes | None, now: int) -> str:
     """Check a token against the call it came with; returns the caller's DID.
+
+    Args:
+        body: of the call; ``None`` before it is read, to refuse whom it need not be read of. It is checked again then.
 
     The clock is an argument. What is *not* checked here: whether that caller may make the call, and
     whether the same token came before (the calls of this project can be repeated without harm).
@@ -425,6 +429,8 @@ def verify_token(token: str, *, audience: str, method: str, path: str, body: byt
     Raises:
         NotAuthorised: with the reason.
     """
+    import jwt
+
     hint = "Sign a fresh token for this call; if clocks differ by more than 30 seconds, set them."
     try:
         issuer = str(jwt.decode(token, options={"verify_signature": False}).get("iss", ""))
@@ -447,7 +453,8 @@ def verify_token(token: str, *, audience: str, method: str, path: str, body: byt
         raise NotAuthorised(
             "The caller's token is not valid at this time.", found=f"issued {now - issued} s ago", hint=hint
         )
-    for claim, value in (("htm", method), ("htu", path), ("body", digest(body))):
+    named = {"htm": method, "htu": path} | ({} if body is None else {"body": digest(body)})
+    for claim, value in named.items():
         if claims.get(claim) != value:
             raise NotAuthorised("The caller's token is for another call.", found=f"another {claim}", hint=hint)
     return issuer

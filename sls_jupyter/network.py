@@ -1,7 +1,7 @@
 """HTTP calls that end: a deadline for the whole call, a bound on the answer, and addresses that may be reached.
 
 One small client for everything that this package fetches from others. It follows no redirect, keeps no
-cookie, reads no proxy from the environment, asks for no content encoding and takes none. A name is resolved
+cookie, writes nothing of a call into a log, reads no proxy from the environment, asks for no content encoding and takes none. A name is resolved
 once; what is connected to is an address that was checked, so a name that changes its mind gains nothing.
 Where a URL is somebody else's choice, only public addresses are reached.
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import ipaddress
+import logging
 import math
 import os
 import socket
@@ -36,6 +37,11 @@ from sls_jupyter.errors import Unavailable
 SECONDS = 30.0  # of a whole call, from the first byte sent to the last one read
 _CHUNK_BYTES = 64 * 1024
 _KEPT_CONNECTIONS = 8
+_KEEP_ALIVE = {
+    "TCP_KEEPIDLE": 30,
+    "TCP_KEEPINTVL": 15,
+    "TCP_KEEPCNT": 4,
+}  # seconds, seconds, questions without an answer
 _NOT_PUBLIC = tuple(
     map(
         ipaddress.ip_network,
@@ -54,6 +60,15 @@ T = TypeVar("T")
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: an IPv4 address in the last 32 bits
 _deadline: contextvars.ContextVar[float] = contextvars.ContextVar("deadline", default=math.inf)
+_calling: contextvars.ContextVar[bool] = contextvars.ContextVar("calling", default=False)
+
+
+def _is_not_ours(_: logging.LogRecord) -> bool:
+    return not _calling.get()
+
+
+for _name in ("httpcore.connection", "httpcore.http11"):  # they log headers, and so tokens and signed URLs
+    logging.getLogger(_name).addFilter(_is_not_ours)
 
 
 class NotReached(Exception):  # callers turn it into an error of this package
@@ -71,6 +86,16 @@ class Answer:
     status: int
     headers: Mapping[str, str]  # lower-case names; of a name that stands twice, nothing
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """An answer whose body is still to be read; nothing in it is verified."""
+
+    status: int
+    headers: Mapping[str, str]  # as in :class:`Answer`
+    peer: str  # the address that answers; "" over a Unix socket
+    pieces: Iterator[bytes]  # the body as it comes, within the call's deadline
 
 
 @contextlib.contextmanager
@@ -185,6 +210,8 @@ class _Stream(httpcore.NetworkStream):
     def get_extra_info(self, info: str) -> Any:
         if info == "ssl_object":
             return self._socket if isinstance(self._socket, ssl.SSLSocket) else None
+        if info == "server_addr" and self._socket.family != socket.AF_UNIX:
+            return self._socket.getpeername()
         if info == "is_readable":  # of an idle connection: the other side ended it
             return _is_readable(self._socket)
         return None
@@ -223,8 +250,20 @@ class _Backend(httpcore.NetworkBackend):
             except OSError:
                 continue
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            _keep_alive(connected)
             return _Stream(connected)
         raise httpcore.ConnectError("no connection")
+
+
+def _keep_alive(connected: socket.socket) -> None:
+    """Ask again and again whether the other side is there, so that a silent connection is not taken for one that lives.
+
+    Events may be minutes apart: without this a machine that vanished is never missed, and a router forgets the connection.
+    """
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEP_ALIVE.items():
+        if (option := getattr(socket, name, None)) is not None:  # not every system has each
+            connected.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 @contextlib.contextmanager
@@ -285,6 +324,8 @@ class Http:
         anywhere: the URLs are this user's own choice: private addresses of theirs are reached as well.
         private: a Unix socket to call over, whatever host the URLs name.
         seconds: of a whole call.
+        kept_seconds: how long an idle connection is kept, less than its server does: a call is not sent into one that
+            just ends.
         tls: whom to believe over HTTPS; the public roots by default.
     """
 
@@ -294,6 +335,7 @@ class Http:
         anywhere: bool,
         private: Path | None = None,
         seconds: float = SECONDS,
+        kept_seconds: float = 4.0,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.seconds = seconds
@@ -301,7 +343,7 @@ class Http:
             ssl_context=tls,
             max_connections=64,
             max_keepalive_connections=_KEPT_CONNECTIONS,
-            keepalive_expiry=4.0,  # less than servers keep one: a call is not sent into one that just ends
+            keepalive_expiry=kept_seconds,
             network_backend=_Backend(anywhere, private),
         )
 
@@ -361,16 +403,62 @@ class Http:
                 yield bytes(rest)
 
     @contextlib.contextmanager
+    def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        content: bytes = b"",
+        seconds: float,
+    ) -> Iterator[Stream]:
+        """One call whose answer is read piece by piece, all within one deadline; the reader bounds it.
+
+        Args:
+            seconds: until the last byte, and of every other call that is made meanwhile.
+
+        Raises:
+            NotReached: no whole answer within the deadline, also while it is read.
+        """
+        with _failures(), within(seconds), self._open(method, url, headers or {}, content) as response:
+            address = response.extensions["network_stream"].get_extra_info("server_addr")
+            peer = str(address[0]) if address else ""
+            yield Stream(response.status, _headers(response.headers), peer, _pieces(response))
+
+    @contextlib.contextmanager
     def _open(self, method: str, url: str, headers: Mapping[str, str], content: bytes) -> Iterator[httpcore.Response]:
         asked = {"Accept-Encoding": "identity", **headers}
         if content or method in ("POST", "PUT"):
             asked["Content-Length"] = str(len(content))
         given = [(name.encode(), value.encode("latin-1")) for name, value in asked.items()]
         pool = {"timeout": {"pool": _left()}}
-        with self._pool.stream(method, url, headers=given, content=content, extensions=pool) as response:
+        with (
+            _silently(),
+            self._pool.stream(method, url, headers=given, content=content, extensions=pool) as response,
+        ):
             if _headers(response.headers).get("content-encoding", "identity") != "identity":
                 raise NotReached("an answer in an encoding that was not asked for")
             yield response
+
+
+@contextlib.contextmanager
+def _silently() -> Iterator[None]:
+    """The HTTP library's log says nothing of the calls in this block; those of others are theirs."""
+    token = _calling.set(True)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(
+            ValueError
+        ):  # an answer that nobody read to its end is closed wherever it is collected
+            _calling.reset(token)
+
+
+def _pieces(response: httpcore.Response) -> Iterator[bytes]:
+    """The body of an answer as it comes. Not in larger pieces, which a slow server could take for ever to fill."""
+    for chunk in response.iter_stream():
+        _left()  # the pool reads ahead: time may be over though there is something to give
+        yield chunk
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ clean where it comes in and again where it is printed.
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import unicodedata
 from functools import lru_cache
@@ -112,3 +113,36 @@ def released(text: str) -> str:
 
 printable = one_line
 """The same, under the name by which errors know it."""
+
+
+# --- numbers and times ----------------------------------------------------------------------------
+
+
+def size_words(count: int) -> str:
+    """Bytes as a person reads them, in powers of 1024."""
+    if count < 1024:
+        return f"{count} B"
+    value, unit = count / 1024, "KiB"
+    for larger in ("MiB", "GiB", "TiB"):
+        if value < 1024:
+            break
+        value, unit = value / 1024, larger
+    return f"{value:.1f} {unit}"
+
+
+def time_words(seconds: int) -> str:
+    """A moment in UTC; a number that no calendar has stays a number."""
+    try:
+        return f"{dt.datetime.fromtimestamp(seconds, dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (ValueError, OverflowError, OSError):
+        return f"{seconds} seconds after 1970"
+
+
+def count_words(count: int, one: str, many: str = "") -> str:
+    """``1 row``, ``2 rows``."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def short_digest(id_: str) -> str:
+    """Enough of a digest to name what it is of: the first twelve digits."""
+    return id_.removeprefix("sha256:")[:12]

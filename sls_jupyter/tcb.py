@@ -31,6 +31,15 @@ COMPONENTS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
 """Kind to product to components; the product ``""`` where a floor cannot name one."""
 
 
+BULLETINS = tuple(f"AMD-SB-{number}" for number in (3015, 3016, 3019, 3020, 3027, 3030, 3034))
+"""The bulletins that a machine can be asked to meet, by name; what each asks is in ``attestation/data/amd_bulletins.json``."""
+
+
+def bulletin_fault(name: str) -> str:
+    """What is wrong with the name of a bulletin, with the nearest right spelling; nothing if it can be asked for."""
+    return "" if name in BULLETINS else _unknown("bulletin of the table", name, BULLETINS)
+
+
 def floor_fault(platform: str, components: Iterable[str]) -> str:
     """What is wrong with a floor, in words that name the nearest right spelling; nothing if it can be met.
 

@@ -14,9 +14,10 @@ from typing import Any
 import pyarrow as pa
 
 from sls_jupyter.assets.sealing import SealedAsset, seal
+from sls_jupyter.attestation.anchors import TrustAnchors
 from sls_jupyter.attestation.binding import release_report_data
-from sls_jupyter.attestation.evidence import Evidence, TrustAnchors
-from sls_jupyter.attestation.simulated import DevelopmentChain, SimulatedProcessor
+from sls_jupyter.attestation.claims import Evidence
+from sls_jupyter.attestation.device.simulated import DevelopmentChain, SimulatedProcessor
 from sls_jupyter.authority import catalogue, decisions, ledger, release
 from sls_jupyter.authority.keyring import Keyring
 from sls_jupyter.authority.service import Authority
@@ -25,6 +26,7 @@ from sls_jupyter.contract import cce
 from sls_jupyter.contract.grants import Approval, Denial
 from sls_jupyter.contract.group import group_for
 from sls_jupyter.contract.image import GuestImage
+from sls_jupyter.contract.proposal import Proposal
 from sls_jupyter.contract.spec import AssetInput, Limits, Recipient, StreamSpec
 from sls_jupyter.documents import digest, sign
 from sls_jupyter.hpke import HpkeKey
@@ -65,6 +67,10 @@ def person(name: str) -> Identity:
 def recipient(who: Identity) -> Recipient:
     """Somebody as a recipient: the contact that they signed."""
     return Recipient.of(sign(who.contact(), who))
+
+
+def _proposal(asked: StreamSpec | Proposal) -> Proposal:
+    return asked if isinstance(asked, Proposal) else Proposal(asked)
 
 
 @dataclass(frozen=True)
@@ -145,28 +151,28 @@ class World:
         catalogue.publish(self.authority, *self.submission(sealed, chosen))
         return sealed
 
-    def approval(self, spec: StreamSpec, approver: Identity | None = None, **changes: Any) -> bytes:
-        """A signed yes to a spec, with ``changes``."""
-        who = approver or self.owner
+    def approval(self, asked: StreamSpec | Proposal, approver: Identity | None = None, **changes: Any) -> bytes:
+        """A signed yes to a spec or to the cells of a session, with ``changes``."""
+        who, what = approver or self.owner, _proposal(asked)
         fields = {
             "approver": who.did,
             "authority": self.authority.did,
-            "terms": spec.terms,
-            "code": spec.code_digests,
-            "requester": spec.requester,
+            "terms": what.terms,
+            "code": what.code_digests,
+            "requester": what.spec.requester,
             "reason": "reviewed",
             "issued_at": self.clock(),
             "expires_at": self.clock() + 3600,
         }
         return sign(Approval(**(fields | changes)), who)
 
-    def denial(self, spec: StreamSpec, approver: Identity | None = None, **changes: Any) -> bytes:
-        who = approver or self.owner
+    def denial(self, asked: StreamSpec | Proposal, approver: Identity | None = None, **changes: Any) -> bytes:
+        who, what = approver or self.owner, _proposal(asked)
         fields = {
             "approver": who.did,
             "authority": self.authority.did,
-            "terms": spec.terms,
-            "requester": spec.requester,
+            "terms": what.terms,
+            "requester": what.spec.requester,
             "reason": "not for this study",
             "issued_at": self.clock(),
         }

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from sls_jupyter.contract.cells import CellGrant, CellOrder, CellTerms
 from sls_jupyter.contract.grants import Approval, Denial, Grant, Obligations
 from sls_jupyter.contract.image import GuestImage
-from sls_jupyter.contract.spec import AssetInput, Limits, Recipient, StreamSpec
+from sls_jupyter.contract.spec import AssetInput, Limits, Recipient, SessionTerms, StreamSpec
 from sls_jupyter.documents import b64encode
 from sls_jupyter.identity import Appointment, Contact, did_from_public_key
 
@@ -56,6 +57,21 @@ GRANT = Grant(
     authority=FIRST, spec=SPEC.digest, asset=TABLE, columns=("age", "sex"),
     obligations=Obligations(kinds=("table",), min_group=10, max_rows=1000, max_bytes=2**20, full_errors=True),
     tees=("sev-snp",), issued_at=1_790_000_300, expires_at=1_790_086_400,
+)  # fmt: skip
+SESSION = SPEC.model_copy(
+    update={"code": None, "parameters": None, "outputs": ()}
+    | {"session": SessionTerms(cells=40, idle_seconds=900, wall_seconds=7200, output_bytes=2**28)}
+)
+FIRST_CELL = CellTerms(code=CELL, parameters="sha256:" + "9" * 64, outputs=("risk", "summary"))
+SECOND_CELL = CellTerms(code="sha256:" + "8" * 64, parameters="sha256:" + "7" * 64)
+ORDER = CellOrder(
+    requester=ANALYST, session=SESSION.digest, previous="sha256:" + "6" * 64, cells=(FIRST_CELL, SECOND_CELL),
+    issued_at=1_790_000_400, expires_at=1_790_004_000,
+)  # fmt: skip
+CELL_GRANT = CellGrant(
+    authority=FIRST, session=SESSION.digest, order=ORDER.digest,
+    obligations=Obligations(kinds=("table",), min_group=10, max_rows=1000, max_bytes=2**20, full_errors=True),
+    issued_at=1_790_000_500, expires_at=1_790_004_000,
 )  # fmt: skip
 CONTACT = Contact(did=ANALYST, name="analyst", hpke_public_key=HPKE_KEY)
 APPOINTMENT = Appointment(owner=OWNER, authority=FIRST)
@@ -108,7 +124,18 @@ def changed(value: Any, path: tuple[str | int, ...]) -> Any:
 def changed_specs(spec: StreamSpec) -> Iterator[tuple[str, StreamSpec]]:
     """For every value in a spec, the spec with that value changed (sorted again where order has no meaning)."""
     value = spec.model_dump(mode="json")
+    yield "fragments", StreamSpec.from_json(value | {"fragments": ["aci-infrastructure"]})
+    if spec.session is None:
+        of_session = {
+            "code": None,
+            "parameters": None,
+            "outputs": [],
+            "session": SESSION.model_dump(mode="json")["session"],
+        }
+        yield "session", StreamSpec.from_json(value | of_session)
     for path in leaves(value):
+        if path == ("fragments",) or (len(path) == 1 and value[path[0]] in (None, [])):
+            continue  # an empty list has no other value by itself; what makes a run or a session comes together
         copy = changed(value, path)
         copy["recipients"] = sorted(copy["recipients"], key=lambda person: person["did"])
         copy["tees"] = sorted(copy["tees"])

@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from sls_jupyter.errors import SlsError
 from sls_jupyter.hosts import probing
 from sls_jupyter.hosts.local import LocalHost
 from sls_jupyter.identity import Home
+from sls_jupyter.safestream.host import Host
 from sls_jupyter.safestream.run import Run
 from sls_jupyter.session import Session
 
@@ -84,10 +85,13 @@ class World:
 
     root: Path
     sessions: dict[str, Session] = field(default_factory=dict)
+    hosts: Callable[[Path], Mapping[str, Host]] | None = None  # of each persona, from the machine's folder
+    seconds: float = RUN_SECONDS  # no run may take longer
 
     def session(self, name: str) -> Session:
         if name not in self.sessions:
-            self.sessions[name] = Session(_home(self.root, name))
+            hosts = None if self.hosts is None else self.hosts(self.root / "machine")
+            self.sessions[name] = Session(_home(self.root, name), hosts)
         return self.sessions[name]
 
     @property
@@ -115,7 +119,7 @@ class World:
 
     def do(self, code: str, inputs: Iterable[str] = ("free",), **options: Any) -> Ended:
         """Run a cell to its end; a run that does not end in time fails the test."""
-        return finish(self.start(code, inputs, **options))
+        return finish(self.start(code, inputs, **options), self.seconds)
 
     def close(self) -> None:
         for session in self.sessions.values():
@@ -132,7 +136,7 @@ def _home(root: Path, name: str) -> Home:
 def finish(run: Run, seconds: float = RUN_SECONDS) -> Ended:
     start, events = time.monotonic(), []
     for event in run.follow():
-        if event["type"] not in ("tick", "status"):
+        if event["type"] not in ("tick", "status", "summary", "ended"):
             events.append(event)
         if time.monotonic() - start > seconds:
             run.cancel(5)
@@ -158,7 +162,11 @@ def running(run: Run) -> bool:
 
 @functools.cache
 def shared_world() -> World:
-    world = World(Path(tempfile.mkdtemp(prefix="sls-world-")))
+    return furnished(World(Path(tempfile.mkdtemp(prefix="sls-world-"))))
+
+
+def furnished(world: World) -> World:
+    """With the two assets that most tests use; closed at the end of this process."""
     atexit.register(world.close)
     world.seal("free", kinds="table,text,figure", full_errors=True)
     world.seal("guarded", columns="age,sex,outcome", min_group=10)
@@ -327,8 +335,8 @@ class TappedHost:
         self.capabilities = self._host.capabilities
         self.seen = bytearray()
 
-    def launch(self, group: Any, cce_policy: bytes) -> TappedGroup:
-        return TappedGroup(self._host.launch(group, cce_policy), self)
+    def launch(self, group: Any, cce_policy: bytes, tell: Any = lambda _: None) -> TappedGroup:
+        return TappedGroup(self._host.launch(group, cce_policy, tell), self)
 
 
 # --- a persona in a process of its own ------------------------------------------------------------

@@ -14,12 +14,14 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from sls_jupyter.attestation import snp
-from sls_jupyter.attestation.amd_certs import spki_of
-from sls_jupyter.attestation.amd_issue import VALID_FROM, VALID_TO, Issuer, amd_extensions
-from sls_jupyter.attestation.evidence import Evidence, ReferenceValues, TrustAnchors
-from sls_jupyter.attestation.simulated import TCB, DevelopmentChain, SimulatedProcessor
-from sls_jupyter.attestation.snp_verify import SIMULATED_PREFIX
+from sls_jupyter.attestation.amd import report as snp
+from sls_jupyter.attestation.amd.issue import VALID_FROM, VALID_TO, Issuer, amd_extensions
+from sls_jupyter.attestation.amd.verify import SIMULATED_PREFIX
+from sls_jupyter.attestation.anchors import TrustAnchors
+from sls_jupyter.attestation.certificates import spki_of
+from sls_jupyter.attestation.claims import Evidence
+from sls_jupyter.attestation.device.simulated import TCB, DevelopmentChain, SimulatedProcessor
+from sls_jupyter.attestation.evidence import ReferenceValues
 
 NOW = datetime(2026, 8, 1, tzinfo=UTC)
 REPORT_DATA, HOST_DATA, MEASUREMENT = b"r" * 64, b"h" * 32, b"m" * 48

@@ -28,14 +28,16 @@ from sls_jupyter.contract.group import (
     Role,
     _mounts,
 )
-from sls_jupyter.contract.image import measure_installed
+from sls_jupyter.contract.image import GuestImage, measure_installed
+from sls_jupyter.contract.places import IDS
 from sls_jupyter.contract.seccomp import program_profile_bytes
 from sls_jupyter.errors import SlsError
 from sls_jupyter.safestream.host import Host, RunningGroup
 
-SLEEP = "import time; time.sleep(60)"
+SLEEP = "time.sleep(60)"
 PRELUDE = """
-import json, os, socket, sys, time
+import json, os, signal, socket, sys, time
+signal.signal(signal.SIGTERM, lambda *_: os._exit(143))  # process 1 of a PID namespace is not ended by it otherwise
 ROOT = os.environ.get("SLS_ROOT", "")
 def tell(**facts):
     print(json.dumps(facts), file=sys.stderr, flush=True)
@@ -70,17 +72,24 @@ def container(role: Role, code: str) -> Container:
         memory_bytes=1 << 28,
         network=not program,
         seccomp_sha256=hashlib.sha256(program_profile_bytes()).hexdigest() if program else "",
+        user=IDS[role][0],
+        group=IDS[role][1],
     )
 
 
-def group_of(**codes: str) -> ContainerGroup:
-    """Four containers of the installed code; a role without code sleeps."""
+def image_of(host: Host) -> GuestImage:
+    """What this host runs."""
+    return host.capabilities().image or measure_installed()
+
+
+def group_of(image: GuestImage | None = None, **codes: str) -> ContainerGroup:
+    """Four containers of an image, by default the installed code; a role without code sleeps."""
     containers = tuple(container(role, codes.get(role, SLEEP)) for role in ROLES)
-    return ContainerGroup(measure_installed(), containers)
+    return ContainerGroup(image or measure_installed(), containers)
 
 
 def launch(host: Host, **codes: str) -> RunningGroup:
-    group = group_of(**codes)
+    group = group_of(image_of(host), **codes)
     return host.launch(group, cce.render(group))
 
 
@@ -167,7 +176,8 @@ class HostContract:
 
     def test_neighbours_share_sockets(self, host: Host) -> None:
         """The program reaches input through their common folder."""
-        listen = "s = socket.socket(socket.AF_UNIX); s.bind(ROOT + '/run/sls/feed/s'); s.listen()\n"
+        place = "ROOT + '/run/sls/feed/s'"
+        listen = f"s = socket.socket(socket.AF_UNIX); s.bind({place}); os.chmod({place}, 0o666); s.listen()\n"
         serve = listen + "c, _ = s.accept(); tell(got=c.recv(3).decode()); time.sleep(60)"
         reach = "c = socket.socket(socket.AF_UNIX)\nwhile c.connect_ex(ROOT + '/run/sls/feed/s'): time.sleep(0.01)\n"
         group = launch(host, input=serve, program=reach + "c.sendall(b'fed'); time.sleep(60)")
@@ -178,7 +188,7 @@ class HostContract:
 
     def test_evidence_names_the_policy(self, host: Host) -> None:
         """What the group shows a key broker is bound to the policy that was enforced."""
-        asked = group_of(audit=ASK_DEVICE)
+        asked = group_of(image_of(host), audit=ASK_DEVICE)
         policy = cce.render(asked)
         group = host.launch(asked, policy)
         try:
@@ -188,13 +198,13 @@ class HostContract:
         report = base64.b64decode(evidence["report"])
         assert evidence["kind"] == host.capabilities().tee
         assert report[0x50:0x90] == bytes(range(64))
-        assert report[0x90:0xC0] == measure_installed().measurement
+        assert report[0x90:0xC0] == image_of(host).measurement
         assert report[0xC0:0xE0] == hashlib.sha256(policy).digest()
 
     def test_another_group_than_the_policy_is_refused(self, host: Host) -> None:
         """A host does not run code that the evidence would not name."""
         with pytest.raises(SlsError, match="program"):
-            host.launch(group_of(program="import evil"), cce.render(group_of()))
+            host.launch(group_of(image_of(host), program="import evil"), cce.render(group_of(image_of(host))))
 
     def test_two_groups_run_side_by_side(self, host: Host) -> None:
         """Two cells at once do not share doors."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
@@ -137,7 +138,11 @@ class Outcome:
             self.bundles.append(content["data"])
         elif kind == "update_display_data":
             self.updates += 1
-            self.bundles[self._ids[content["transient"]["display_id"]]] = content["data"]
+            shown = content["transient"]["display_id"]
+            if shown not in self._ids:  # of an earlier cell
+                self._ids[shown] = len(self.bundles)
+                self.bundles.append({})
+            self.bundles[self._ids[shown]] = content["data"]
 
     @property
     def plain(self) -> str:
@@ -151,14 +156,22 @@ class Kernel:
     def __init__(self, environment: dict[str, str]) -> None:
         from jupyter_client.manager import KernelManager
 
-        self._manager = KernelManager(kernel_name="python3", transport="ipc")
+        self._sockets = tempfile.TemporaryDirectory(prefix="sls-k-")  # two that start at once choose one name otherwise
+        self._manager = KernelManager(kernel_name="python3", transport="ipc", ip=f"{self._sockets.name}/k")
         self._manager.start_kernel(env=environment)
         self._client = self._manager.blocking_client()
         self._client.start_channels()
         self._client.wait_for_ready(timeout=60)
 
-    def run(self, code: str, *, when: Callable[[Outcome], bool] | None = None, timeout: float = 60) -> Outcome:
-        """Execute a cell; interrupt the kernel once ``when`` the outcome so far says so."""
+    def run(
+        self, code: str, *, cell: str = "", when: Callable[[Outcome], bool] | None = None, timeout: float = 60
+    ) -> Outcome:
+        """Execute a cell; interrupt the kernel once ``when`` the outcome so far says so.
+
+        Args:
+            cell: its identifier, as JupyterLab sends it along.
+        """
+        self._client.session.metadata = {"cellId": cell} if cell else {}
         outcome, interrupted = Outcome(), threading.Event()
 
         def hook(message: dict[str, Any]) -> None:
@@ -175,10 +188,24 @@ class Kernel:
         reply = self._client.complete(code, reply=True, timeout=20)
         return list(reply["content"]["matches"])
 
+    def drain(self, outcome: Outcome) -> None:
+        """Take what the kernel has sent since the last cell."""
+        import queue
+
+        with suppress(queue.Empty):
+            while True:
+                outcome.take(self._client.get_iopub_msg(timeout=0.1))
+
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        return int(self._manager.provisioner.pid)
+
     def stop(self) -> None:
         self._client.stop_channels()
         self._manager.shutdown_kernel()
         self._manager.cleanup_resources()
+        self._sockets.cleanup()
 
 
 # --- HTML -----------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from typing import Any
 
 from sls_jupyter.identity import did_from_public_key
 from sls_jupyter.policy.decide import AssetFacts, DecisionInput, InputFacts, RequestFacts
+from sls_jupyter.policy.facts import SessionFacts
 from sls_jupyter.policy.model import OwnerPolicy
 
 OWNER, ANALYST, COLLEAGUE, STRANGER = (did_from_public_key(bytes([number]) * 32) for number in (1, 2, 3, 4))
@@ -32,6 +33,8 @@ def request(**changes: Any) -> DecisionInput:
         "outputs": ("risk",),
         "limits": {"cpus": 1},
         "tees": ("sev-snp",),
+        "fragments": (),
+        "session": None,
         "inputs": (InputFacts(asset=ASSET, kind="table", owner=OWNER, authority=OWNER),),
     }
     asset: dict[str, Any] = {"id": ASSET, "kind": "table", "name": "patients", "owner": OWNER, "columns": COLUMNS}
@@ -42,6 +45,12 @@ def request(**changes: Any) -> DecisionInput:
         else:
             (inside if name in inside else outside)[name] = value
     return DecisionInput(asset=AssetFacts(**asset), request=RequestFacts(**inside), **outside)
+
+
+def session(**changes: Any) -> SessionFacts:
+    """The second cell of a session."""
+    fields = {"cells": 40, "idle_seconds": 900, "wall_seconds": 3600, "output_bytes": 2**20, "cell": 2}
+    return SessionFacts(**fields | changes)
 
 
 def release(**changes: Any) -> DecisionInput:

@@ -14,8 +14,8 @@ import pytest
 from builders import IMAGE, NOW, World
 from receipt_kit import Direct, SignedRun, signed_run, worlds_at
 
-from sls_jupyter.attestation import snp
-from sls_jupyter.attestation.evidence import Evidence
+from sls_jupyter.attestation.amd import report as snp
+from sls_jupyter.attestation.claims import Evidence
 from sls_jupyter.authority import ledger
 from sls_jupyter.contract import cce
 from sls_jupyter.contract.grants import Grant, combined_obligations

@@ -46,8 +46,13 @@ class Direct:
     def did(self) -> str:
         return self.world.authority.did
 
-    def history(self, spec: str, *, witnesses: int = 0) -> RunHistory:
-        answer = runs.history(self.world.authority, self.world.analyst.did, spec, witnesses=witnesses)
+    def history(
+        self, spec: str, *, witnesses: int = 0, cell: int | None = None, with_receipt: bool = False
+    ) -> RunHistory:
+        who = self.world.analyst.did
+        answer = runs.history(
+            self.world.authority, who, spec, witnesses=witnesses, cell=cell, with_receipt=with_receipt
+        )
         found = (None if one is None else one.encode() for one in (answer.records, answer.receipt))
         return RunHistory(answer.entries, *found)
 
@@ -97,6 +102,8 @@ class SignedRun:
 
 def worlds_at(folder: Path, names: Sequence[str] = ("hospital", "bank")) -> dict[str, World]:
     found = [World(folder / name, authority_name=f"authority of {name}", owner=person(name)) for name in names]
+    for world in found:
+        world.processor = found[0].processor  # one group, so one guest
     return {world.authority.did: world for world in found}
 
 
@@ -202,6 +209,11 @@ def main(folder: Path, storage: Path) -> None:
     receipt.save(folder / "receipt.json")
     (folder / "records.jsonl").write_bytes(run.records)
     (folder / "auditor.json").write_text(json.dumps(known, indent=2) + "\n")
+    from session_receipt_kit import signed_session
+
+    session = signed_session(worlds_at(storage / "session"))
+    for number in range(1, len(session.cells) + 1):
+        session.receipt(number).save(folder / f"session-{number}.json")
 
 
 if __name__ == "__main__":

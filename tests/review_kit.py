@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from sls_jupyter.contract.spec import KINDS, StreamSpec
+from sls_jupyter.contract.cells import CellOrder, CellTerms
+from sls_jupyter.contract.proposal import CellText, Proposal
+from sls_jupyter.contract.spec import KINDS, SessionTerms, StreamSpec
 from sls_jupyter.documents import digest
 from sls_jupyter.guest.parameters import pack_parameters
 from sls_jupyter.session import RequestInfo, Session
@@ -71,3 +73,39 @@ def changed_spec(request: RequestInfo, **changes: Any) -> RequestInfo:
     """The request with another spec, and the number that belongs to it."""
     spec: StreamSpec = request.spec.model_copy(update=changes)
     return replace(request, spec=spec, id=spec.terms)
+
+
+def reviewed_session(
+    session: Session,
+    inputs: list[str],
+    cells: list[str],
+    *,
+    given: Mapping[int, Mapping[str, Any]] | None = None,
+    **options: Any,
+) -> RequestInfo:
+    """A request for the newest of these cells of one session.
+
+    Args:
+        given: number of a cell to its parameters. options: fields of the request, or what :func:`reviewed` takes.
+    """
+    fields = {name: options.pop(name) for name in ("own_cells", "approved_cells", "earlier") if name in options}
+    run = reviewed(session, inputs, cells[-1], **options)
+    changes = {"code": None, "parameters": None, "outputs": (), "session": SessionTerms(cells=20)}
+    spec = run.spec.model_copy(update=changes)
+    packed = [pack_parameters((given or {}).get(number) or {}) for number in range(1, len(cells) + 1)]
+    terms = [
+        CellTerms(code=digest(code.encode()), parameters=digest(parameters))
+        for code, parameters in zip(cells, packed, strict=True)
+    ]
+    order = CellOrder(
+        requester=spec.requester,
+        session=spec.digest,
+        previous="sha256:" + "0" * 64 if len(cells) > 1 else None,
+        cells=tuple(terms),
+        issued_at=spec.issued_at,
+        expires_at=spec.expires_at,
+    )
+    texts = tuple(CellText(code, parameters) for code, parameters in zip(cells, packed, strict=True))
+    asked = Proposal(spec, order)
+    changed = {"id": asked.terms, "spec": spec, "order": order, "parameters": packed[-1], "before": texts[:-1]}
+    return replace(run, **changed, **fields)

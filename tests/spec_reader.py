@@ -344,6 +344,30 @@ def physical(number, name):
     return name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) else f"#{number}"
 
 
+# --- sessions.md ----------------------------------------------------------------------------------
+
+
+def cell_of(predicate: dict) -> tuple[dict, dict, list[dict]]:
+    """Spec, order and grants of a session's cell: signed by whom the text says, each about the one before."""
+
+    def opened(envelope: dict, kind: str, signer: str) -> tuple[dict, str]:
+        require(envelope["payloadType"] == f"application/vnd.sls.{kind}+json", "another document")
+        payload, (signature,) = unbase64(envelope["payload"]), envelope["signatures"]
+        document = parse_canonical(payload)
+        require(signature["keyid"] == document[signer], "another signer")
+        public_key(document[signer]).verify(unbase64(signature["sig"]), pae(envelope["payloadType"], payload))
+        return document, identifier(payload)
+
+    spec, session = opened(predicate["spec"], "stream-spec.v4", "requester")
+    require(spec["session"] and spec["code"] is None and spec["parameters"] is None and not spec["outputs"], "a run")
+    order, ordered = opened(predicate["cell"]["order"], "cell-order.v1", "requester")
+    require((order["requester"], order["session"]) == (spec["requester"], session), "another session's order")
+    require((order["previous"] is None) == (len(order["cells"]) == 1), "a chain with a gap")
+    grants = [opened(one, "cell-grant.v1", "authority")[0] for one in predicate["cell"]["grants"]]
+    require(all((one["session"], one["order"]) == (session, ordered) for one in grants), "a grant of another cell")
+    return spec, order, grants
+
+
 # --- key-release.md -------------------------------------------------------------------------------
 
 

@@ -93,6 +93,7 @@ FRAMES = {
     "levels with categories": one(
         pd.MultiIndex.from_arrays([pd.Categorical(["b", "a"], categories=["b", "a", "z"]), [1, 2]]), ["a", "b"]
     ),
+    "a level of decimals": one(pd.MultiIndex.from_arrays([[Decimal("10"), Decimal("NaN")], [0, 0]]), ["a", "b"]),
     "categories as index": one(pd.CategoricalIndex(["x", "y"], categories=["y", "x", "q"]), ["a", "b"]),
     "days": one(pd.date_range("2020", periods=2, tz="UTC", freq="D"), ["a", "b"]),
     "Int64 index": one(pd.Index([1, None], dtype="Int64"), ["a", "b"]),
@@ -116,6 +117,13 @@ FRAMES = {
 def test_index_and_labels_come_back_equal(name, tmp_path):
     """Index and labels of every kind come back, duplicates, levels, names and frequency included."""
     pd.testing.assert_frame_equal(frame(seal_at(tmp_path / "a", FRAMES[name])), FRAMES[name], check_column_type=True)
+
+
+def test_texts_of_a_level_that_differ_after_a_nul_stay_different(tmp_path):
+    """To the hash table of pandas 2 a text ends at its first NUL."""
+    before = one(pd.MultiIndex(levels=[["a", "a\0"], [0]], codes=[[1, 0], [0, 0]]), ["a", "b"])
+    after = frame(seal_at(tmp_path / "a", before))
+    assert list(after.index) == [("a\0", 0), ("a", 0)]
 
 
 REFUSED = {

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from sls_jupyter.assets import public_storage
-from sls_jupyter.assets.public_storage import public_opener, ranged
+from sls_jupyter.assets.public_storage import public_opener
+from sls_jupyter.assets.ranged import ranged
 from sls_jupyter.errors import BadInput, SlsError, Unavailable
 from sls_jupyter.network import Answer, NotReached
 
@@ -27,7 +28,9 @@ NAME = next(iter(SIZES))
      "https://a.example/x/..", "https://a.example/%2e%2e/x", "https://a.example\\@b", "https://[::1]/x", "https:///x",
      "HTTPS://a.example/x", "https://a.example/\u2025/x", "https://a.example/x\n", "s3://bucket/../x", "s3://b/x?versionId=1",
      "az://container@evil.example/x", "abfs://c@127.0.0.1/x", "abfss://c@account.dfs.core.windows.net.evil.example/x",
-     "abfs://c@evil.example/.dfs.core.windows.net", "az://container:x/y", "gs://", "s3://", ""],
+     "abfs://c@evil.example/.dfs.core.windows.net", "az://container:x/y", "gs://", "s3://", "",
+     "az://container/x", "abfs://c@account.blob.core.windows.net/x?sv=1&sig=x", "az://c@account.blob.localhost/x",
+     "az://Container@account.blob.core.windows.net/x", "abfs://c@account.dfs.core.windows.net//x"],
 )  # fmt: skip
 def test_places_from_which_nothing_is_read(url):
     """What is not plainly a public store is refused before anything is fetched, with one text."""
@@ -38,7 +41,7 @@ def test_places_from_which_nothing_is_read(url):
 @pytest.mark.parametrize(
     "url",
     ["https://a.example/assets/x", "https://a.example:8443/x/", "s3://bucket/some/asset-1", "gs://bucket/x",
-     "gcs://bucket_1/x", "az://container/x", "abfs://container@account.dfs.core.windows.net/x",
+     "gcs://bucket_1/x", "az://container@account.blob.core.windows.net/x", "abfs://container@account.dfs.core.windows.net/x",
      "abfss://container@account.blob.core.windows.net/x/y"],
 )  # fmt: skip
 def test_places_that_are_plain(url):
@@ -73,6 +76,9 @@ class Web:
         assert not anywhere
         return self
 
+    def close(self) -> None:
+        pass
+
     def send(self, method: str, url: str, *, headers: dict[str, str], max_bytes: int) -> Answer:
         self.asked.append((url, headers["Range"], max_bytes))
         if self.fail:
@@ -104,7 +110,7 @@ def test_a_store_whose_library_fails_is_told_in_one_text(monkeypatch):
         def open(self, *_: Any) -> Any:
             raise RuntimeError("AccessDenied: bucket exists")
 
-    monkeypatch.setattr(public_storage, "open_filesystem", lambda url, *_: (Store(), "bucket/x"))
+    monkeypatch.setattr(public_storage, "open_filesystem", lambda url, *_: (Store(), "bucket/x", url))
     with pytest.raises(SlsError) as raised:
         public_opener("s3://bucket/x", SIZES)(NAME)
     assert "AccessDenied" not in str(raised.value)
@@ -120,3 +126,58 @@ def test_a_file_over_ranges():
     assert file.read(3) == data[5:8]
     assert file.seek(1000) == 1000
     assert file.read() == b""
+
+
+class Busy(Web):
+    """Azure when it has much to do: so many answers that say "later"."""
+
+    def __init__(self, times: int, status: int = 503) -> None:
+        super().__init__()
+        self.left, self.said = times, status
+
+    def send(self, method: str, url: str, *, headers: dict[str, str], max_bytes: int) -> Answer:
+        answer = super().send(method, url, headers=headers, max_bytes=max_bytes)
+        self.left -= 1
+        return answer if self.left < 0 else Answer(self.said, {}, b"<?xml?>" * 20)
+
+
+AZURE = "abfs://c-1@acct.dfs.core.windows.net/x"
+
+
+@pytest.fixture
+def quickly(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long a reader would have paused."""
+    paused: list[float] = []
+    monkeypatch.setattr(public_storage, "pause", paused.append)
+    return paused
+
+
+def test_a_public_container_is_read_without_any_credential(monkeypatch, quickly):
+    """At the account's blob service, whatever the environment says: a group has none."""
+    web = Web(body=b"PARE1234")
+    monkeypatch.setattr(public_storage, "Http", web)
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", "AccountName=other;AccountKey=x")
+    assert public_opener(AZURE, SIZES)(NAME).read() == b"PARE1234"
+    assert [one[:2] for one in web.asked] == [(f"https://acct.blob.core.windows.net/c-1/x/{NAME}", "bytes=0-7")]
+    assert quickly == []
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_store_that_is_busy_is_asked_again(monkeypatch, quickly, status):
+    """Azure throttles; a run of an hour does not end at that."""
+    monkeypatch.setattr(public_storage, "Http", Busy(3, status))
+    assert public_opener(AZURE, SIZES)(NAME).read() == b"PARE1234"
+    assert quickly == sorted(set(quickly))
+    assert len(quickly) == 3
+
+
+@pytest.mark.parametrize(
+    ("times", "status", "asked"), [(99, 503, 4), (99, 403, 1), (99, 404, 1), (99, 302, 1), (99, 412, 1)]
+)
+def test_what_stays_wrong_is_an_error(monkeypatch, quickly, times, status, asked):
+    """So many times, and only for what may pass; no redirect is followed."""
+    web = Busy(times, status)
+    monkeypatch.setattr(public_storage, "Http", web)
+    with pytest.raises(Unavailable):
+        public_opener(AZURE, SIZES)(NAME).read()
+    assert (len(web.asked), len(quickly)) == (asked, asked - 1)

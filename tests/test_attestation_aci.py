@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from uvm_forge import ISSUER, Statement
 
 from sls_jupyter.attestation import refusals
-from sls_jupyter.attestation.aci import Wanted, judge
-from sls_jupyter.attestation.aci_forms import Parts, gather, order_chain, read_security_context, recognise
-from sls_jupyter.attestation.azure_facts import ALLOW_ALL_POLICIES
-from sls_jupyter.attestation.evidence import Evidence, TrustAnchors
+from sls_jupyter.attestation.anchors import TrustAnchors
+from sls_jupyter.attestation.azure.facts import ALLOW_ALL_POLICIES
+from sls_jupyter.attestation.azure.forms import Parts, gather, order_chain, read_security_context, recognise
+from sls_jupyter.attestation.claims import Evidence
+from sls_jupyter.attestation.judge import Wanted, judge
 from sls_jupyter.attestation.verify import verify
 from sls_jupyter.errors import BadInput, EvidenceRejected, MalformedDocument, SlsError, Unavailable, UnknownName
 

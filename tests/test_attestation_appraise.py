@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from forge import HOST_DATA, MEASUREMENT, NOW, REPORT_DATA, Forge, genuine_looking, reference
 
-from sls_jupyter.attestation import snp
+from sls_jupyter.attestation.amd import report as snp
 from sls_jupyter.attestation.appraise import appraise
 from sls_jupyter.attestation.evidence import AttestationResult, VerifiedEvidence
 from sls_jupyter.attestation.verify import verify

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from sls_jupyter.attestation.binding import door_report_data, receipt_report_data, release_report_data
+from sls_jupyter.attestation.binding import door_report_data, own_report_data, receipt_report_data, release_report_data
 
 CASES = json.loads((Path(__file__).parent / "vectors" / "attestation" / "bindings.json").read_bytes())
 FUNCTIONS = {
-    "release": release_report_data,
+    "release": lambda _, *parts: release_report_data(*parts),
     "door": door_report_data,
-    "receipt": lambda digest: receipt_report_data(digest.decode()),
+    "receipt": lambda _, digest: receipt_report_data(digest.decode()),
 }
 
 
@@ -21,13 +21,18 @@ FUNCTIONS = {
 def test_golden_values(case: dict[str, object]) -> None:
     """A changed formula would lock new guests out of old authorities, and other languages out of both."""
     parts = [bytes.fromhex(part) for part in case["parts"]]  # type: ignore[attr-defined]
-    assert FUNCTIONS[str(case["use"])](*parts).hex() == case["report_data"]
+    assert FUNCTIONS[str(case["use"])](case["role"], *parts).hex() == case["report_data"]
 
 
 def test_uses_do_not_mix() -> None:
     """Evidence made for a door never answers a key release."""
     nonce, key = bytes(32), b"key"
-    assert release_report_data(nonce, key) != door_report_data(nonce, key)
+    uses = [
+        release_report_data(nonce, key),
+        door_report_data("input", nonce, key),
+        door_report_data("output", nonce, key),
+    ]
+    assert len({*uses, own_report_data()}) == 4
 
 
 def test_parts_do_not_run_into_each_other() -> None:

@@ -13,10 +13,11 @@ from forge import Forge, tampered
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sls_jupyter.attestation.amd_certs import HWID, Certificate, spki_of
-from sls_jupyter.attestation.amd_chain import examine
-from sls_jupyter.attestation.amd_roots import AMD_ROOT_KEYS, AMD_ROOT_PINS
-from sls_jupyter.attestation.snp_verify import GENUINE_RULES, SIMULATED_RULES
+from sls_jupyter.attestation.amd.certs import AMD_ARC, HWID, require_extensions
+from sls_jupyter.attestation.amd.chain import examine
+from sls_jupyter.attestation.amd.roots import AMD_ROOT_KEYS, AMD_ROOT_PINS
+from sls_jupyter.attestation.amd.verify import GENUINE_RULES, SIMULATED_RULES
+from sls_jupyter.attestation.certificates import Certificate, spki_of
 from sls_jupyter.errors import MalformedDocument
 
 VECTORS = Path(__file__).parent / "vectors" / "snp"
@@ -55,7 +56,19 @@ def test_serial_number_zero_loads_in_silence() -> None:
 def test_wrapped_hardware_id_of_a_real_certificate() -> None:
     """The published certificate with an OCTET STRING around its hardware id can be read."""
     certificate = Certificate.parse((VECTORS / "vcek-hwid-octetstring" / "vcek.der").read_bytes())
-    assert certificate.amd[HWID][2:] == bytes(range(64))
+    assert certificate.private[AMD_ARC + HWID][2:] == bytes(range(64))
+
+
+def test_missing_extensions_are_named_all_at_once() -> None:
+    """Whoever made the certificate learns everything that is missing, in AMD's own words."""
+    certificate = Certificate.parse((VECTORS / "vcek-hwid-octetstring" / "vcek.der").read_bytes())
+    require_extensions(certificate.private, "VCEK")
+    left = {oid: value for oid, value in certificate.private.items() if oid[len(AMD_ARC) :] not in ("3.3", "4", "3.8")}
+    with pytest.raises(MalformedDocument, match="A VCEK lacks 3 of its extensions") as refused:
+        require_extensions(left, "VCEK")
+    assert refused.value.found == "no hwID, snpSPL, ucodeSPL"
+    with pytest.raises(MalformedDocument, match="A VLEK lacks 1 of its extensions"):
+        require_extensions(certificate.private, "VLEK")
 
 
 def test_the_same_bytes_are_examined_once() -> None:

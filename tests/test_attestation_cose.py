@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from uvm_forge import Statement, ec_key, envelope_headers, raw_signature
 
-from sls_jupyter.attestation import cbor
-from sls_jupyter.attestation.cose import Sign1, VerifiedSign1, verify_sign1
-from sls_jupyter.attestation.x509_path import parse_path
+from sls_jupyter.attestation.cose import cbor
+from sls_jupyter.attestation.cose.sign1 import Sign1, VerifiedSign1, verify_sign1
+from sls_jupyter.attestation.cose.x509_path import parse_path
 from sls_jupyter.errors import MalformedDocument, SignatureInvalid
 
 VECTORS = Path(__file__).parent / "vectors" / "uvm"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sls_jupyter.attestation.anchors import IntelTrust
+from sls_jupyter.attestation.anchors import TrustAnchors
 from sls_jupyter.attestation.appraise import appraise
-from sls_jupyter.attestation.collateral import PARTS, Collateral
-from sls_jupyter.attestation.devices_linux import with_collateral
-from sls_jupyter.attestation.evidence import Evidence, ReferenceValues, TrustAnchors, VerifiedEvidence
-from sls_jupyter.attestation.quote import Quote
+from sls_jupyter.attestation.claim_checks import known_registers
+from sls_jupyter.attestation.claims import Evidence
+from sls_jupyter.attestation.device.linux import with_collateral
+from sls_jupyter.attestation.evidence import ReferenceValues, VerifiedEvidence
+from sls_jupyter.attestation.intel.collateral import PARTS, Collateral
+from sls_jupyter.attestation.intel.quote import Quote
+from sls_jupyter.attestation.intel.trust import IntelTrust
+from sls_jupyter.attestation.intel.verify import attribute_names
+from sls_jupyter.attestation.refusals import MeasurementUnknown
 from sls_jupyter.attestation.verify import verify
 from sls_jupyter.errors import BadInput, EvidenceRejected, MalformedDocument, Unavailable
 
@@ -186,6 +192,47 @@ def test_mistake_26_collateral_without_time(days: int) -> None:
 def test_stricter_policies(trust: IntelTrust, name: str) -> None:
     """Each switch of the policy is one that really refuses."""
     assert name in failed(evidence_of(GOOD), time_of(GOOD), TrustAnchors(intel=trust))
+
+
+def test_collateral_may_not_be_older_than_intels_standard() -> None:
+    """A host that keeps collateral of before a recovery would hide a year of advisories."""
+    trust = IntelTrust()
+    days = {
+        (2024, 1, 1): 0,
+        (2025, 3, 11): 0,
+        (2025, 3, 12): 17,
+        (2025, 11, 12): 18,
+        (2026, 5, 13): 19,
+        (2030, 1, 1): 19,
+    }
+    assert {day: trust.evaluation_at(datetime(*day, tzinfo=UTC)) for day in days} == days
+    checks = verify(evidence_of(GOOD), TrustAnchors(), now=time_of(GOOD)).checks
+    (line,) = [check for check in checks if check.name == "tcb_evaluation"]
+    assert (line.found, line.expected[:11], "Intel's standard at 2025" in line.expected) == ("17", "17 or later", True)
+
+
+def test_a_policy_can_demand_run_time_registers() -> None:
+    """MRTD is the firmware alone: which kernel and which system ran stands in the registers."""
+    verified = verify(evidence_of(GOOD), TrustAnchors(), now=time_of(GOOD))
+    claims, right = verified.claims, verified.claims.details["rtmr2"]
+    wanted = ReferenceValues(
+        measurements=frozenset({bytes.fromhex(claims.measurement)}), init_data=None, tees=("tdx",),
+        report_data=bytes.fromhex(claims.report_data), registers={"rtmr2": ["00" * 48, right]},
+    )  # fmt: skip
+    assert appraise(verified, wanted).claims is claims
+    with pytest.raises(MeasurementUnknown) as refused:
+        appraise(verified, replace(wanted, registers={"rtmr2": ["00" * 48]}))
+    assert refused.value.detail["failed"] == ["registers"]
+    assert f"rtmr2 {right}" in (refused.value.found or "")
+    missing = known_registers(claims.model_copy(update={"details": {}}), {"rtmr1": [right]})
+    assert [(check.ok, check.found) for check in missing] == [(False, "rtmr1 is not in this evidence")]
+
+
+def test_attributes_of_a_td_have_their_names() -> None:
+    """A reader sees which attribute opens a TD to its host, not a number."""
+    assert attribute_names(1 << 28 | 1 << 5 | 1 << 40 | 1 << 62) == ["PERF_PROF", "SEPT_VE_DISABLE", "bit 40", "TPA"]
+    claims = verify(evidence_of(GOOD), TrustAnchors(), now=time_of(GOOD)).claims
+    assert "SEPT_VE_DISABLE" in claims.details["td_attributes"]
 
 
 def test_rejected_advisory() -> None:

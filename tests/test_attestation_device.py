@@ -12,9 +12,10 @@ from tempfile import TemporaryDirectory
 import pytest
 from forge import HOST_DATA, MEASUREMENT, REPORT_DATA, Forge
 
-from sls_jupyter.attestation.device import SimulatedDevice, find_device, serve_simulated
-from sls_jupyter.attestation.evidence import Evidence
-from sls_jupyter.attestation.snp import Report
+from sls_jupyter.attestation.amd.report import Report
+from sls_jupyter.attestation.claims import Evidence
+from sls_jupyter.attestation.device.find import find_device
+from sls_jupyter.attestation.device.served import SimulatedDevice, serve_simulated
 from sls_jupyter.errors import BadInput, MalformedDocument, SlsError, Unavailable
 
 PROCESSOR = Forge().processor()

@@ -21,10 +21,11 @@ from forge import HOST_DATA, MEASUREMENT, REPORT_DATA, Forge
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sls_jupyter.attestation.aci_context import find_endorsements
-from sls_jupyter.attestation.amd_certs import load_certificate
-from sls_jupyter.attestation.device import SimulatedDevice, find_device
-from sls_jupyter.attestation.devices_linux import (
+from sls_jupyter.attestation.azure.context import find_endorsements
+from sls_jupyter.attestation.certificates import load_certificate
+from sls_jupyter.attestation.claims import Evidence
+from sls_jupyter.attestation.device.find import find_device
+from sls_jupyter.attestation.device.linux import (
     KERNEL_5,
     KERNEL_6,
     SEV_GUEST,
@@ -36,7 +37,7 @@ from sls_jupyter.attestation.devices_linux import (
     read_blob,
     with_collateral,
 )
-from sls_jupyter.attestation.evidence import Evidence
+from sls_jupyter.attestation.device.served import SimulatedDevice
 from sls_jupyter.errors import BadInput, Unavailable
 
 GENUINE = Forge().processor().evidence(REPORT_DATA, host_data=HOST_DATA, measurement=MEASUREMENT)

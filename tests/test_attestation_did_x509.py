@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from uvm_forge import EKU, chain, did
 
-from sls_jupyter.attestation.did_x509 import DidX509, percent_decode, resolve
-from sls_jupyter.attestation.x509_path import parse_path
+from sls_jupyter.attestation.cose.did_x509 import DidX509, percent_decode, resolve
+from sls_jupyter.attestation.cose.x509_path import parse_path
 from sls_jupyter.errors import MalformedDocument, SignatureInvalid, SlsError, VerificationError
 
 VECTORS = json.loads((Path(__file__).parent / "vectors" / "uvm" / "did-x509" / "test-vectors.json").read_bytes())

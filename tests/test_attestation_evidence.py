@@ -9,7 +9,7 @@ from forge import Forge
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sls_jupyter.attestation.evidence import MAX_EVIDENCE_BYTES, Evidence
+from sls_jupyter.attestation.claims import MAX_EVIDENCE_BYTES, Evidence
 from sls_jupyter.documents import canonical_json
 from sls_jupyter.errors import MalformedDocument, SlsError
 

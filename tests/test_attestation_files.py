@@ -6,14 +6,17 @@ import json
 from base64 import b64decode, b64encode, urlsafe_b64encode
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sls_jupyter import cli
+from sls_jupyter.attestation.anchors import TrustAnchors
+from sls_jupyter.attestation.device.simulated import DevelopmentChain, SimulatedProcessor
 from sls_jupyter.attestation.files import judge_files, sort_files
-from sls_jupyter.attestation.simulated import DevelopmentChain, SimulatedProcessor
+from sls_jupyter.attestation.judge import Wanted
 from sls_jupyter.errors import BadInput, SlsError
 
 VECTORS = Path(__file__).parent / "vectors"
@@ -183,3 +186,59 @@ def test_what_is_no_evidence_is_told_all_that_is():
         sort_files([b"hello"])
     for word in ("report", "quote", "collateral", "token", "hex"):
         assert word in str(raised.value.expected)
+
+
+def test_a_file_of_minimums_says_each_thing_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of two values for one product the later would count, and a reader sees the first."""
+    minimums = tmp_path / "minimums.json"
+    minimums.write_text('{"tcb": {"sev-snp/Genoa": {"snp": 99}, "sev-snp/Genoa": {"snp": 1}}}')
+    report = str(GENOA / "report.bin")
+    assert cli.main(["attest", "verify", report, "--at", "2026-11-01", "--minimum", str(minimums)]) == 2
+    assert "twice" in capsys.readouterr().err
+
+
+MACHINE = Path(__file__).parent / "vectors" / "snp" / "genoa-v5-19a002"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "failed"),
+    [
+        ({"products": ("Turin",)}, ["accepted_product"]),
+        ({"chips": ("ab" * 64,)}, ["accepted_chip"]),
+        ({"platform_info": 1 << 60}, ["platform_info"]),
+        ({"bulletins": ("AMD-SB-3016",)}, ["bulletin"]),
+        ({"report_data": "ab" * 64}, ["report_data"]),
+    ],
+)
+def test_what_is_wanted_counts_for_every_form_of_evidence(wanted: dict[str, Any], failed: list[str]) -> None:
+    """The same report is refused as a file and in our own JSON, or a demand could be got round by another spelling."""
+    report, vcek = (MACHINE / "report.bin").read_bytes(), (MACHINE / "vcek.der").read_bytes()
+    parts = sort_files([report, vcek]).parts.evidence()
+    for files in ([report, vcek], [parts.encode()]):
+        assert judge_files(sort_files(files), now=datetime(2026, 7, 22, tzinfo=UTC)).accepted
+        verdict = judge_files(sort_files(files), now=datetime(2026, 7, 22, tzinfo=UTC), wanted=Wanted(**wanted))
+        assert [check.name for check in verdict.checks if not check.ok] == failed
+
+
+def test_what_a_quote_cannot_tell_is_no_demand_on_it() -> None:
+    """A demand that nothing is compared with would look as if it had been met."""
+    folder = Path(__file__).parent / "vectors" / "tdx" / "uptodate-v4"
+    files = sort_files([(folder / name).read_bytes() for name in ("quote.bin", "collateral.json")])
+    now = datetime.fromisoformat(json.loads((folder / "expected.json").read_bytes())["verify_at"])
+    assert judge_files(files, now=now).accepted
+    with pytest.raises(BadInput, match="cannot be asked"):
+        judge_files(files, now=now, wanted=Wanted(platform_info=32))
+
+
+def test_what_is_wanted_counts_for_a_simulated_report_too() -> None:
+    """A rehearsal on a laptop fails where the real machine would."""
+    chain = DevelopmentChain.generate()
+    evidence = SimulatedProcessor(chain).evidence(bytes(64), host_data=bytes(32), measurement=bytes(48))
+    files, anchors = sort_files([evidence.encode()]), TrustAnchors(simulated_ark_spki=frozenset({chain.root_pin}))
+    assert judge_files(files, now=NOW, anchors=anchors).accepted
+    for name, wanted in (
+        ("accepted_product", Wanted(products=("Turin",))),
+        ("accepted_chip", Wanted(chips=("ab" * 64,))),
+    ):
+        verdict = judge_files(files, now=NOW, anchors=anchors, wanted=wanted)
+        assert [check.name for check in verdict.checks if not check.ok] == [name]

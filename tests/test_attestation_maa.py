@@ -19,11 +19,12 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sls_jupyter.attestation.anchors import MaaInstance
+from sls_jupyter.attestation.anchors import TrustAnchors
 from sls_jupyter.attestation.appraise import appraise
-from sls_jupyter.attestation.evidence import Evidence, ReferenceValues, TrustAnchors
-from sls_jupyter.attestation.maa import runtime_report_data
-from sls_jupyter.attestation.maa_token import Token, base64url, signing_key
+from sls_jupyter.attestation.azure.maa import MaaInstance, runtime_report_data
+from sls_jupyter.attestation.azure.maa_token import Token, base64url, signing_key
+from sls_jupyter.attestation.claims import Evidence
+from sls_jupyter.attestation.evidence import ReferenceValues
 from sls_jupyter.attestation.verify import verify
 from sls_jupyter.errors import EvidenceRejected, MalformedDocument
 

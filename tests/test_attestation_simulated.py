@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from forge import HOST_DATA, MEASUREMENT, NOW, REPORT_DATA, reference
 
-from sls_jupyter.attestation.amd_certs import Certificate
+from sls_jupyter.attestation.anchors import TrustAnchors
 from sls_jupyter.attestation.appraise import appraise
-from sls_jupyter.attestation.evidence import Evidence, TrustAnchors
-from sls_jupyter.attestation.simulated import DevelopmentChain, SimulatedProcessor
+from sls_jupyter.attestation.certificates import Certificate
+from sls_jupyter.attestation.claims import Evidence
+from sls_jupyter.attestation.device.simulated import DevelopmentChain, SimulatedProcessor
 from sls_jupyter.attestation.verify import verify
 from sls_jupyter.errors import BadInput, Unavailable
 

@@ -32,10 +32,10 @@ from uvm_forge import (
     with_receipts,
 )
 
-from sls_jupyter.attestation.azure_facts import UVM_ISSUER
-from sls_jupyter.attestation.ccf_receipt import parse_ledger_keys
-from sls_jupyter.attestation.evidence import UvmClaims
-from sls_jupyter.attestation.uvm import verify_endorsement
+from sls_jupyter.attestation.azure.ccf_receipt import parse_ledger_keys
+from sls_jupyter.attestation.azure.facts import UVM_ISSUER
+from sls_jupyter.attestation.azure.uvm import verify_endorsement
+from sls_jupyter.attestation.claims import UvmClaims
 from sls_jupyter.errors import MalformedDocument
 
 VECTORS = Path(__file__).parent / "vectors" / "uvm"

@@ -16,13 +16,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from forge import NOW, tampered, with_chain, with_report
 
-from sls_jupyter.attestation.aci import Wanted, judge
-from sls_jupyter.attestation.aci_forms import Parts, gather, recognise
-from sls_jupyter.attestation.amd_certs import Certificate
+from sls_jupyter.attestation.amd.report import Report
+from sls_jupyter.attestation.anchors import TrustAnchors
 from sls_jupyter.attestation.appraise import appraise
-from sls_jupyter.attestation.evidence import Evidence, ReferenceValues, TrustAnchors
+from sls_jupyter.attestation.azure.forms import Parts, gather, recognise
+from sls_jupyter.attestation.certificates import Certificate
+from sls_jupyter.attestation.claims import Evidence
+from sls_jupyter.attestation.evidence import ReferenceValues
+from sls_jupyter.attestation.judge import Wanted, judge
 from sls_jupyter.attestation.refusals import PolicyAllowsAll
-from sls_jupyter.attestation.snp import Report
 from sls_jupyter.attestation.verify import verify
 from sls_jupyter.errors import EvidenceRejected, MalformedDocument
 

@@ -9,8 +9,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from forge import NOW, Forge, genuine_looking, rsa_key, tampered, with_chain, with_report
 
-from sls_jupyter.attestation import snp
-from sls_jupyter.attestation.evidence import Evidence, TrustAnchors, VerifiedEvidence
+from sls_jupyter.attestation.amd import report as snp
+from sls_jupyter.attestation.anchors import TrustAnchors
+from sls_jupyter.attestation.claims import Evidence
+from sls_jupyter.attestation.evidence import VerifiedEvidence
 from sls_jupyter.attestation.verify import verify
 from sls_jupyter.errors import BadInput, EvidenceRejected
 
@@ -47,6 +49,15 @@ def test_genuine_rules_accept_their_own_root() -> None:
     forge = genuine_looking(product="Milan")
     verified = verify(forge.evidence(kind="sev-snp"), forge.genuine_anchors(), now=NOW)
     assert (verified.claims.tee, verified.claims.simulated) == ("sev-snp", False)
+
+
+def test_only_mitigations_at_launch_and_now_are_claimed() -> None:
+    """A guest that was launched before its host was mitigated is not protected by what came later, nor by what went."""
+    evidence = GOOD.evidence(version=5, launch_mit_vector=0b0110, current_mit_vector=0b1100)
+    claims = verify(evidence, GOOD.anchors(), now=NOW).claims
+    assert (int(claims.mitigations, 16), claims.cpuid) == (0b0100, "19-11-01")
+    old = GOOD.evidence(version=2, cpu_family=0, cpu_model=0, cpu_stepping=0)
+    assert verify(old, GOOD.anchors(), now=NOW).claims.cpuid == ""
 
 
 def test_large_spl_numbers_are_decoded() -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pytest
+import sqlalchemy as sa
 from builders import CODE, NOW, World, person, recipient
 
 from sls_jupyter.authority import catalogue, decisions, inbox, release, runs
+from sls_jupyter.authority import store as db
 from sls_jupyter.authority.verdicts import record_verdict
 from sls_jupyter.contract.grants import Grant
+from sls_jupyter.contract.spec import Limits
 from sls_jupyter.documents import digest, sign, verify
 from sls_jupyter.errors import AccessDenied, BadInput, DigestMismatch, NotAuthorised, SignatureInvalid, UnknownName
 from sls_jupyter.identity import Contact, verify_signature
@@ -192,6 +195,171 @@ def test_changed_terms_need_another_approval(world, changes):
     code = "other" if "code" in changes else CODE
     parameters = b"x" if "parameters" in changes else b""
     assert world.submit(other, code=code, parameters=parameters).verdict == "ask"
+
+
+# --- less than what was approved ------------------------------------------------------------------
+
+
+def with_limits(spec, nonce: str, **limits):
+    """The same terms with other limits, as another run."""
+    changed = spec.limits.model_copy(update=limits)
+    return spec.model_copy(update={"limits": changed, "nonce": nonce * 32})
+
+
+LESS = {"memory_bytes": 2**30, "wall_seconds": 60, "cpu_seconds": 60, "output_bytes": 2**20, "processes": 8}
+
+
+def test_lower_limits_need_no_other_approval(world):
+    """Who may run a cell with two gigabytes may run it with one, and gets the keys for it."""
+    spec = asked(world)
+    approve(world, spec)
+    less = with_limits(spec, "e", **LESS)
+    assert less.terms != spec.terms
+    assert world.submit(less).verdict == "allow"
+    assert {one.state for one in inbox.page(world.authority, world.owner.did).requests} == {"approved", "granted"}
+
+
+@pytest.mark.parametrize("field", sorted(Limits.model_fields))
+def test_one_higher_limit_needs_another_approval(world, field):
+    """Nothing is widened: one limit that is higher by one asks again, however low the others are."""
+    spec = asked(world)
+    approve(world, spec)
+    low = {name: value for name, value in LESS.items() if name != field}
+    assert world.submit(with_limits(spec, "e", **low, **{field: getattr(spec.limits, field) + 1})).verdict == "ask"
+
+
+@pytest.mark.parametrize(
+    "changes", [{"purpose": "marketing"}, {"outputs": ()}, {"kinds": ("table",)}, {"inputs": "columns"}]
+)
+def test_lower_limits_with_other_terms_ask_again(world, changes):
+    """Low limits buy nothing else: not even fewer columns or fewer results, which a person has to judge."""
+    spec = asked(world)
+    approve(world, spec)
+    if "inputs" in changes:
+        changes = {"inputs": (spec.inputs[0].model_copy(update={"columns": ("age",)}),)}
+    assert world.submit(with_limits(spec, "e", **LESS).model_copy(update=changes)).verdict == "ask"
+
+
+@pytest.mark.parametrize("later", [0, 1])
+def test_a_no_to_these_terms_ends_what_covered_them(world, later):
+    """A short yes after it was for itself only: when that is over, no earlier and wider one comes back."""
+    spec = asked(world)
+    small = with_limits(spec, "e", **LESS)
+    world.submit(small)
+    approve(world, spec, expires_at=NOW + 50_000)
+    world.clock.seconds += later
+    deny(world, small)
+    world.clock.seconds += later
+    approve(world, small, expires_at=world.clock() + 60)
+    assert world.submit(small).verdict == "allow"
+    world.clock.seconds += 61
+    assert world.submit(small).verdict == "ask"
+
+
+def test_a_verdict_from_the_future_is_refused(world):
+    """It would be the newest for as long as that clock is ahead, whatever is said in the meantime."""
+    spec = asked(world)
+    with pytest.raises(BadInput, match="from the future"):
+        approve(world, spec, issued_at=world.clock() + 600)
+    assert world.submit(spec).verdict == "ask"
+
+
+def test_runs_on_lower_limits_fill_no_database(world):
+    """One yes lets a stranger run with any lower limits; each is granted and logged, and the newest few are kept."""
+    spec = asked(world, requesters=())
+    other = person("stranger")
+    mine = {"requester": other.did, "recipients": (recipient(other),)}
+    wide = spec.model_copy(update=mine)
+    decisions.submit(world.authority, other.did, sign(wide, other), CODE, None)
+    approve(world, wide)
+    for number in range(inbox.MAX_UNKNOWN_OF_ONE + 10):
+        limits = wide.limits.model_copy(update={"memory_bytes": wide.limits.memory_bytes - 1 - number})
+        less = wide.model_copy(update={"limits": limits, "nonce": f"{number:032x}"})
+        assert decisions.submit(world.authority, other.did, sign(less, other), CODE, None).verdict == "allow"
+    kept = inbox.page(world.authority, world.owner.did).requests
+    assert len(kept) == inbox.MAX_UNKNOWN_OF_ONE + 2  # and the two that were asked first, of which one was decided on
+    assert inbox.mute(world.authority, world.owner.did, other.did) == inbox.MAX_UNKNOWN_OF_ONE
+
+
+def test_somebody_elses_approval_covers_nothing(world):
+    """The same cell of another requester is theirs to ask for."""
+    spec = asked(world, requesters=())
+    approve(world, spec)
+    other = person("stranger")
+    mine = {"requester": other.did, "recipients": (recipient(other),)}
+    less = with_limits(spec, "e", **LESS).model_copy(update=mine)
+    answer = decisions.submit(world.authority, other.did, sign(less, other), CODE, None)
+    assert answer.verdict == "ask"
+
+
+def test_a_withdrawn_approval_covers_nothing(world):
+    """After a later no, to whatever limits, nothing runs on the earlier yes but what it named itself."""
+    spec = asked(world)
+    approve(world, spec)
+    small, smaller = with_limits(spec, "e", **LESS), with_limits(spec, "f", **{**LESS, "processes": 4})
+    assert world.submit(small).verdict == "allow"
+    world.clock.seconds += 1
+    deny(world, spec)
+    assert (world.submit(spec).verdict, world.submit(small).verdict) == ("deny", "ask")
+    approve(world, small)
+    assert (world.submit(small).verdict, world.submit(smaller).verdict) == ("allow", "ask")  # the same second: no
+    world.clock.seconds += 1
+    approve(world, small)
+    assert (world.submit(spec).verdict, world.submit(smaller).verdict) == ("deny", "allow")
+
+
+def test_a_denial_of_these_very_terms_stays(world):
+    """A yes to more does not take back a no to less that the approver gave by name."""
+    spec = asked(world)
+    small = with_limits(spec, "e", **LESS)
+    world.submit(small)
+    deny(world, small)
+    world.clock.seconds += 1
+    approve(world, spec)
+    assert world.submit(small).verdict == "deny"
+
+
+def test_what_covers_expires(world):
+    """Lower limits run no longer than the approval that covers them."""
+    spec = asked(world)
+    approve(world, spec, expires_at=NOW + 60)
+    small = with_limits(spec, "e", **LESS)
+    assert world.submit(small).verdict == "allow"
+    world.clock.seconds += 60
+    assert world.submit(small).verdict == "ask"
+
+
+def test_an_expired_approval_hides_no_other_one(world):
+    """Terms whose own approval is over run on the one that covers them and still holds."""
+    spec = asked(world)
+    small = with_limits(spec, "e", **LESS)
+    world.submit(small)
+    approve(world, small, expires_at=NOW + 60)
+    approve(world, spec)
+    world.clock.seconds += 60
+    assert world.submit(small).verdict == "allow"
+
+
+def test_every_required_approver_covers(world):
+    """Where two have to agree, one of them who agreed to more is one."""
+    eyes = sorted((person("first"), person("second")), key=lambda who: who.did)
+    spec = asked(world, approvers=tuple(who.did for who in eyes), required_approvals=2)
+    approve(world, spec, eyes[0])
+    small = with_limits(spec, "e", **LESS)
+    assert world.submit(small).verdict == "ask"
+    approve(world, small, eyes[1])
+    assert world.submit(small).verdict == "allow"
+    assert world.submit(spec).verdict == "ask"
+
+
+def test_the_database_alone_covers_nothing(world):
+    """A column that says that two requests belong together is not believed: the signed specs are compared."""
+    spec = asked(world)
+    approve(world, spec)
+    other = with_limits(spec, "e", **LESS).model_copy(update={"purpose": "marketing"})
+    with world.authority.store.write() as connection:
+        connection.execute(sa.update(db.requests).values(but_limits=other.terms_but_limits))
+    assert world.submit(other).verdict == "ask"
 
 
 def test_approval_expires(world):

@@ -176,6 +176,7 @@ SIGNED_CALLS = [
     ("POST", "/v1/assets"),
     ("DELETE", "/v1/assets/x"),
     ("POST", "/v1/requests"),
+    ("POST", "/v1/cells"),
     ("GET", "/v1/requests"),
     ("GET", "/v1/requests/x"),
     ("GET", "/v1/assets/x/files"),

@@ -15,13 +15,13 @@ import pytest
 from builders import NOW, World, person
 from tlog_reader import Reader
 
-from sls_jupyter.attestation.evidence import TrustAnchors
+from sls_jupyter.attestation.anchors import TrustAnchors
 from sls_jupyter.authority import ledger, witnessing
 from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.authority.embedded import AuthorityServer, listen
 from sls_jupyter.authority.http_log import FOR_EVER
+from sls_jupyter.authority.opening import open_authority
 from sls_jupyter.authority.publishing import FolderSink, publish_log
-from sls_jupyter.authority.service import open_authority
 from sls_jupyter.authority.witness_client import post_checkpoint
 from sls_jupyter.errors import (
     BadInput,

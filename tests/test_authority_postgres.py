@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 from builders import World, chain, person
+from cells_kit import CELLS, Notebook, session_spec
 from test_authority_log import append, checkpoint, require_extension
 
 from sls_jupyter.authority import catalogue, inbox, verdicts
+from sls_jupyter.authority.decisions import runs_of
 from sls_jupyter.authority.release import release
 from sls_jupyter.authority.store import Store
-from sls_jupyter.errors import AccessDenied, KeyRefused, NotAuthorised, Unavailable
+from sls_jupyter.errors import AccessDenied, DigestMismatch, KeyRefused, NotAuthorised, Unavailable
 
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 RUNUSER = ["runuser", "-u", "nobody", "--"]
@@ -155,3 +157,45 @@ def test_server_that_does_not_answer(database):
     """A database server that is down is told as such."""
     with pytest.raises(Unavailable):
         Store(database.replace("host=", "host=/nowhere"))
+
+
+def test_a_session_on_two_servers(worlds):
+    """Cells that one server granted are the chain of the other, and an approval there holds for beginnings here."""
+    here, there = worlds
+    notebook = Notebook(here, session_spec(here, here.input(here.publish(code="reviewed"))))
+    for code in CELLS[:3]:
+        notebook.add(code)
+    assert notebook.ask().verdict == "ask"
+    verdicts.record_verdict(there.authority, there.owner.did, there.approval(notebook.proposal), approved=True)
+    first, second = Notebook(here, notebook.spec), Notebook(there, notebook.spec)
+    assert first.verdicts(CELLS[0]) == ["allow"]
+    second.orders, second.texts = list(first.orders), list(first.texts)
+    assert second.verdicts(*CELLS[1:3]) == ["allow", "allow"]
+    fork = Notebook(here, notebook.spec, first.orders[:], first.texts[:])
+    fork.add(CELLS[3])
+    with pytest.raises(DigestMismatch, match="granted other cells"):
+        fork.ask()
+
+
+def test_one_place_of_a_session_is_granted_once(worlds):
+    """Two servers that are asked for the same cell at one time count it once and give one grant."""
+    here, there = worlds
+    sealed = here.publish(max_runs=5)
+    notebook = Notebook(here, session_spec(here, here.input(sealed)))
+    notebook.run(CELLS[0])
+    notebook.add(CELLS[1])
+    both = [Notebook(world, notebook.spec, notebook.orders, notebook.texts) for world in worlds]
+
+    def ask(one: Notebook) -> bytes | None:
+        for _ in range(10):
+            try:
+                return one.ask().cell_grant
+            except Unavailable:  # the other one was first
+                continue
+        return None
+
+    with ThreadPoolExecutor(2) as pool:
+        grants = set(pool.map(ask, both))
+    assert len(grants - {None}) == 1
+    with there.authority.store.read() as connection:
+        assert runs_of(connection, sealed.digest) == 1

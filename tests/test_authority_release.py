@@ -12,8 +12,8 @@ from forge import genuine_looking
 from test_attestation_vectors import evidence as machine_evidence
 
 from sls_jupyter.attestation.binding import release_report_data
-from sls_jupyter.attestation.evidence import Evidence
-from sls_jupyter.attestation.simulated import POLICY, SimulatedProcessor
+from sls_jupyter.attestation.claims import Evidence
+from sls_jupyter.attestation.device.simulated import POLICY, SimulatedProcessor
 from sls_jupyter.authority import catalogue, verdicts
 from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.authority.embedded import AuthorityServer, listen
@@ -24,6 +24,7 @@ from sls_jupyter.authority.release import (
     MAX_OPEN_CHALLENGES,
     Released,
     challenge,
+    demands_on,
     release,
 )
 from sls_jupyter.contract.spec import Limits
@@ -31,6 +32,7 @@ from sls_jupyter.documents import b64decode, digest, parse_json, sign
 from sls_jupyter.errors import AccessDenied, BadInput, KeyRefused, UnknownName
 from sls_jupyter.hpke import HpkeKey
 from sls_jupyter.policy import decide
+from sls_jupyter.policy.model import OwnerPolicy
 
 DEBUG = 1 << 19  # of the SNP guest policy
 
@@ -60,6 +62,25 @@ def test_honest_guest_gets_exactly_the_granted_keys(world):
     assert len(wanted) == 4 < len(sealed.keys)
     entry = world.entry(released.entry)
     assert (entry.kind, entry.facts["tee"], entry.facts["columns"]) == ("key.released", "simulated-snp", 3)
+
+
+def test_keys_go_to_lower_limits_on_an_approval_of_higher_ones(world):
+    """What a person approved covers the same with less memory, at the release as well, and until it is taken back."""
+    sealed = world.publish(code="reviewed")
+    spec = world.spec(world.input(sealed))
+    less = world.spec(world.input(sealed), nonce=1, limits=Limits(memory_bytes=2**30))
+    world.submit(spec)
+    verdicts.record_verdict(world.authority, world.owner.did, world.approval(spec), approved=True)
+    assert world.submit(less).verdict == "allow"
+    attempt = world.attempt(sealed, less)
+    assert opened(attempt, release(world.authority, attempt.request))
+    again = world.spec(world.input(sealed), nonce=2, limits=Limits(memory_bytes=2**30))
+    assert world.submit(again).verdict == "allow"
+    late = world.attempt(sealed, again)
+    world.clock.seconds += 1
+    verdicts.record_verdict(world.authority, world.owner.did, world.denial(spec), approved=False)
+    with pytest.raises(KeyRefused):
+        release(world.authority, late.request)
 
 
 def test_no_other_guest_opens_the_keys(world):
@@ -131,6 +152,14 @@ def evidence_with_debugging(world: World) -> Attempt:
 
 def evidence_below_the_owners_minimum(world: World) -> Attempt:
     return world.attempt(*world.granted(minimum_tcb={"simulated-snp": {"snp": 0x18}}))
+
+
+def evidence_without_a_demanded_bulletin(world: World) -> Attempt:
+    return world.attempt(*world.granted(bulletins=("AMD-SB-3016",)))
+
+
+def evidence_without_a_demanded_mitigation(world: World) -> Attempt:
+    return world.attempt(*world.granted(mitigations=(2,)))
 
 
 def genuine_evidence_of_an_unaccepted_kind(world: World) -> Attempt:
@@ -241,6 +270,15 @@ def second_run_of_one_spec(world: World) -> Attempt:
     return second
 
 
+def second_guest_of_one_run(world: World) -> Attempt:
+    """The platform starts the same group twice under one policy; the second one asks for the other asset's keys."""
+    first, second = world.publish("first"), world.publish("second")
+    spec = world.spec(world.input(first, "first"), world.input(second, "second"))
+    assert world.submit(spec).verdict == "allow"
+    release(world.authority, world.attempt(first, spec).request)
+    return world.attempt(second, spec, report_id=b"another guest".ljust(32, b"\0"))
+
+
 # --- check 7: the owner's policy, at release ------------------------------------------------------
 
 
@@ -325,6 +363,8 @@ BROKEN: dict[int, tuple[Breaker, ...]] = {
         evidence_with_a_root_that_looks_genuine,
         evidence_with_debugging,
         evidence_below_the_owners_minimum,
+        evidence_without_a_demanded_bulletin,
+        evidence_without_a_demanded_mitigation,
         genuine_evidence_of_an_unaccepted_kind,
         simulated_evidence_named_genuine,
         simulated_evidence_for_a_hardware_owner,
@@ -338,6 +378,7 @@ BROKEN: dict[int, tuple[Breaker, ...]] = {
         expired_spec,
         asset_that_the_spec_does_not_name,
         second_run_of_one_spec,
+        second_guest_of_one_run,
     ),
     7: (
         one_run_too_many,
@@ -444,6 +485,15 @@ def test_a_refusal_that_cannot_be_logged_is_still_a_refusal(world):
 
 
 # --- around the checks ----------------------------------------------------------------------------
+
+
+def test_one_guest_gets_all_keys_of_a_run(world):
+    """Two assets of one owner are two releases to one group."""
+    first, second = world.publish("first"), world.publish("second")
+    spec = world.spec(world.input(first, "first"), world.input(second, "second"))
+    world.submit(spec)
+    for sealed in (first, second):
+        release(world.authority, world.attempt(sealed, spec).request)
 
 
 def test_refusal_costs_no_run(world):
@@ -593,3 +643,12 @@ def test_shredding_cannot_be_undone(world):
         assert catalogue.find(connection, sealed.digest).state == "shredded"
     with pytest.raises(UnknownName), world.authority.store.read() as connection:
         catalogue.find(connection, "sha256:" + "0" * 64)
+
+
+def test_a_demand_on_registers_is_made_of_tdx_and_bulletins_of_amd() -> None:
+    """A policy for both kinds of machine asks each for what its evidence tells, and neither for nothing."""
+    demands = {"bulletins": ("AMD-SB-3016",), "mitigations": (2,), "registers": {"rtmr1": ("ab" * 48,)}}
+    policy = OwnerPolicy(owner=person("owner").did, tees=("sev-snp", "tdx"), **demands)
+    of_amd = {name: demands[name] for name in ("bulletins", "mitigations")}
+    assert demands_on(policy, "sev-snp") == demands_on(policy, "simulated-snp") == of_amd
+    assert demands_on(policy, "tdx") == {"registers": demands["registers"]}

@@ -10,7 +10,7 @@ from builders import IMAGE, NOW, World, chain, person
 from receipt_forge import part, predicate
 from receipt_kit import SignedRun, signed_run, worlds_at
 
-from sls_jupyter.attestation.simulated import SimulatedProcessor
+from sls_jupyter.attestation.device.simulated import SimulatedProcessor
 from sls_jupyter.authority import catalogue, runs
 from sls_jupyter.authority.runs import MAX_RECEIPTS, MAX_RECORDS_BYTES, post_records
 from sls_jupyter.errors import BadInput, DigestMismatch, EvidenceRejected, LogInconsistent, SlsError, UnknownName
@@ -177,6 +177,15 @@ def test_groups_without_keys_cannot_keep_out_the_one_that_has_them(worlds: dict[
         post_records(world.authority, run.spec.digest, *without_keys(run, number))
     run.post(run.sign(run.statement()))
     assert run.check(run.receipt()).accepted
+
+
+def test_a_receipt_with_keys_is_of_the_guest_that_got_them(worlds: dict[str, World], world: World) -> None:
+    """A second group under the same policy could say that it had the keys, and what it let go would be the run's."""
+    run = signed_run(worlds, nonce=10, post=False)
+    other = run.sign(run.statement(), report_id=b"another guest".ljust(32, b"\0"))
+    with pytest.raises(EvidenceRejected, match="report_id"):
+        post_records(world.authority, run.spec.digest, run.records, other)
+    run.post(run.sign(run.statement()))
 
 
 def test_records_that_are_too_large_are_refused(run: SignedRun, world: World) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging.config
 import os
 import resource
 import signal
@@ -48,14 +49,28 @@ def short(monkeypatch) -> None:
 
 
 @pytest.fixture
-def url(tmp_path) -> Iterator[str]:
+def server(tmp_path) -> Iterator[AuthorityServer]:
     world = World(tmp_path)
     world.publish()
     server = AuthorityServer(world.authority, listen(0))
     server.start()
-    yield server.url
+    yield server
     server.stop()
     world.close()
+
+
+@pytest.fixture
+def url(server) -> str:
+    return server.url
+
+
+def held(server: AuthorityServer) -> list[object]:
+    """What each connection of a server waits for, for a test that fails."""
+    return [
+        (one.stage, one.loop.time() - one.since, one.flow.write_paused, one.flow.read_paused, one.conn.states,
+         one.transport.get_write_buffer_size(), one.transport.is_closing(), one.cycle and one.cycle.response_complete)
+        for one in list(server._server.server_state.connections)
+    ]  # fmt: skip
 
 
 def connected(url: str, data: bytes = b"") -> socket.socket:
@@ -161,8 +176,9 @@ def test_a_second_request_has_its_deadline_too(short, url):
         assert ended(one)
 
 
-def test_who_takes_nothing_of_an_answer_is_let_go(short, url):
+def test_who_takes_nothing_of_an_answer_is_let_go(short, server):
     """An answer that nobody reads does not wait for ever."""
+    url = server.url
     port = url.rpartition(":")[2].encode()
     call = b"GET /openapi.json HTTP/1.1\r\nHost: 127.0.0.1:" + port + b"\r\n\r\n"
     with connected(url) as one:
@@ -177,7 +193,7 @@ def test_who_takes_nothing_of_an_answer_is_let_go(short, url):
                 time.sleep(0.05)
             except OSError:
                 over = True
-        assert over
+        assert over, held(server)
 
 
 @pytest.mark.parametrize("half", HALVES)
@@ -205,6 +221,7 @@ def test_headers_are_bounded(url):
 def test_a_stranger_writes_nothing_into_the_owners_notebook(url, caplog):
     """The server in a kernel would put a line into a cell's output for each odd request."""
     host = url.partition("//")[2].encode()
+    logging.config.dictConfig({"version": 1, "disable_existing_loggers": False})  # as other libraries of a kernel do
     odd = [
         b"\x16\x03\x01\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",

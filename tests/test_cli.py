@@ -19,6 +19,7 @@ from sls_jupyter.errors import AccessDenied
 from sls_jupyter.identity import Home
 from sls_jupyter.notebook import commands
 from sls_jupyter.notebook.cards import Card
+from sls_jupyter.safestream.request import ask_all
 from sls_jupyter.session import Session
 from tests.builders import IMAGE
 
@@ -44,7 +45,7 @@ def test_version(capsys):
     assert sls_jupyter.__version__ in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [[], ["nothing"], ["approve"], ["deny", "x"], ["authority"], ["runs", "--x"]])
+@pytest.mark.parametrize("arguments", [["nothing"], ["approve"], ["deny", "x"], ["authority"], ["runs", "--x"]])
 def test_bad_usage_is_2(arguments, capsys):
     """A script can tell a wrong call from a failed one."""
     with pytest.raises(SystemExit) as ended:
@@ -57,13 +58,16 @@ def test_whoami_of_a_persona(capsys):
     """--persona says whose folder is meant."""
     code, out, _ = sls(capsys, "--persona", "hospital", "whoami")
     assert code == 0
-    assert out.startswith("You are hospital\n  DID     did:key:z6Mk")
+    assert out.startswith("You are hospital\n  There is no agent (SLS_AGENT=0 switches it off)")
+    assert "\n  DID     did:key:z6Mk" in out
 
 
-@pytest.mark.parametrize("command", ["assets", "requests", "runs"])
+@pytest.mark.parametrize(
+    "command", [["assets"], ["requests"], ["requests", "--waiting", "--mine"], ["requests", "--from", "me"], ["runs"]]
+)
 def test_lists(command, capsys):
     """An empty list is a card too."""
-    code, out, err = sls(capsys, command)
+    code, out, err = sls(capsys, *command)
     assert (code, err) == (0, "")
     assert out.strip()
 
@@ -88,7 +92,15 @@ def test_a_misspelt_persona_makes_no_keys(home, capsys):
         assert (code, out) == (1, "")
         assert "There is no persona hosptal." in err
         assert "Did you mean hospital?" in err
+    for command in (["whoami"], ["authority", "serve"]):
+        code, out, err = sls(capsys, *command, "--persona", "hosptal")
+        assert (code, out) == (1, "")
+        assert "Did you mean hospital?" in err
+        assert "sls whoami --persona hosptal --new" in err
     assert not (home / "personas" / "hosptal").exists()
+    assert sls(capsys, "whoami", "--persona", "analyst")[0] == 0
+    assert sls(capsys, "whoami", "--persona", "hosptal", "--new")[0] == 0
+    assert sls(capsys, "whoami", "--persona", "hosptal")[0] == 0
     assert sls(capsys, "assets", "--persona", "hospital")[0] == 0
 
 
@@ -152,7 +164,7 @@ def test_an_audit_without_its_authority_says_who_has_to_start_it(home, capsys):
     code, out, err = sls(capsys, "audit", run.id, "--persona", "analyst")
     assert (code, out) == (1, "")
     assert "hospital's log could not be reached" in err
-    assert "→ Start it: sls authority serve --persona hospital" in err
+    assert "→ Start it: sls agent start, or sls authority serve --persona hospital" in err
     assert (
         f"Persona analyst has it: sls --persona analyst audit {run.id}"
         in sls(capsys, "audit", run.id, "--persona", "hospital")[2]
@@ -227,8 +239,8 @@ def test_a_stranger_s_name_and_purpose_forge_no_line_in_a_terminal(home, tmp_pat
     stranger.identity = replace(stranger.identity, name=FORGED.split("\n")[0] + " │ state … open")
     owner.seal(frame(), "patients", tee="simulated-snp")
     stranger.connect(owner.own_authority().url, name="the hospital")
-    run = stranger.run(stranger.prepare("risk = patients\n", ["patients"], purpose=FORGED))
-    run._thread.join()
+    request = stranger.prepare("risk = patients\n", ["patients"], purpose=FORGED)
+    ask_all(request, stranger._run_clients(request))  # whatever evidence their machine makes
     (request,) = owner.requests()
     for words in (["requests"], ["show", request.id]):
         code, out, _ = sls(capsys, *words)
@@ -369,7 +381,7 @@ def stop(process):
     return process.returncode, out, err
 
 
-def test_serving_prints_did_and_url_and_answers_there():
+def test_serving_prints_did_and_url_and_answers_there(capsys):
     """An organisation's authority runs until it is interrupted, and ends in good order."""
     process, (name, did, url, warning) = serve(
         "--persona", "hospital", "--port", "0", "--accept-simulated", "self", lines=4
@@ -380,11 +392,28 @@ def test_serving_prints_did_and_url_and_answers_there():
         facts = client.about()
         client.close()
         assert facts.did == did.split()[-1]
-        assert facts.tees == ("simulated-snp",)
+        assert "simulated-snp" in facts.tees
+        assert facts.simulated_roots == (sls(capsys, "attest", "root")[1].strip(),)
     finally:
         code, _, err = stop(process)
     assert (code, err) == (0, "")
     assert "SIMULATED" in warning
+
+
+def test_a_root_pin_that_was_printed_is_what_another_authority_can_believe(home, monkeypatch, capsys):
+    """`sls attest root > FILE` on one side is `--accept-simulated FILE` on the other."""
+    code, pin, err = sls(capsys, "attest", "root")
+    assert (code, len(pin), err) == (0, 65, "")
+    (home / "root.txt").write_text(pin)
+    monkeypatch.setenv("SLS_HOME", str(home / "another"))
+    assert sls(capsys, "attest", "root")[1] != pin
+    process, (*_, url, _) = serve("--port", "0", "--accept-simulated", str(home / "root.txt"), lines=4)
+    try:
+        client = AuthorityClient(url.split()[-1])
+        assert client.about().simulated_roots == (pin.strip(),)
+        client.close()
+    finally:
+        assert stop(process)[0] == 0
 
 
 def test_without_asking_no_simulated_evidence_is_believed():
@@ -392,7 +421,9 @@ def test_without_asking_no_simulated_evidence_is_believed():
     process, (_, _, url) = serve("--port", "0")
     try:
         client = AuthorityClient(url.split()[-1])
-        assert client.about().tees == ()
+        facts = client.about()
+        assert [kind for kind in facts.tees if kind.startswith("simulated")] == []
+        assert facts.simulated_roots == ()
         client.close()
     finally:
         assert stop(process)[0] == 0

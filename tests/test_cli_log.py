@@ -17,13 +17,13 @@ import fsspec
 import pytest
 from tlog_reader import Reader
 
-from sls_jupyter.attestation.evidence import TrustAnchors
+from sls_jupyter.attestation.anchors import TrustAnchors
 from sls_jupyter.authority import ledger, witnessing
 from sls_jupyter.authority.embedded import AuthorityServer, listen
-from sls_jupyter.authority.service import open_authority
+from sls_jupyter.authority.opening import open_authority
 from sls_jupyter.authority.witness_client import post_checkpoint
 from sls_jupyter.authority.witness_loop import collecting, due
-from sls_jupyter.cli_log import _Working, add_log_commands, log_command
+from sls_jupyter.cli.log import Working, add_log_commands, log_command
 from sls_jupyter.documents import canonical_json
 from sls_jupyter.errors import LogInconsistent, SlsError, Unavailable
 from sls_jupyter.identity import Home
@@ -169,8 +169,8 @@ def test_what_cannot_be_done_says_what_to_do(arguments, sls, monkeypatch, tmp_pa
 
 def test_a_slow_step_shows_that_it_goes_on(capsys):
     """A person would interrupt a step that only takes long."""
-    with _Working("reading the log") as working:
-        working.detail = ": 256 of 1,000 entries"
+    with Working() as working:
+        working("reading the log: 256 of 1,000 entries")
         time.sleep(1.1)
     assert capsys.readouterr().err == "reading the log: 256 of 1,000 entries, 1 s\n"
 
@@ -394,6 +394,10 @@ def test_a_meaning_is_forgotten_and_its_entry_is_not(owner, sls):
         assert [salt is None for _, salt, _ in ledger.about(connection, SUBJECT)] == [False, True]
     assert sls("check", hospital.url)[0] == 0
     assert "no such entry" in sls("forget", "2", "--persona", "hospital")[2]
+    code, out, err = sls("forget", "0", "2", "--persona", "hospital")
+    assert (code, err) == (1, "")
+    assert out.startswith("Entry 0 stays in the log")  # what was done is told, though another could not be
+    assert "no such entry" in out
 
 
 def test_a_notebook_does_not_cosign_two_faces(owner, sls, root):

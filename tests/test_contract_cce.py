@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ from hypothesis import strategies as st
 from sls_jupyter.authority.release import release
 from sls_jupyter.contract import cce, image
 from sls_jupyter.contract.group import INPUT_PORT, OUTPUT_PORT, ROLES, group_for
+from sls_jupyter.contract.places import IDS
+from sls_jupyter.contract.platform import aci_platform
 from sls_jupyter.contract.seccomp import program_profile, program_profile_bytes
-from sls_jupyter.contract.spec import StreamSpec
+from sls_jupyter.contract.spec import SessionTerms, StreamSpec
 from sls_jupyter.documents import sign
 from sls_jupyter.errors import KeyRefused
 
@@ -93,12 +96,12 @@ def test_every_enforcement_point_is_written_out():
     assert sorted(cce.ENFORCEMENT_POINTS) == POINTS
 
 
-def test_nothing_is_switched_on():
+def test_nothing_is_switched_on_but_the_dropping_of_unknown_variables():
     """No logs, stacks, properties, unencrypted scratch and no fragment that could add to the policy later."""
     found = assignments(cce.render(GROUP))
     switches = {name: text for name, text in found.items() if name.startswith("allow_")}
     assert len(switches) == 6
-    assert set(switches.values()) == {"false"}
+    assert {name for name, text in switches.items() if text != "false"} == {"allow_environment_variable_dropping"}
     assert found["fragments"] == "[]"
     assert set(found) == {*POINTS, *switches, "api_version", "framework_version", "fragments", "containers", "reason"}
 
@@ -110,9 +113,60 @@ def test_no_container_can_be_entered_or_overheard():
     for item in found:
         assert item["exec_processes"] == []
         assert item["allow_stdio_access"] is item["allow_elevated"] is False
-        assert item["no_new_privileges"] is True
-        assert set(map(tuple, item["capabilities"].values())) == {()}
         assert "latest" not in json.dumps(item)
+        ours = item["name"] in ROLES  # the platform's own runs nothing but a pause
+        assert item["no_new_privileges"] is ours
+        assert (set(map(tuple, item["capabilities"].values())) == {()}) is ours
+
+
+def test_each_container_has_ids_of_its_own_which_nobody_can_change():
+    """The platform lets a host put any emptyDir anywhere; by its ids alone a neighbour is known."""
+    ids = {}
+    for item in containers(cce.render(GROUP))[: len(ROLES)]:
+        (group,) = item["user"]["group_idnames"]
+        assert item["user"]["user_idname"]["strategy"] == group["strategy"] == "id"
+        ids[item["name"]] = int(item["user"]["user_idname"]["pattern"]), int(group["pattern"])
+    assert ids == IDS
+    assert len(set(ids.values())) == len({group for _, group in ids.values()}) == len(ROLES)
+    assert [role for role, (user, _) in ids.items() if user] == ["program"]  # the node of the SEV device is root's
+
+
+def test_a_fragment_is_loaded_only_where_the_spec_names_it():
+    """Whoever signs a fragment brings containers into the group: an owner has to have been asked."""
+    found = assignments(cce.render(group_for(SPEC.model_copy(update={"fragments": ("aci-infrastructure",)}), IMAGE)))
+    (fragment,) = json.loads(found["fragments"])
+    assert fragment["feed"] == "mcr.microsoft.com/aci/aci-cc-infra-fragment"
+    assert fragment["issuer"].startswith("did:x509:0:sha256:")
+    assert int(fragment["minimum_svn"]) >= 4
+    assert assignments(cce.render(GROUP))["fragments"] == "[]"
+
+
+def test_variables_of_the_platform_are_known_and_those_that_steer_a_program_are_dropped():
+    """A platform that sets one more variable must not stop every run, nor say where temporary files go."""
+    for item in containers(cce.render(GROUP))[: len(ROLES)]:
+        rules = [rule["pattern"] for rule in item["env_rules"]]
+        admitted = [
+            f"^(?:{one.pattern})$" if one.strategy == "re2" else one.pattern
+            for one in aci_platform().variables
+            if one.admitted
+        ]
+        assert set(admitted) < set(rules)
+        assert not any(re.fullmatch(pattern, "TMP=/somewhere") for pattern in rules)
+        assert not any("(?i)" in pattern for pattern in rules)  # engines differ on it
+
+
+def test_the_digest_of_a_profile_is_the_one_that_the_utility_vm_computes():
+    """The profile is compared by its digest: another spelling of the same JSON would stop every program."""
+    measured = json.loads((GOLDEN / "seccomp-2026-11-23.json").read_text())
+    text = json.dumps(measured["profile"], separators=(",", ":"))
+    assert hashlib.sha256(text.encode()).hexdigest() == measured["sha256"]
+    assert list(measured["profile"]) == list(program_profile())
+    order = ["names", "action", "errnoRet", "args"]
+    for rule in program_profile()["syscalls"]:
+        assert [name for name in order if name in rule] == list(rule)
+        for argument in rule.get("args", ()):
+            assert list(argument) == [one for one in ("index", "value", "valueTwo", "op") if one in argument]
+            assert argument.get("valueTwo", 1)  # what is empty is left away
 
 
 def test_commands_carry_the_spec_and_the_limits():
@@ -124,6 +178,17 @@ def test_commands_carry_the_spec_and_the_limits():
     for value in (limits.cpu_seconds, limits.wall_seconds, limits.memory_bytes, limits.processes):
         assert str(value) in command
     assert all(item["layers"] == list(IMAGE.layers) for item in containers(cce.render(GROUP))[:4])
+
+
+def test_a_session_lives_as_long_as_its_terms_say():
+    """A program that is ended after the time of one cell would end the session; hosts and supervisor hold it to the same."""
+    terms = SessionTerms(cells=3, idle_seconds=50, wall_seconds=4000)
+    session = SPEC.model_copy(update={"code": None, "parameters": None, "outputs": (), "session": terms})
+    program = group_for(session, IMAGE).container("program")
+    assert program.command[program.command.index("--wall-seconds") + 1] == "4050"
+    assert program.limits == SPEC.limits.model_copy(update={"wall_seconds": 4050})
+    longer = session.model_copy(update={"session": terms.model_copy(update={"cells": 4})})
+    assert host_data(session) != host_data(longer)
 
 
 def test_neighbours_alone_share_a_folder():

@@ -8,12 +8,24 @@ from pathlib import Path
 
 import pytest
 from builders import World, person, recipient
-from contract_kit import APPOINTMENT, APPROVAL, CONTACT, DENIAL, GRANT, SPEC, changed_specs
+from contract_kit import (
+    APPOINTMENT,
+    APPROVAL,
+    CELL_GRANT,
+    CONTACT,
+    DENIAL,
+    GRANT,
+    ORDER,
+    SESSION,
+    SPEC,
+    changed_specs,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from sls_jupyter.assets.manifest import AssetManifest
+from sls_jupyter.contract.cells import CellGrant, CellOrder
 from sls_jupyter.contract.grants import Approval, Denial, Grant, Obligations, combined_obligations
 from sls_jupyter.contract.spec import KINDS, Recipient, StreamSpec, fresh_nonce, verify_stream_spec
 from sls_jupyter.documents import canonical_json, digest, sign, verify
@@ -24,6 +36,9 @@ from sls_jupyter.policy.model import OwnerPolicy
 GOLDEN = Path(__file__).parent / "vectors" / "documents"
 CLASSES = {
     "stream_spec": (StreamSpec, SPEC),
+    "session_spec": (StreamSpec, SESSION),
+    "cell_order": (CellOrder, ORDER),
+    "cell_grant": (CellGrant, CELL_GRANT),
     "approval": (Approval, APPROVAL),
     "denial": (Denial, DENIAL),
     "grant": (Grant, GRANT),

@@ -57,6 +57,18 @@ def test_children_and_the_pages_they_share_are_counted_once() -> None:
 
 
 @needs_linux
+def test_the_name_of_a_process_is_not_read_as_what_it_uses() -> None:
+    """A cell that calls itself a line of the kernel's list would end its supervisor and its keeper."""
+    code = "open('/proc/self/comm', 'w').write('a\\x0cVmRSS:\\tx')\nprint(1, flush=True)\nimport sys; sys.stdin.read()"
+    child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    child.stdout.readline()
+    found = usage.usage(below(child.pid, visible()), LIMITS)
+    child.communicate()
+    assert found.memory_bytes > 1 << 20
+
+
+@needs_linux
 def test_files_that_were_removed_and_empty_ones_are_counted() -> None:
     """Memory that hides behind names that are gone, or in names alone, is memory."""
     if not os.access("/dev/shm", os.W_OK):

@@ -4,24 +4,35 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import copy
 import hashlib
 import json
 import time
-from typing import Any, ClassVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, get_args, get_origin
 
 import pytest
 from builders import person
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
+from securesystemslib.dsse import Envelope as Dsse
+from securesystemslib.signer import Signature
 
+from sls_jupyter.assets.manifest import AssetManifest
+from sls_jupyter.contract.cells import CellGrant, CellOrder, CellTerms
+from sls_jupyter.contract.grants import Approval, Denial, Grant
+from sls_jupyter.contract.spec import StreamSpec
 from sls_jupyter.documents import (
     MAX_DEPTH,
     Base64,
     Document,
+    Envelope,
     Timestamp,
     b64decode,
     b64encode,
     canonical_json,
+    canonical_model_json,
     digest,
     lp,
     parse_json,
@@ -39,6 +50,47 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
 )  # fmt: skip
+
+
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()) | st.text("0123456789.e:,[\"-"),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(st.characters(), max_size=8), inner, max_size=4),
+    max_leaves=12,
+)  # fmt: skip
+
+
+def written(write: Any, value: Any) -> bytes | str:
+    """What a function writes, or why it does not."""
+    try:
+        return bytes(write(value))
+    except MalformedDocument as error:
+        return f"{error.message} {error.found}"
+
+
+@given(ANY_JSON)
+def test_the_fast_way_writes_what_the_slow_one_writes(value: Any) -> None:
+    """Two spellings of one document would be two digests; what has no canonical form is refused by both, in the same words."""
+    assert written(canonical_model_json, value) == written(canonical_json, value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        1.5,
+        -0.0,
+        1e22,
+        2**53,
+        -(2**60),
+        {"a": [1e-7]},
+        {"\ue000": 1, "\U00010000": 2},
+        "\ud800",
+        float("nan"),
+        "\x7f\x1f\u2028",
+    ],
+)
+def test_what_the_two_encoders_write_otherwise_is_written_the_slow_way(value: Any) -> None:
+    """These are where the standard library's encoder and RFC 8785 part."""
+    assert written(canonical_model_json, value) == written(canonical_json, value)
 
 
 class Letter(Document):
@@ -348,3 +400,62 @@ def test_no_bytes_are_a_letter_by_chance(data):
     """Any bytes are refused with one of our errors."""
     with pytest.raises(SlsError):
         verify(data, Letter, verify_signature, did=AUTHOR.did)
+
+
+@given(st.from_regex(r"[a-z+/.-]{1,40}", fullmatch=True), st.binary(max_size=300), st.binary(max_size=80))
+def test_an_envelope_is_what_another_implementation_of_dsse_writes(kind: str, payload: bytes, signature: bytes) -> None:
+    """A receipt or grant would otherwise verify with this library alone."""
+    other = Dsse(payload, kind, {"a key": Signature("a key", signature.hex())})
+    ours = Envelope(kind, payload, "a key", signature)
+    assert ours.pae() == other.pae()
+    assert json.loads(ours.encode()) == other.to_dict()
+    assert Dsse.from_dict(json.loads(ours.encode())) == other
+
+
+def _parts(annotation: Any) -> Iterator[Any]:
+    """Every type that an annotation names, those of the models in it included."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        for field in annotation.model_fields.values():
+            yield from _parts(field.annotation)
+    elif arguments := get_args(annotation):
+        yield get_origin(annotation)
+        for argument in arguments:
+            yield from _parts(argument)
+    else:
+        yield annotation
+
+
+@pytest.mark.parametrize("kind", [StreamSpec, CellOrder, CellGrant, Grant, Approval, Denial, AssetManifest])
+def test_bytes_are_kept_only_of_what_cannot_change(kind: type[Document]) -> None:
+    """A document whose bytes are made once has no part that anybody could change after them."""
+    assert kind.deeply_frozen
+    found = set(_parts(kind))
+    assert not found & {dict, list, set, Mapping, Sequence, Any, object}, found
+
+
+def test_a_changed_copy_has_its_own_digest() -> None:
+    """The kept bytes stay with the document that they are of."""
+    cell = CellTerms(code=digest(b"code"), parameters=digest(b"parameters"))
+    order = CellOrder(
+        requester=AUTHOR.did, session=digest(b"s"), previous=None, cells=(cell,), issued_at=1, expires_at=9
+    )
+    before = order.digest
+    assert order.model_copy(update={"issued_at": 2}).digest != before == order.digest
+    assert copy.deepcopy(order).digest == before
+
+
+def test_what_was_refused_is_looked_at_again() -> None:
+    """Only what was verified is remembered, and for these bytes and this signer alone."""
+    order = CellOrder(
+        requester=AUTHOR.did, session=digest(b"s"), previous=None, issued_at=1, expires_at=9,
+        cells=(CellTerms(code=digest(b"code"), parameters=digest(b"parameters")),),
+    )  # fmt: skip
+    envelope = sign(order, AUTHOR)
+    signature = json.loads(envelope)["signatures"][0]["sig"].encode()
+    forged = envelope.replace(signature, base64.b64encode(bytes(64)))
+    for _ in range(2):
+        assert verify(envelope, CellOrder, verify_signature, did=AUTHOR.did) == order
+        with pytest.raises(SignatureInvalid):
+            verify(envelope, CellOrder, verify_signature, did=person("other").did)
+        with pytest.raises(SignatureInvalid):
+            verify(forged, CellOrder, verify_signature, did=AUTHOR.did)

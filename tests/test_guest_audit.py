@@ -19,12 +19,17 @@ from sls_jupyter.contract.grants import Obligations
 from sls_jupyter.contract.places import AUDIT
 from sls_jupyter.contract.spec import StreamSpec
 from sls_jupyter.documents import sign
-from sls_jupyter.guest import audit, wire
-from sls_jupyter.guest.audit import MAX_RECORDS, SPEAKERS, AuditClient, Sidecar
-from sls_jupyter.receipt.statement import Statement
+from sls_jupyter.guest import audit, audit_client, posting, wire
+from sls_jupyter.guest import sidecar as sidecar_module
+from sls_jupyter.guest.account import Account
+from sls_jupyter.guest.audit_client import SPEAKERS, AuditClient
+from sls_jupyter.guest.chapter import MAX_RECORDS
+from sls_jupyter.guest.sidecar import Sidecar
+from sls_jupyter.receipt.statement import ImageRecord, Statement
 from sls_jupyter.transparency.chain import parse_records, verify_chain
 
 SPEC = "sha256:" + "a" * 64
+RUN_IMAGE = ImageRecord.of(IMAGE).model_dump(mode="json")
 
 
 def bodies(sidecar: Sidecar) -> list[dict[str, Any]]:
@@ -101,13 +106,17 @@ def contracted(world: World) -> Sidecar:
     (grant,) = world.submit(spec).grants
     one = {"alias": "patients", "manifest": sealed.envelope.decode(), "grant": grant.decode()}
     sidecar = Sidecar(spec.digest)
-    follow(sidecar, "input", {"contract": sign(spec, world.analyst).decode(), "inputs": [one]})
+    follow(sidecar, "input", {"contract": sign(spec, world.analyst).decode(), "inputs": [one], "image": RUN_IMAGE})
     return sidecar
 
 
-def statement(sidecar: Sidecar) -> Statement:
+def account_of(sidecar: Sidecar) -> Account:
     assert sidecar.account is not None
-    return sidecar.account.statement(IMAGE, *sidecar.close(), now=2**31)
+    return sidecar.account
+
+
+def statement(sidecar: Sidecar) -> Statement:
+    return account_of(sidecar).statement(IMAGE, *sidecar.close(), now=2**31)
 
 
 @pytest.fixture
@@ -167,16 +176,18 @@ def test_an_authority_that_hangs_does_not_keep_the_others_from_hearing(world: Wo
     parties = (("did:key:zA", "http://127.0.0.1:1"), ("did:key:zB", "http://127.0.0.1:2"))
     monkeypatch.setattr(StreamSpec, "authorities", lambda _: parties)
 
-    def tell(client: AuthorityClient, *_: object) -> bool:
+    def tell(client: AuthorityClient, *_: object, **__: object) -> bool:
         return (heard.set() if client.url.endswith("2") else gone.wait(10)) is None
 
-    monkeypatch.setattr(audit, "_post_one", tell)
-    device: Any = SimpleNamespace(evidence=lambda data: world.evidence(data, sidecar.account.spec))
-    posting = threading.Thread(target=audit.post, args=(sidecar, device, IMAGE))
-    posting.start()
+    monkeypatch.setattr(posting, "_post_one", tell)
+    sidecar.stop()
+    spec = account_of(sidecar).spec
+    device: Any = SimpleNamespace(evidence=lambda data: world.evidence(data, spec))
+    worker = threading.Thread(target=audit.post, args=(sidecar, device))
+    worker.start()
     assert heard.wait(5)
     gone.set()
-    posting.join(5)
+    worker.join(5)
 
 
 @pytest.mark.parametrize(
@@ -196,6 +207,70 @@ def test_a_malformed_last_word_is_no_verdict(world: World, message: dict[str, An
     assert (statement(sidecar).predicate.gate, statement(sidecar).predicate.run.status) == (None, "failed")
 
 
+def test_an_output_that_no_fed_program_spoke_to_has_no_say(world: World) -> None:
+    """The platform starts any number of each container: one output would take the results, another swear that nothing left."""
+    verdict = {"rules": Obligations().model_dump(mode="json"), "released": {}, "withheld": {}, "bytes": 0}
+    gate = {"gate": "limit", "limit": "time", "verdict": verdict}
+    sidecar = contracted(world)
+    sidecar._take("input", {"feeding": "a" * 64})
+    follow(sidecar, "output", gate | {"token": "b" * 64}, {"finish": "limit", "subjects": {}, "token": ""})
+    assert statement(sidecar).predicate.gate is None
+    assert bodies_of(sidecar).count("not-the-programs-output") == 2
+    sidecar = contracted(world)
+    sidecar._take("input", {"feeding": "a" * 64})
+    follow(sidecar, "output", gate | {"token": "a" * 64}, {"finish": "limit", "subjects": {}, "token": "a" * 64})
+    assert statement(sidecar).predicate.gate is not None
+
+
+@pytest.mark.parametrize(("reaction", "stands"), [("ends", True), ("feeds", False), ("hangs", False)])
+def test_a_verdict_from_before_the_feed_stands_if_nothing_is_fed_after_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, reaction: str, stands: bool
+) -> None:
+    """A second output would swear first, and the program be fed while that oath is on its way to the authorities."""
+    monkeypatch.setattr(sidecar_module, "INPUT_SECONDS", 5.0 if reaction != "hangs" else 0.1)
+    sidecar, (near, far) = contracted(world), socket.socketpair()
+    sidecar._input_gone.clear()
+    line = threading.Thread(target=sidecar._follow, args=("input", far))
+    line.start()
+    verdict = {"rules": Obligations().model_dump(mode="json"), "released": {}, "withheld": {}, "bytes": 0}
+    gate = {"gate": "stopped", "limit": None, "verdict": verdict, "token": ""}
+    follow(sidecar, "output", gate, {"finish": "stopped", "subjects": {}, "token": ""})
+    found: list[Any] = []
+    waiting = threading.Thread(target=lambda: found.append(sidecar.next()))
+    waiting.start()
+    with near, near.makefile("wb") as file:
+        assert near.recv(1) == b"", "the line is closed before the receipt is written"
+        if reaction == "feeds":
+            wire.send(file, {"feeding": "a" * 64})
+        if reaction == "hangs":
+            waiting.join(5)
+    waiting.join(5)
+    line.join(5)
+    assert not waiting.is_alive()
+    (due,) = found
+    assert (due.account.statement(IMAGE, due.records, due.head, now=2**31).predicate.gate is not None) == stands
+    told = [str(record.body["event"]) for record in parse_records(due.records)]
+    assert told.count("not-the-programs-output") == (0 if stands else 1)
+
+
+def test_a_container_that_has_said_everything_lets_go_of_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sidecar would wait for an input that failed long ago, and keep back a verdict that is true."""
+    monkeypatch.setattr(audit_client, "AUDIT", dict.fromkeys(AUDIT, str(tmp_path)))
+    listening = wire.listen(f"{tmp_path}/{wire.AUDIT_SOCKET}")
+    client = AuditClient("input", lambda: pytest.fail("it is over"))
+    with listening, listening.accept()[0] as connection:
+        client.over()
+        connection.shutdown(socket.SHUT_WR)
+        connection.settimeout(5)
+        assert connection.recv(1) == b""
+
+
+def bodies_of(sidecar: Sidecar) -> list[str]:
+    return [str(record.body["event"]) for record in parse_records(sidecar.close()[0])]
+
+
 def test_another_contract_is_not_taken() -> None:
     """The sidecar writes to the logs of the measured spec only."""
     sidecar = Sidecar(SPEC)
@@ -206,7 +281,7 @@ def test_another_contract_is_not_taken() -> None:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the line is left as it broke
 def test_a_lost_sidecar_ends_its_neighbour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A container that cannot log does nothing more."""
-    monkeypatch.setattr(audit, "AUDIT", {role: str(tmp_path) for role in AUDIT})
+    monkeypatch.setattr(audit_client, "AUDIT", {role: str(tmp_path) for role in AUDIT})
     lost = threading.Event()
     with wire.listen(str(tmp_path / wire.AUDIT_SOCKET)) as listening:
         client = AuditClient("input", lost.set)

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from builders import CODE, World, person, recipient
+from builders import CODE, IMAGE, World, person, recipient
 
 from sls_jupyter.assets.sealing import SealedAsset
+from sls_jupyter.contract import cce
 from sls_jupyter.contract.grants import Grant, Obligations
+from sls_jupyter.contract.group import group_for
+from sls_jupyter.contract.image import GuestImage
 from sls_jupyter.contract.spec import StreamSpec
 from sls_jupyter.documents import b64encode, sign
 from sls_jupyter.errors import BadInput, DigestMismatch, MalformedDocument, NotAuthorised, SignatureInvalid
 from sls_jupyter.guest.contract import Contract, accept_contract, accept_material
+from sls_jupyter.receipt.statement import ImageRecord
+
+RUN_IMAGE = ImageRecord.of(IMAGE).model_dump(mode="json")
 
 
 @pytest.fixture
@@ -110,18 +117,46 @@ def contract_of(world: World, spec: StreamSpec) -> Contract:
     return accept_contract(body(world, spec, grant(world, spec)), spec.digest, spec.requester, now=world.clock())
 
 
+def own(spec: StreamSpec, image: GuestImage = IMAGE) -> bytes:
+    """HOST_DATA of the group that runs ``spec``."""
+    return cce.host_data(cce.render(group_for(spec, image)))
+
+
+def test_the_image_is_the_one_that_the_hardware_measured(world: World, granted: Any) -> None:
+    """A requester who names another image would get a receipt that no authority takes: a run without one."""
+    sealed, spec = granted
+    good = {
+        "code": CODE,
+        "parameters": b64encode(b""),
+        "manifests": {sealed.digest: sealed.envelope.decode()},
+        "image": RUN_IMAGE,
+    }
+    assert accept_material(good, contract_of(world, spec), own(spec)).image == IMAGE
+    other = replace(IMAGE, layers=("0" * 64,))
+    with pytest.raises(DigestMismatch, match="another guest image"):
+        accept_material(good, contract_of(world, spec), own(spec, other))
+    lie = good | {"image": ImageRecord.of(other).model_dump(mode="json")}
+    with pytest.raises(DigestMismatch, match="another guest image"):
+        accept_material(lie, contract_of(world, spec), own(spec))
+
+
 def test_material_is_compared_with_its_digests(world: World, granted: Any) -> None:
     """Code, parameters and manifests are the ones in the spec, to the byte."""
     sealed, spec = granted
     contract = contract_of(world, spec)
-    good = {"code": CODE, "parameters": b64encode(b""), "manifests": {sealed.digest: sealed.envelope.decode()}}
-    assert accept_material(good, contract).code == CODE
+    good = {
+        "code": CODE,
+        "parameters": b64encode(b""),
+        "manifests": {sealed.digest: sealed.envelope.decode()},
+        "image": RUN_IMAGE,
+    }
+    assert accept_material(good, contract, own(spec)).code == CODE
     for change in ({"code": CODE + " "}, {"parameters": b64encode(b"x")}):
         with pytest.raises(DigestMismatch):
-            accept_material(good | change, contract)
+            accept_material(good | change, contract, own(spec))
     for change in ({"manifests": {}}, {"manifests": 7}, {"parameters": "*"}, {"code": None}):
         with pytest.raises((MalformedDocument, DigestMismatch)):
-            accept_material(good | change, contract)
+            accept_material(good | change, contract, own(spec))
 
 
 def test_keys_are_asked_for_where_the_owner_said(world: World) -> None:
@@ -131,17 +166,27 @@ def test_keys_are_asked_for_where_the_owner_said(world: World) -> None:
     with pytest.raises(BadInput, match="describes elsewhere wrongly"):
         world.submit(world.spec(item))
     contract = contract_of(world, world.spec(item))
-    material = {"code": CODE, "parameters": b64encode(b""), "manifests": {sealed.digest: sealed.envelope.decode()}}
+    material = {
+        "code": CODE,
+        "parameters": b64encode(b""),
+        "manifests": {sealed.digest: sealed.envelope.decode()},
+        "image": RUN_IMAGE,
+    }
     with pytest.raises(BadInput, match="another authority"):
-        accept_material(material, contract)
+        accept_material(material, contract, own(contract.spec))
 
 
 def test_a_contract_that_no_receipt_could_hold_gets_no_keys(world: World, granted: Any, monkeypatch: Any) -> None:
     """Padding would be a way to results without a receipt."""
     sealed, spec = granted
-    good = {"code": CODE, "parameters": b64encode(b""), "manifests": {sealed.digest: sealed.envelope.decode()}}
+    good = {
+        "code": CODE,
+        "parameters": b64encode(b""),
+        "manifests": {sealed.digest: sealed.envelope.decode()},
+        "image": RUN_IMAGE,
+    }
     monkeypatch.setattr("sls_jupyter.guest.contract.MAX_CONTRACT_BYTES", 5000)
     with pytest.raises(BadInput, match="too large for a receipt"):
-        accept_material(good, contract_of(world, spec))
+        accept_material(good, contract_of(world, spec), own(spec))
     with pytest.raises(ValueError, match="outputs"):
         world.spec(spec.inputs[0], outputs=tuple(sorted(f"x{number}" for number in range(300))))

@@ -49,7 +49,7 @@ def accepting(requester: Identity) -> tuple[Door, list[Any]]:
             raise NotAuthorised("not you")
         taken.append(body)
 
-    return Door(_Device(), accept, fetch={"me": b"sealed"}.get), taken  # type: ignore[arg-type]
+    return Door("input", _Device(), accept, fetch=lambda name, _: {"me": b"sealed"}.get(name)), taken  # type: ignore[arg-type]
 
 
 def test_only_the_requester_brings_the_contract_and_only_once() -> None:
@@ -99,3 +99,69 @@ def test_events_reach_every_reader_from_the_first_to_the_last() -> None:
 
     assert [event["type"] for event in asyncio.run(read())] == ["a", "b"]
     assert [event["seq"] for event in asyncio.run(read())] == [0, 1]
+
+
+def test_only_the_requester_orders_interrupts_and_closes() -> None:
+    """Whoever else reaches the door can neither run a cell nor end one; nobody can before there is a contract."""
+    me, other, seen = person("analyst"), person("other"), list[Any]()
+    door = Door(
+        "output",
+        _Device(),  # type: ignore[arg-type]
+        lambda *_: None,
+        order=seen.append,
+        interrupt=lambda: seen.append("interrupt"),
+        close=lambda: seen.append("close"),
+        fetch=lambda name, cell: f"{name} {cell}".encode(),
+    )
+    calls = ("/v1/cells", "/v1/interrupt", "/v1/close")
+    for path in calls:
+        assert call(door, "POST", path, me, b"{}").status_code == 401
+    assert call(door, "POST", "/v1/contract", me, b"{}").status_code == 201
+    for path in calls:
+        assert call(door, "POST", path, other, b"{}").status_code == 401
+        assert call(door, "POST", path, None, b"{}").status_code == 401
+    assert seen == []
+    assert [call(door, "POST", path, me, b'{"a":1}').status_code for path in calls] == [201, 202, 202]
+    assert seen == [{"a": 1}, "interrupt", "close"]
+    assert call(door, "GET", "/v1/results/me", me).content == b"me None"
+
+
+@pytest.mark.parametrize("number", ["", "0", "-1", "01", "10000", "x", "1.5"])
+def test_a_cell_has_a_number(number: str) -> None:
+    """A query is a caller's text."""
+    me = person("analyst")
+    door, _ = accepting(me)
+    assert call(door, "POST", "/v1/contract", me, b'{"a":1}').status_code == 201
+    app = Starlette(routes=door._routes(), exception_handlers={SlsError: _problem})
+
+    async def ask() -> httpx.Response:
+        path, now = f"/v1/results/me?cell={number}", int(time.time())
+        token = make_token(me.signing, audience=digest(door._spki), method="GET", path=path, body=b"", now=now)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="https://door") as client:
+            return await client.get(path, headers={"Authorization": f"Bearer {token}"})
+
+    assert asyncio.run(ask()).status_code == 400
+
+
+def test_of_a_stranger_no_body_is_read() -> None:
+    """Whoever reaches the door of a warm session could fill its container's memory, and end it."""
+    me, other = person("analyst"), person("other")
+    door, _ = accepting(me)
+    assert call(door, "POST", "/v1/contract", me, b"{}").status_code == 201
+    app = Starlette(routes=door._routes(), exception_handlers={SlsError: _problem})
+    told: list[Any] = []
+
+    async def read() -> Any:
+        pytest.fail("a stranger's body is read")
+
+    async def answer(message: Any) -> None:
+        told.append(message)
+
+    token = make_token(
+        other.signing, audience=digest(door._spki), method="POST", path="/v1/cells", body=b"{}", now=int(time.time())
+    )
+    for header in (f"Bearer {token}", "Bearer x", ""):
+        scope = {"type": "http", "method": "POST", "path": "/v1/cells", "raw_path": b"/v1/cells", "query_string": b"",
+                 "headers": [(b"authorization", header.encode())]}  # fmt: skip
+        asyncio.run(app(scope, read, answer))
+    assert [one["status"] for one in told if one["type"] == "http.response.start"] == [401, 401, 401]

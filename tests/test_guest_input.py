@@ -13,10 +13,13 @@ import pytest
 from e2e import LIMITS, World, world
 
 import sls_jupyter.assets.sealing as sealing
+from sls_jupyter.contract.grants import Obligations
 from sls_jupyter.errors import LimitExceeded, RunFailed
 from sls_jupyter.guest import wire
+from sls_jupyter.guest.cells import Cell
 from sls_jupyter.guest.counting import counted
-from sls_jupyter.guest.input import InputRun, _execute_one
+from sls_jupyter.guest.feed import Feed
+from sls_jupyter.guest.input import InputRun
 
 __all__ = ["world"]
 
@@ -85,7 +88,7 @@ def test_sealed_bytes_are_counted_before_they_are_read() -> None:
 def test_the_programs_answer_is_a_word(answer: bytes, status: str) -> None:
     """Whatever it sends, the container with the keys reads a thousand bytes and one word of them."""
     near, far = socket.socketpair()
-    with near, near.makefile("rwb") as file:
+    with near:
 
         def reply() -> None:
             with far, far.makefile("rwb") as other:
@@ -97,7 +100,9 @@ def test_the_programs_answer_is_a_word(answer: bytes, status: str) -> None:
 
         thread = threading.Thread(target=reply)
         thread.start()
-        assert _execute_one(file, b"pass", asset=False, confidential=False) == status
+        feed = Feed(near)
+        assert feed.execute(b"pass", asset=False, confidential=False) == status
+        feed.close()
         thread.join()
 
 
@@ -117,3 +122,36 @@ def test_a_small_part_with_large_values_is_an_error_that_names_it(
     assert "bomb" in str(error)
     assert error.found
     assert error.expected
+
+
+def test_a_program_that_speaks_unasked_has_ended() -> None:
+    """Between cells it has nothing to say to the container with the keys; an answer in advance is none."""
+    for word in (b"\0\0\0\x0f" + b'{"status":"ok"}', b""):
+        near, far = socket.socketpair()
+        feed = Feed(near)
+        feed.wake()
+        assert feed.wait()
+        far.sendall(word)
+        far.shutdown(socket.SHUT_WR)
+        feed.wake()
+        assert not feed.wait()
+        feed.close()
+        near.close()
+        far.close()
+
+
+def test_a_cell_comes_with_its_parameters_and_outputs() -> None:
+    """Bytes of parameters follow their announcement, however many they are."""
+    near, far = socket.socketpair()
+    feed, parameters = Feed(near), b"p" * (5 << 20)
+    cell = Cell(3, "sha256:" + "0" * 64, ("a", "b"), Obligations(min_group=5), parameters=parameters)
+    sending = threading.Thread(target=feed.begin, args=(cell, 1))
+    sending.start()
+    with far.makefile("rb") as other:
+        message = wire.receive(other)
+        assert message == {"cell": 3, "parts": 1, "outputs": ["a", "b"], "min_group": 5, "parameters": 5 << 20}
+        assert other.read(5 << 20) == parameters
+    sending.join(10)
+    feed.close()
+    near.close()
+    far.close()

@@ -10,12 +10,13 @@ from builders import NOW
 from receipt_forge import OTHER, log, run, two
 from receipt_kit import SignedRun
 
-from sls_jupyter.attestation.evidence import Evidence
-from sls_jupyter.authority.protocol import release_info
+from sls_jupyter.attestation.claims import Evidence
+from sls_jupyter.authority.answers import ReleaseAnswer
+from sls_jupyter.authority.protocol import pass_info, release_info
 from sls_jupyter.contract.grants import Grant
 from sls_jupyter.contract.spec import StreamSpec
 from sls_jupyter.documents import Envelope, b64decode, b64encode, canonical_json, digest
-from sls_jupyter.errors import LogInconsistent, VerificationError
+from sls_jupyter.errors import LogInconsistent, SlsError, VerificationError
 from sls_jupyter.guest.keys import AssetKeys, fetch_keys
 from sls_jupyter.hpke import seal
 from sls_jupyter.transparency.cosignature import add_signatures
@@ -38,15 +39,23 @@ class Middle:
         """Keys of its own: HPKE does not tell the guest who sealed them."""
         name = Envelope.parse(spec, StreamSpec.payload_type)
         sealed = seal(key, release_info(digest(name.payload), asset), canonical_json({"k": b64encode(bytes(32))}))
-        return sealed, ("age",), self.logged(digest(key))
+        logged = self.logged(digest(key))
+        return ReleaseAnswer(
+            sealed_keys=b64encode(sealed), columns=("age",), entry=logged.proof.index, logged=logged, **self.more(key)
+        )
+
+    def more(self, _: bytes) -> dict[str, Any]:
+        """Further members of the answer."""
+        return {}
 
 
-def fetch(run: SignedRun, logged: Callable[[str], DisclosedEntry]) -> AssetKeys:
-    """Get keys from :class:`Middle`; ``logged`` makes its entry from the digest of the guest's key."""
+def fetch(run: SignedRun, logged: Callable[[str], DisclosedEntry], make: Any = None) -> AssetKeys:
+    """Get keys from :class:`Middle`, or from what ``make`` makes; ``logged`` makes its entry from the digest of the guest's key."""
     device: Any = type(
         "Device", (), {"evidence": lambda _, data: next(iter(run.worlds.values())).evidence(data, run.spec)}
     )()
-    client: Any = Middle(logged)
+    item = run.spec.inputs[0]
+    client: Any = Middle(logged) if make is None else make(logged, run.spec.digest, item.asset)
     signed = run.statement().predicate.spec.encode()
     grant = Grant.parse(b64decode(run.statement().predicate.inputs[0].grant.payload))
     return fetch_keys(client, device, run.spec, signed, grant)
@@ -96,3 +105,34 @@ def test_a_group_runs_on_no_release_that_an_auditor_will_refuse(run: SignedRun, 
     """An owner whose authority logs nonsense would have results computed, and no receipt that binds it."""
     with pytest.raises(VerificationError):
         fetch(run, entry(run, wrong))
+
+
+class Giving(Middle):
+    """An authority that also gives a pass for its storage."""
+
+    def __init__(self, logged: Callable[[str], DisclosedEntry], spec: str, asset: str, value: object) -> None:
+        super().__init__(logged)
+        self.info, self.value = pass_info(spec, asset), value
+
+    def more(self, key: bytes) -> dict[str, Any]:
+        return {"sealed_pass": b64encode(seal(key, self.info, canonical_json(self.value)))}
+
+
+PASS = {"endpoint": "https://a.example", "query": {"sr": "b"}, "signatures": {"part-00000.parquet": "A" * 43 + "="}}
+
+
+def test_a_pass_comes_with_the_keys(run: SignedRun) -> None:
+    """Sealed to the same guest, for the same run and asset; it is not shown."""
+    found = fetch(run, entry(run, ""), lambda *made: Giving(*made, PASS))
+    assert found.read_pass is not None
+    assert found.read_pass.signatures == PASS["signatures"]
+    assert "A" * 43 not in repr(found)
+
+
+@pytest.mark.parametrize(
+    "value", [{}, [], {**PASS, "more": 1}, {**PASS, "signatures": {"../x": "A" * 43 + "="}}, "x" * 2**20]
+)
+def test_what_is_no_pass_is_refused(run: SignedRun, value: object) -> None:
+    """Within bounds, and before anything is read."""
+    with pytest.raises(SlsError):
+        fetch(run, entry(run, ""), lambda *made: Giving(*made, value))

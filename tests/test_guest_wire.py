@@ -133,15 +133,19 @@ def test_a_socket_takes_one_connection(tmp_path: Path) -> None:
     """Whoever comes second, by whatever link, reaches nobody."""
     path = str(tmp_path / "a.sock")
     listening = wire.listen(path)
-    with wire.connect(path, timeout=1), wire.accept_one(listening), pytest.raises(Unavailable):
-        wire.connect(path, timeout=0.05)
+    with (
+        wire.connect(path, "program", "input", timeout=1),
+        wire.accept_one(listening, "input", "program"),
+        pytest.raises(Unavailable),
+    ):
+        wire.connect(path, "program", "input", timeout=0.05)
 
 
 def test_a_neighbour_that_never_comes_is_an_error(tmp_path: Path) -> None:
     """A container waits for its neighbour, and not for ever."""
     start = time.monotonic()
     with pytest.raises(Unavailable):
-        wire.connect(str(tmp_path / "none.sock"), timeout=0.05)
+        wire.connect(str(tmp_path / "none.sock"), "input", "audit", timeout=0.05)
     assert time.monotonic() - start < 2
 
 
@@ -149,7 +153,7 @@ def test_a_socket_is_for_its_owner_alone(tmp_path: Path) -> None:
     """Other users of the machine cannot speak to a container."""
     with wire.listen(str(tmp_path / "a.sock")) as listening:
         assert (tmp_path / "a.sock").stat().st_mode & 0o077 == 0
-        with wire.connect(str(tmp_path / "a.sock"), timeout=1) as near, listening.accept()[0] as far:
+        with wire.connect(str(tmp_path / "a.sock"), "input", "audit", timeout=1) as near, listening.accept()[0] as far:
             file = near.makefile("rwb")
             wire.send(file, {"a": 1})
             assert json.loads(far.recv(100)[4:]) == {"a": 1}

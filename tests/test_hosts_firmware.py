@@ -1,4 +1,4 @@
-"""The stand-in for firmware: what the policy does not name does not start, and the reason is said."""
+"""The stand-in for firmware: it starts what the judge admits, says why not in words, and is stricter in two places only."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from typing import Any
 
 import pytest
 from host_contract import group_of
-from hypothesis import given
-from hypothesis import strategies as st
 
 from sls_jupyter.contract import cce
 from sls_jupyter.contract.group import ContainerGroup
 from sls_jupyter.contract.image import GuestImage, measure_installed
 from sls_jupyter.errors import MalformedDocument, Refused
-from sls_jupyter.hosts.firmware import EMPTY_DIR, Firmware, StartRequest, read_policy, start_request
+from sls_jupyter.hosts.firmware import Firmware, StartRequest, start_request
+from sls_jupyter.hosts.judge.starts import EMPTY_DIRS
 from sls_jupyter.hosts.starting import environment_of
 
 GROUP = group_of()
@@ -32,10 +31,10 @@ def request(name: str = "input") -> StartRequest:
 
 
 def test_every_container_of_the_group_is_admitted_once() -> None:
-    """An honest launch succeeds; a second program beside the first does not."""
+    """An honest launch succeeds; a second program beside the first does not, though the framework would allow it."""
     machine = firmware()
     for container in GROUP.containers:
-        machine.admit(request(container.name))
+        assert machine.admit(request(container.name)) == request(container.name).environment
     with pytest.raises(Refused, match="a second time"):
         machine.admit(request("program"))
 
@@ -46,20 +45,45 @@ def test_host_data_and_measurement_are_those_of_policy_and_code() -> None:
     assert Firmware(POLICY).measurement == measure_installed().measurement
 
 
-CHANGES: list[tuple[str, dict[str, Any]]] = [
-    ("command", {"command": ("python3", "-I", "-c", "import evil")}),
-    ("command", {"command": (*GROUP.container("input").command, "--more")}),
-    ("environment", {"environment": (*request().environment, "SLS_ROOT=/tmp")}),
-    ("environment", {"environment": (*request().environment, "LD_PRELOAD=/tmp/evil.so")}),
-    ("environment", {"environment": (*request().environment, "HOME=/tmp")}),
-    ("environment", {"environment": (*request().environment, "HOSTNAME=a;b")}),
-    ("environment", {"environment": ("SLS_LISTEN=127.0.0.1:80\nX=1",)}),
-    ("list of mounts", {"mounts": request().mounts[1:]}),
-    ("list of mounts", {"mounts": (*request().mounts, (EMPTY_DIR + "result", "/run/sls/result", "rw"))}),
-    ("list of mounts", {"mounts": (("/etc", *request().mounts[0][1:]), *request().mounts[1:])}),
-    ("list of mounts", {"mounts": ((*request().mounts[0][:2], "ro"), *request().mounts[1:])}),
-    ("seccomp profile", {"seccomp_sha256": "00" * 32}),
+CHANGES: list[tuple[str, dict[str, Any], str]] = [
+    ("command", {"command": ("python3", "-I", "-c", "import evil")}, "import evil"),
+    ("command", {"command": (*GROUP.container("input").command, "--more")}, "--more"),
+    ("mounts", {"mounts": (*request().mounts, (f"{EMPTY_DIRS}/result", "/run/sls/result", "rw"))}, "/run/sls/result"),
+    (
+        "mounts",
+        {"mounts": (("/etc", *request().mounts[0][1:]), *request().mounts[1:])},
+        "/run/sls/feed (rbind,rshared,rw)",
+    ),
+    (
+        "mounts",
+        {"mounts": ((*request().mounts[0][:2], "ro"), *request().mounts[1:])},
+        "/run/sls/feed (rbind,rshared,ro)",
+    ),
+    ("seccomp", {"seccomp_sha256": "00" * 32}, "00" * 32),
+    ("user", {"user": 1002}, "user 1002, group 1001"),
+    ("user", {"group": 1003}, "user 0, group 1003"),
 ]
+
+
+@pytest.mark.parametrize(("rule", "change", "found"), CHANGES)
+def test_any_change_is_refused_with_its_reason(rule: str, change: dict[str, Any], found: str) -> None:
+    """The operator who changes one word of a container learns which, and gets nothing."""
+    with pytest.raises(Refused, match="does not admit the container input") as caught:
+        firmware().admit(dataclasses.replace(request(), **change))
+    assert caught.value.detail["container"] == "input"
+    assert caught.value.detail["reasons"] == [rule]
+    assert found in str(caught.value.found)
+    assert caught.value.expected
+    assert caught.value.hint
+
+
+def test_several_changes_are_all_named() -> None:
+    """One look is enough to repair a template."""
+    with pytest.raises(Refused) as caught:
+        firmware().admit(dataclasses.replace(request(), command=("sh",), user=9))
+    assert caught.value.detail["reasons"] == ["command", "user"]
+    assert caught.value.detail["framework"] == ["invalid command", "invalid user"]
+    assert "command: sh; user: user 9" in str(caught.value.found)
 
 
 def test_a_volume_is_not_made_writable_for_the_program() -> None:
@@ -67,22 +91,35 @@ def test_a_volume_is_not_made_writable_for_the_program() -> None:
     asked = request("program")
     writable = tuple((source, destination, "rw") for source, destination, _ in asked.mounts)
     assert {access for *_, access in asked.mounts} == {"ro"}
-    with pytest.raises(Refused, match="another list of mounts"):
+    with pytest.raises(Refused, match="mounted"):
         firmware().admit(dataclasses.replace(asked, mounts=writable))
-
-
-@pytest.mark.parametrize(("reason", "change"), CHANGES)
-def test_any_change_is_refused_with_its_reason(reason: str, change: dict[str, Any]) -> None:
-    """The operator who changes one word of a container learns which, and gets nothing."""
-    with pytest.raises(Refused, match=f"another {reason}") as caught:
-        firmware().admit(dataclasses.replace(request(), **change))
-    assert caught.value.detail == {"container": "input", "reason": reason}
 
 
 def test_the_program_does_not_start_without_its_profile() -> None:
     """A host that leaves the seccomp profile away does not get the program."""
-    with pytest.raises(Refused, match="seccomp"):
+    with pytest.raises(Refused, match="seccomp") as caught:
         firmware().admit(dataclasses.replace(request("program"), seccomp_sha256=""))
+    assert caught.value.detail["reasons"] == ["seccomp"]
+    assert caught.value.detail["framework"] == []  # other containers have none: the framework has no text for this
+
+
+@pytest.mark.parametrize(
+    "more", ["SLS_ROOT=/tmp", "LD_PRELOAD=/tmp/evil.so", "HOSTNAME=a;b", "X=1\nSLS_LISTEN=127.0.0.1:80"]
+)
+def test_an_unknown_variable_is_dropped(more: str) -> None:
+    """As on Azure: the container starts, and the variable does not reach it."""
+    asked = request()
+    assert firmware().admit(dataclasses.replace(asked, environment=(*asked.environment, more))) == asked.environment
+
+
+def test_a_policy_that_does_not_drop_names_the_variable_and_not_its_value() -> None:
+    """A secret in a variable that is refused does not end in an error message."""
+    machine = firmware(POLICY.replace(b"dropping := true", b"dropping := false"))
+    with pytest.raises(Refused) as caught:
+        machine.admit(dataclasses.replace(request(), environment=("TOKEN=canary",)))
+    assert caught.value.detail["reasons"] == ["environment"]
+    assert "canary" not in str(caught.value) + str(caught.value.detail)
+    assert "TOKEN" in str(caught.value)
 
 
 def test_a_required_variable_must_be_there() -> None:
@@ -90,16 +127,8 @@ def test_a_required_variable_must_be_there() -> None:
     rules = tuple(dataclasses.replace(rule, required=True) for rule in GROUP.container("audit").env_rules)
     audit = dataclasses.replace(GROUP.container("audit"), env_rules=rules)
     machine = firmware(cce.render(ContainerGroup(GROUP.image, (audit,))))
-    with pytest.raises(Refused, match="environment"):
+    with pytest.raises(Refused, match="variable is missing"):
         machine.admit(start_request(audit, ("HOME=/tmp",)))
-
-
-def test_a_refusal_never_shows_a_value() -> None:
-    """A secret in a variable that is refused does not end in an error message."""
-    with pytest.raises(Refused) as caught:
-        firmware().admit(dataclasses.replace(request(), environment=("TOKEN=canary",)))
-    assert "canary" not in str(caught.value)
-    assert "TOKEN" in str(caught.value)
 
 
 def test_code_is_measured_at_every_start() -> None:
@@ -107,8 +136,16 @@ def test_code_is_measured_at_every_start() -> None:
     images = [GROUP.image, GROUP.image, GuestImage("x", ("11" * 32,), bytes(48))]
     machine = Firmware(POLICY, measure=lambda: images.pop(0))
     machine.admit(request("input"))
-    with pytest.raises(Refused, match="another code"):
+    with pytest.raises(Refused, match="another one") as caught:
         machine.admit(request("output"))
+    assert caught.value.detail["reasons"] == ["layer"]
+    assert (caught.value.found, GROUP.image.layers[0] in str(caught.value.expected)) == ("11" * 32, True)
+
+
+def test_a_container_without_layers_needs_a_policy_that_says_so() -> None:
+    """An image that lost its layers is another image."""
+    with pytest.raises(Refused, match="layers in this order"):
+        Firmware(POLICY, measure=lambda: GuestImage("x", (), bytes(48))).admit(request())
 
 
 def test_an_empty_policy_admits_nothing() -> None:
@@ -118,48 +155,16 @@ def test_an_empty_policy_admits_nothing() -> None:
         machine.admit(request())
 
 
-def test_a_policy_is_read_as_it_was_rendered() -> None:
-    """The five containers come back: the group's four and the pause container."""
-    names = [container.name for container in read_policy(POLICY)]
-    assert names == ["input", "program", "output", "audit", "pause-container"]
+def test_a_policy_that_allows_everything_is_enforced_as_it_stands() -> None:
+    """It is no stricter here than on Azure; its digest is in the evidence, and no authority derives that one."""
+    points = ("mount_device", "mount_overlay", "create_container")
+    lines = ["package policy", 'api_version := "0.10.0"', *(f'{point} := {{"allowed": true}}' for point in points), ""]
+    asked = dataclasses.replace(request(), command=("sh",))
+    assert firmware("\n".join(lines).encode()).admit(asked) == asked.environment
 
 
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        (b"allow_dump_stacks := false", b"allow_dump_stacks := true"),
-        (b"create_container := data.framework.create_container", b'create_container := {"allowed": true}'),
-        (b"package policy", b"package policy "),
-        (b'"no_new_privileges": true', b'"no_new_privileges": false'),
-        (b'"allow_elevated": false', b'"allow_elevated": true'),
-        (b'"allow_stdio_access": false', b'"allow_stdio_access": true'),
-        (b'"exec_processes": []', b'"exec_processes": [{"command": ["sh"]}]'),
-        (b'"bounding": []', b'"bounding": ["CAP_SYS_ADMIN"]'),
-        (b'"working_dir": "/"', b'"working_dir": "/tmp"'),
-        (b'"name": "input"', b'"name":  "input"'),
-        (b'"name": "input"', b'"more": 1, "name": "input"'),
-    ],
-)
-def test_a_policy_that_allows_more_is_not_read(old: bytes, new: bytes) -> None:
-    """Nothing is enforced in part: an unknown allowance refuses the whole policy."""
-    assert old in POLICY
-    with pytest.raises(MalformedDocument):
-        read_policy(POLICY.replace(old, new, 1))
-
-
-@given(place=st.integers(0, len(POLICY) - 1), value=st.integers(0, 255))
-def test_a_changed_byte_is_another_policy(place: int, value: int) -> None:
-    """A changed byte is refused, or read as what it now says; it never ends in a foreign error."""
-    changed = POLICY[:place] + bytes([value]) + POLICY[place + 1 :]
-    try:
-        containers = read_policy(changed)
-    except MalformedDocument:
-        return
-    assert (containers == read_policy(POLICY)) == (changed == POLICY)
-
-
-@given(st.binary(max_size=300))
-def test_noise_is_not_a_policy(noise: bytes) -> None:
-    """Any bytes end in our own error."""
-    with pytest.raises(MalformedDocument):
-        read_policy(noise)
+def test_what_is_no_policy_is_not_enforced() -> None:
+    """A policy that cannot be read starts nothing."""
+    for source in (b"", b"package policy\nallow { true }\n", POLICY.replace(b"package policy", b"package other")):
+        with pytest.raises(MalformedDocument):
+            firmware(source)

@@ -6,6 +6,7 @@ import gc
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ from host_contract import HostContract, group_of, launch, settle, told
 from sls_jupyter.contract import cce
 from sls_jupyter.errors import Refused, SlsError, Unavailable
 from sls_jupyter.hosts import folders, local, probing, process
+from sls_jupyter.hosts.firmware import Firmware
 from sls_jupyter.hosts.interpreter import interpreter
 from sls_jupyter.hosts.local import LocalHost
 from sls_jupyter.hosts.sandbox import Box, Bubblewrap, inner_arguments, prepare
@@ -331,6 +333,7 @@ def gone(mark: str, seconds: float = 5) -> bool:
 
 STUBBORN = """
 import signal
+import socket
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 for _ in range(3):
     if os.fork() == 0:
@@ -359,6 +362,7 @@ def test_a_container_is_asked_before_it_is_ended(host: LocalHost) -> None:
     """The audit container can finish a line when the user interrupts a run."""
     code = """
 import signal
+import socket
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 print("ready", file=sys.stderr, flush=True)
 signal.sigwait({signal.SIGTERM})
@@ -559,7 +563,7 @@ def test_changed_guest_code_is_refused(tmp_path: Path) -> None:
     group = group_of()
     policy = cce.render(group)
     changed = local.GuestImage("x", ("0" * 64,), bytes(48))
-    with pytest.raises(Refused, match="another code") as caught:
+    with pytest.raises(Refused, match="A layer of the image is not one") as caught:
         LocalHost(tmp_path, measure=lambda: changed).launch(group, policy)
     assert caught.value.found == "0" * 64
 
@@ -644,10 +648,34 @@ def test_an_unknown_profile_is_not_replaced(tmp_path: Path) -> None:
         LocalHost(tmp_path).launch(changed, cce.render(changed))
 
 
-def test_the_policy_is_what_json_says(tmp_path: Path) -> None:
-    """A policy with other white space has another digest, and is not run."""
+def test_a_policy_that_means_the_same_in_other_bytes_shows_in_the_evidence(tmp_path: Path) -> None:
+    """It is enforced as it is, as on Azure; its digest is another one, and no door or authority believes it."""
     group = group_of()
-    policy = cce.render(group).replace(b'"allow_elevated": false', b'"allow_elevated":  false', 1)
-    assert json.loads(policy.split(b"containers := ")[1].split(b"\n")[0])
-    with pytest.raises(SlsError, match="one form"):
-        LocalHost(tmp_path).launch(group, policy)
+    policy = cce.render(group)
+    other = policy.replace(b'"allow_elevated": false', b'"allow_elevated":  false', 1)
+    seen = []
+
+    def device(firmware: Firmware, path: Path, folder: Path) -> Any:
+        seen.append(firmware.host_data)
+        return firmware.serve_device(path, folder)
+
+    LocalHost(tmp_path, device=device).launch(group, other).stop()
+    assert seen == [cce.host_data(other)]
+    assert seen != [cce.host_data(policy)]
+
+
+def test_nobody_else_is_given_the_port_of_a_door(host: LocalHost) -> None:
+    """Another run's door on this port would answer for this one, and its evidence would be refused."""
+    group = launch(host, input="time.sleep(600)")  # a door that does not listen yet
+    endpoint = group.endpoints["input"]
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(endpoint)
+    with socket.socket() as door:
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as asyncio's servers do
+        door.bind(endpoint)
+        door.listen()
+        socket.create_connection(endpoint, 5).close()
+    group.stop()
+    with socket.socket() as later:
+        later.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        later.bind(endpoint)

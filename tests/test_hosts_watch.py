@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import cast
 
@@ -54,23 +56,67 @@ def ended(group: LocalGroup) -> bool:
         group.stop()
 
 
+MEMORY = "os.kill(os.getppid(), signal.SIGSTOP)\ndata = bytearray(b'x') * (600 << 20)\ntime.sleep(600)"
+NAMED = (
+    "open('/proc/self/comm', 'w').write('bwrap')\nos.kill(os.getppid(), signal.SIGSTOP)\n"
+    "for _ in range(40):\n    if os.fork() == 0: time.sleep(600)\ntime.sleep(600)"
+)
+REMOVED = """
+os.kill(os.getppid(), signal.SIGSTOP)
+for folder in ("/tmp", "/dev/shm"):
+    file = open(folder + "/x", "wb", 0); os.unlink(folder + "/x"); globals()[folder] = file
+    try:
+        while True: file.write(bytes(1 << 20))
+    except OSError: pass
+data = bytearray(b"x") * (64 << 20)
+time.sleep(600)
+"""
+FEW = LIMITS.model_copy(update={"processes": 4})
+SILENT = [
+    (MEMORY, True, LIMITS),
+    (MEMORY, False, LIMITS),
+    (NAMED, True, FEW),
+    (NAMED, False, FEW),
+    (REMOVED, True, LIMITS),
+]
+
+
+Silent = dict[tuple[str, bool], LocalGroup]  # by code, and whether in a sandbox
+
+
+@pytest.fixture(scope="module")
+def silent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Silent]:
+    """Groups whose stand-in for a supervisor never says a word: the keeper waits for it, so they run side by side."""
+    possible = probing.find_bubblewrap()[0] is not None
+    groups = {
+        (code, sandbox): kept(tmp_path_factory.mktemp("kept"), sandbox, code, limits)
+        for code, sandbox, limits in SILENT
+        if possible or not sandbox
+    }
+    yield groups
+    for group in groups.values():
+        group.stop()
+
+
 @needs_linux
 @BOTH
-def test_memory_has_an_end_behind_a_stopped_supervisor(tmp_path: Path, sandbox: bool) -> None:
+def test_memory_has_an_end_behind_a_stopped_supervisor(silent: Silent, sandbox: bool) -> None:
     """A cell that stops its supervisor would hold what it likes."""
-    code = "os.kill(os.getppid(), signal.SIGSTOP)\ndata = bytearray(b'x') * (600 << 20)\ntime.sleep(600)"
-    assert ended(kept(tmp_path, sandbox, code))
+    assert ended(silent[MEMORY, sandbox])
 
 
 @needs_linux
 @BOTH
-def test_a_cell_under_another_name_is_not_spared(tmp_path: Path, sandbox: bool) -> None:
+def test_a_cell_under_another_name_is_not_spared(silent: Silent, sandbox: bool) -> None:
     """The keeper knows its own by where they are, not by what they call themselves."""
-    code = (
-        "open('/proc/self/comm', 'w').write('bwrap')\nos.kill(os.getppid(), signal.SIGSTOP)\n"
-        "for _ in range(40):\n    if os.fork() == 0: time.sleep(600)\ntime.sleep(600)"
-    )
-    assert ended(kept(tmp_path, sandbox, code, LIMITS.model_copy(update={"processes": 4})))
+    assert ended(silent[NAMED, sandbox])
+
+
+@needs_linux
+@needs_sandbox
+def test_files_that_were_removed_count_outside_too(silent: Silent) -> None:
+    """What the sandbox's file systems hold is seen from outside, whatever became of its names."""
+    assert ended(silent[REMOVED, True])
 
 
 @needs_linux
@@ -85,23 +131,6 @@ os.kill(parent, signal.SIGTERM)
 time.sleep(600)
 """
     assert ended(kept(tmp_path, sandbox, code))
-
-
-@needs_linux
-@needs_sandbox
-def test_files_that_were_removed_count_outside_too(tmp_path: Path) -> None:
-    """What the sandbox's file systems hold is seen from outside, whatever became of its names."""
-    code = """
-os.kill(os.getppid(), signal.SIGSTOP)
-for folder in ("/tmp", "/dev/shm"):
-    file = open(folder + "/x", "wb", 0); os.unlink(folder + "/x"); globals()[folder] = file
-    try:
-        while True: file.write(bytes(1 << 20))
-    except OSError: pass
-data = bytearray(b"x") * (64 << 20)
-time.sleep(600)
-"""
-    assert ended(kept(tmp_path, True, code))
 
 
 @needs_linux
@@ -196,3 +225,52 @@ def test_the_supervisor_is_the_first_process_that_is_there_and_no_part_of_the_sa
     process = cast("subprocess.Popen[bytes]", None)  # not looked at here
     keeper = watch.Keeper(process, ProgramLimits(1, 1, 1, 1), started=0.0, sandboxed=True)
     assert keeper._first({pid: Stat("R", 1, 0.0, 10 * pid) for pid in names}) == found
+
+
+def test_what_a_supervisor_left_is_ended_and_not_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sandbox that is stopped cannot end: a run that is over would go on for ten seconds."""
+    left, sent = {8: Stat("S", 1, 0.0, 1)}, []
+
+    def send(pids: Iterable[int], number: signal.Signals) -> None:
+        sent.extend((pid, number) for pid in pids)
+        left.clear()
+
+    monkeypatch.setattr(watch, "_family", lambda: dict(left))
+    monkeypatch.setattr(watch, "_signal", send)
+    monkeypatch.setattr(watch, "LEFT_SECONDS", 0.01)
+    with subprocess.Popen(["sleep", "60"]) as process:
+        keeper = watch.Keeper(process, ProgramLimits(1, 1, 1, 1), 0.0, sandboxed=True, supervisor=(9, 1))
+        keeper.close()
+        process.kill()
+    assert sent == [(8, signal.SIGKILL)]
+
+
+def test_a_look_that_fails_is_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of /proc that cannot be read once, on a machine without memory, would end an honest run without a word."""
+    looks: list[int] = []
+
+    def look(_: watch.Keeper) -> None:
+        looks.append(1)
+        if len(looks) < 4:
+            raise PermissionError
+
+    monkeypatch.setattr(watch.Keeper, "look", look)
+    monkeypatch.setattr(watch, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(watch.os, "closerange", lambda *_: None)
+    monkeypatch.setattr(watch, "end_all", lambda: None)
+    limits = ProgramLimits(cpu_seconds=60, wall_seconds=60, memory_bytes=1 << 30, processes=9)
+    command = [sys.executable, "-I", "-c", "import time; time.sleep(0.5); raise SystemExit(7)"]
+    assert watch.keep(command, limits) == 7
+    assert len(looks) >= 4
+
+
+def test_a_supervisor_that_the_kernel_leaves_out_of_a_list_is_not_gone() -> None:
+    """The list of children may miss one while others end; taking that for its end would kill the run."""
+    with subprocess.Popen([sys.executable, "-I", "-c", "input()"], stdin=subprocess.PIPE) as child:
+        stat = Stat.read(child.pid)
+        assert stat is not None
+        limits = ProgramLimits(cpu_seconds=60, wall_seconds=60, memory_bytes=1 << 30, processes=9)
+        keeper = watch.Keeper(child, limits, time.monotonic(), sandboxed=False, supervisor=(child.pid, stat.started))
+        assert keeper._speaker({}) == (child.pid,)
+        child.communicate(b"\n")
+        assert keeper._speaker({}) == ()

@@ -31,19 +31,15 @@ from uvm_forge import (
     with_receipts,
 )
 
-from sls_jupyter.attestation import refusals, snp
-from sls_jupyter.attestation.aci import Judgement, Wanted, judge
-from sls_jupyter.attestation.aci_forms import Parts, gather
+from sls_jupyter.attestation import refusals
+from sls_jupyter.attestation.amd import report as snp
+from sls_jupyter.attestation.anchors import TrustAnchors
 from sls_jupyter.attestation.appraise import appraise
-from sls_jupyter.attestation.azure_facts import ALLOW_ALL_POLICIES, UVM_FEED
-from sls_jupyter.attestation.evidence import (
-    AttestationResult,
-    Evidence,
-    Minimums,
-    ReferenceValues,
-    TrustAnchors,
-    VerifiedEvidence,
-)
+from sls_jupyter.attestation.azure.facts import ALLOW_ALL_POLICIES, UVM_FEED
+from sls_jupyter.attestation.azure.forms import Parts, gather
+from sls_jupyter.attestation.claims import Evidence
+from sls_jupyter.attestation.evidence import AttestationResult, Minimums, ReferenceValues, VerifiedEvidence
+from sls_jupyter.attestation.judge import Judgement, Wanted, judge
 from sls_jupyter.attestation.verify import verify
 from sls_jupyter.errors import EvidenceRejected
 

@@ -236,3 +236,32 @@ def test_a_socket_of_another_user_is_not_believed(place, monkeypatch):
         connect_private(place, 5.0)
     listening.close()
     assert struct.calcsize("3i") == 12
+
+
+def test_lines_that_nobody_reads_to_their_end_leave_nothing_behind(client):
+    """A follower that lets go of a stream, from another thread and context too, is no error and keeps no connection."""
+
+    def handle(request: http.server.BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.end_headers()
+        request.wfile.write(b"one\n")
+        request.wfile.flush()
+        time.sleep(0.2)
+
+    with served(handle) as url:
+        lines = client.lines(url, max_line_bytes=100, max_body_bytes=100)
+        assert next(lines) == b"one"
+        closing = threading.Thread(target=lines.close)
+        closing.start()
+        closing.join()
+        assert not closing.is_alive()
+
+
+def test_a_silent_connection_is_asked_whether_it_lives():
+    """A notebook would wait for ever for events of a machine that was switched off."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        stream = network._Backend(anywhere=True, private=None).connect_tcp("127.0.0.1", server.getsockname()[1])
+        with contextlib.closing(stream):
+            assert stream._socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            if hasattr(socket, "TCP_KEEPIDLE"):
+                assert stream._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) <= 60

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from notebook_kit import EVIL, check_html, frame, scripted_run
+from notebook_kit import EVIL, FakeShell, check_html, frame, scripted_run
 
 from sls_jupyter.contract.grants import Obligations
 from sls_jupyter.errors import ApprovalPending
 from sls_jupyter.identity import Home
-from sls_jupyter.notebook import render, reports
+from sls_jupyter.notebook import remembered, render, reports
 from sls_jupyter.notebook.cards import (
     Block,
     Bullets,
@@ -25,6 +25,7 @@ from sls_jupyter.notebook.cards import (
     Table,
     Warn,
 )
+from sls_jupyter.notebook.handle import RunHandle
 from sls_jupyter.notebook.listing import Listing
 from sls_jupyter.notebook.status import StatusBlock, cut_line, summary_line, withheld_line
 from sls_jupyter.notebook.words import size_words
@@ -137,12 +138,12 @@ def test_decisions(session):
 
 def test_runs_and_the_rest(session):
     """Each list is a card, an empty one too, and SIMULATED stands where it belongs."""
-    assert "SIMULATED" in require_clean(reports.runs_card([record()]))[0]
-    assert "SIMULATED" not in require_clean(reports.runs_card([record("sev-snp")]))[0]
-    require_clean(reports.runs_card([]))
+    assert "SIMULATED" in require_clean(remembered.runs_card([record()]))[0]
+    assert "SIMULATED" not in require_clean(remembered.runs_card([record("sev-snp")]))[0]
+    require_clean(remembered.runs_card([]))
     for card in (
         reports.hosts_card(session.hosts),
-        reports.whoami_card({"name": EVIL, "did": EVIL, "home": EVIL}),
+        remembered.whoami_card({"name": EVIL, "did": EVIL, "home": EVIL}),
         reports.overview_card(EVIL, [], [], [record()], session.hosts),
         reports.help_card({"x": EVIL}),
         render.decided_card("sha256:abc", False, 3, EVIL),
@@ -193,10 +194,33 @@ def test_an_authority_that_does_not_answer_is_on_the_card(session):
 def test_a_run_that_waits_for_a_person_is_not_called_failed(session, request_info):
     """The list says what to wait for; a failure is something else."""
     analyst = Session(Home(session.home.root, "analyst"))
-    text, _ = require_clean(reports.runs_card(analyst.runs()))
+    text, _ = require_clean(remembered.runs_card(analyst.runs()))
     analyst.close()
     assert "… waits for approval" in text
     assert "failed" not in text
+
+
+def test_a_run_that_waits_is_named_by_its_request(session, request_info):
+    """What the card of a run that waits names is what %sls show and approve take, and no other id."""
+    analyst = Session(Home(session.home.root, "analyst"))
+    code = f"x = 1  # '{EVIL}'\n"
+    try:
+        request = analyst.prepare(code, ["patients"], outputs=["x"], purpose=EVIL)
+        run = analyst.run(request)
+        with pytest.raises(ApprovalPending):
+            run.wait()
+        text, _ = require_clean(StatusBlock(run))
+        short = request_info.id[7:19]
+        assert text.splitlines()[0].startswith(f"Request {short} · waits for approval")
+        assert run.id not in text
+        assert short in repr(remembered.runs_card(analyst.runs()))
+        handle = RunHandle(analyst, analyst.run(request, wait_for_approval=True), FakeShell()).settle()
+        try:
+            assert f"waiting for hospital: request {short} since 20" in repr(handle)
+        finally:
+            handle.cancel()
+    finally:
+        analyst.close()
 
 
 def test_cuts_and_withheld_outputs_are_said_once():
@@ -222,7 +246,7 @@ LINES = "a " * 60 + "\n  state    … open\r\x1b[2J\u2028\u202e"
 
 def every_block():
     """One of each kind of block of the package, made of a stranger's text, also of those that others define."""
-    from sls_jupyter.attestation.evidence import Check
+    from sls_jupyter.attestation.claims import Check
     from sls_jupyter.notebook.audit_report import Command
     from sls_jupyter.notebook.receipts import Checks
 

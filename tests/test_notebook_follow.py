@@ -166,7 +166,7 @@ def test_a_handle_shows_itself():
     bundle = handle._repr_mimebundle_()
     assert f"SafeStream {run.id} · running" in bundle["text/plain"]
     assert "wait()" in bundle["text/html"]
-    assert "interrupting it cancels the run" in bundle["text/plain"]
+    assert f"UTC · %sls attach {run.id} brings the end." in bundle["text/plain"]
     handle.cancel()
     assert "cancelled" in repr(handle)
     assert "wait()" not in handle._repr_mimebundle_()["text/plain"]

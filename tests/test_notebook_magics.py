@@ -149,7 +149,7 @@ def test_a_request_from_asking_to_denial(shell):
         run_magic(shell, line, cell)
     run_magic(shell, "%sls as hospital")
     (waiting,) = sls_jupyter.connect("hospital").requests()
-    assert waiting.code == cell
+    assert waiting.code == cell.rstrip()
     shown = run_magic(shell, f"%sls show {waiting.id[7:19]}")
     assert "risk = {'$least': '{least}'}" in shown.plain
     assert "Denied request" in run_magic(shell, f"%sls deny {waiting.id[7:19]} --reason 'not this year'").plain
@@ -160,16 +160,17 @@ def test_a_request_from_asking_to_denial(shell):
 
 
 def test_options_reach_the_contract(shell, monkeypatch):
-    """Limits, kinds, TEEs, parameters and the host are what the line said; the code is the cell, byte for byte."""
+    """Limits, kinds, TEEs, parameters and the host are what the line said; the code is the cell but for its last line end."""
     session, seen = sls_jupyter.connect("hospital"), {}
 
-    def run(request, *, host, wait_for_approval):
-        seen.update(request=request, host=host, wait=wait_for_approval)
+    def run(request, *, host, wait_for_approval, results_to):
+        seen.update(request=request, host=host, wait=wait_for_approval, to=results_to)
         return scripted_run([])
 
     monkeypatch.setattr(session, "run", run)
     cell = "  odd = risk = 1 \n\n  # ${least} \t\n"
     options = "--cpu 2 --memory 1G --time 1m --result-size 8M --kinds table --tee simulated-snp --host local -p least --no-wait"
+    options += " --to az://c-1@acct.blob.core.windows.net/x --to hospital"
     shell.run_cell_magic("safestream", f"-i patients=p:age -o risk {options}", cell)
     spec = seen["request"].spec
     assert (spec.limits.cpus, spec.limits.memory_bytes, spec.limits.wall_seconds) == (2, 2**30, 60)
@@ -179,8 +180,23 @@ def test_options_reach_the_contract(shell, monkeypatch):
         ("risk",),
         "p",
     )
-    assert (seen["request"].code, seen["host"], seen["wait"]) == (cell, "local", True)
+    assert (seen["request"].code, seen["host"], seen["wait"]) == (cell[:-1], "local", True)
     assert b'"least":5' in seen["request"].parameters
+    assert seen["to"] == "az://c-1@acct.blob.core.windows.net/x"
+    assert [person.did for person in spec.recipients] == [session.did]
+    with pytest.raises(BadInput, match="one place"):
+        shell.run_cell_magic("safestream", "-i patients=p:age -o risk --to file:///a --to file:///b", cell)
+
+
+def test_a_result_is_stored_again(shell, monkeypatch, capsys):
+    """When the place was full or out of reach at the end of a run, nothing has to be computed twice."""
+    asked = []
+    monkeypatch.setattr(
+        sls_jupyter.connect("hospital"), "store_results", lambda *given: asked.append(given) or "az://there/RUN"
+    )
+    shell.run_line_magic("sls", "result abc123 --to az://c-1@acct.blob.core.windows.net/x")
+    assert asked == [("abc123", "az://c-1@acct.blob.core.windows.net/x")]
+    assert "az://there/RUN" in capsys.readouterr().out
 
 
 def test_no_wait_returns_a_handle(shell, monkeypatch):
@@ -227,11 +243,36 @@ def test_loading_twice_changes_nothing(shell):
     assert isinstance(shell, InteractiveShell)
 
 
-def test_a_new_persona_is_announced_and_an_old_one_is_not(shell):
-    """A slip of the pen in a name makes new keys; it is seen at once."""
-    shown = run_magic(shell, "%sls as hosptal").plain
-    assert "New persona hosptal, with new keys (you have: " in shown
-    assert "New persona" not in run_magic(shell, "%sls as hosptal").plain
+def test_editing_without_a_screen_says_what_would_change(shell):
+    """In a terminal and in papermill %sls edit says in words what is in force, and what options would change of it."""
+    run_magic(shell, "%sls as hospital")
+    before = sls_jupyter.connect("hospital").in_force("patients")
+    assert "The policy in force" in run_magic(shell, "%sls edit patients").plain
+    shown = run_magic(shell, "%sls edit patients --max-runs 3").plain
+    assert "+ At most 3 runs; each cell of a session counts as one." in shown
+    assert "--max-runs 3" in shown
+    assert "Nothing was published" in shown
+    assert sls_jupyter.connect("hospital").in_force("patients") == before
+
+
+def test_a_mistyped_persona_is_not_made(shell):
+    """A slip of the pen costs a sentence, not a second self without assets; on purpose it is one word more."""
+    with pytest.raises(UnknownName, match=r"Did you mean hospital\?") as raised:
+        run_magic(shell, "%sls as hosptal")
+    assert "%sls as hosptal --new" in raised.value.hint
+    with pytest.raises(UnknownName):
+        sls_jupyter.connect("hosptal")
+    assert "hosptal" not in sls_jupyter.connect("hospital").home.personas()
+    assert "New persona hosptal, with new keys (you have: " in run_magic(shell, "%sls as hosptal --new").plain
+    for line in ("%sls as hosptal", "%sls as hosptal --new"):  # "run all" a second time
+        shown = run_magic(shell, line).plain
+        assert "You are hosptal" in shown
+        assert "New persona" not in shown
+
+
+def test_a_persona_with_a_name_of_its_own_is_made_and_announced(shell):
+    """Notebooks that begin with %sls as NAME need no ceremony."""
+    assert "New persona registry, with new keys (you have: " in run_magic(shell, "%sls as registry").plain
 
 
 def test_a_shared_notebook_names_no_folder_of_the_machine(shell):

@@ -7,8 +7,11 @@ from notebook_kit import frame, shell_with_magics
 from review_kit import reviewed
 
 from sls_jupyter.identity import Home
+from sls_jupyter.notebook.args import split
+from sls_jupyter.notebook.editing import edit_card, policy_yaml, seal_line
+from sls_jupyter.notebook.parsers import seal_parser
 from sls_jupyter.notebook.review import request_card
-from sls_jupyter.notebook.widgets import DecisionForm, policy_form, policy_yaml, seal_line
+from sls_jupyter.notebook.widgets import DecisionForm, policy_form
 from sls_jupyter.policy.options import policy_from_yaml
 from sls_jupyter.session import Session
 from sls_jupyter.session.contacts import Who
@@ -115,3 +118,99 @@ def test_line_and_yaml_are_what_the_policy_reads():
     assert seal_line("x", options) == "%seal x --allow-code any --purpose 'a b' --purpose c --min-group 5"
     owner = "did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK"
     assert policy_from_yaml(policy_yaml(options), owner, 0).purposes == ("a b", "c")
+
+
+# --- editing what is in force ---------------------------------------------------------------------
+
+
+def controls_of(form):
+    return {control.description: control for control in form.children if getattr(control, "description", "")}
+
+
+def in_force(session, name):
+    return next(info.policy for info in session.assets() if info.name == name)
+
+
+@pytest.fixture
+def strict(session):
+    """A table with restrictions, some of which no control shows."""
+    options = {"allow_code": "reviewed", "columns": "age", "purpose": ["risk study"], "min_group": 10, "max_rows": 0}
+    options |= {
+        "expires": "30d",
+        "tee": "simulated-snp",
+        "requester": session.did,
+        "minimum_tcb": {"sev-snp": {"snp": 20}},
+    }
+    session.seal(frame(), "strict", **options)
+    return in_force(session, "strict")
+
+
+def test_the_form_opens_with_the_policy_in_force(session, strict):
+    """An owner who opens the form and seals changes nothing, also of what no control shows."""
+    form = policy_form(session, "strict", frame())
+    controls = controls_of(form)
+    assert (controls["Columns"].value, controls["Purposes"].value) == (("age",), "risk study")
+    assert (controls["Least group size"].value, controls["SIMULATED TEE too (for demonstrations)"].value) == (10, True)
+    assert "The policy stays as it is." in form.children[-3].value
+    assert "minimum-tcb can only stand in a file" in form.children[-3].value
+    form.children[-2].click()
+    assert "Sealed strict" in form.children[-1].value
+    assert in_force(session, "strict") == strict
+
+
+def test_the_form_says_what_changes_before_it_is_published(session, strict):
+    """Loosened or tightened, the owner reads it in words first, and the version that is made says it again."""
+    form = policy_form(session, "strict", frame())
+    controls = controls_of(form)
+    controls["Least group size"].value = 5
+    controls["Purposes"].value = "risk study; <b>"
+    words = form.children[-3].value
+    assert "− A row of a result describes at least 10 records." in words
+    assert "+ A row of a result describes at least 5 records." in words
+    assert "+ Only for the purpose “&lt;b&gt;” or “risk study”." in words
+    assert in_force(session, "strict") == strict
+    form.children[-2].click()
+    assert "+ A row of a result describes at least 5 records." in form.children[-1].value
+    now = in_force(session, "strict")
+    assert (now.min_group, now.max_rows, now.requesters) == (5, 0, strict.requesters)
+    assert (now.minimum_tcb, now.expires_at, now.tees) == (strict.minimum_tcb, strict.expires_at, strict.tees)
+
+
+def test_another_name_is_compared_with_its_own_policy(session, strict):
+    """A form that seals under another name says that nothing of that name is in force, or what it would replace."""
+    form = policy_form(session, "strict", frame())
+    controls_of(form)["Name"].value = "fresh"
+    assert "this one is the first" in form.children[-3].value
+    session.seal(frame(), "other", allow_code="any", tee="simulated-snp")
+    controls_of(form)["Name"].value = "other"
+    assert "− Any code may run." in form.children[-3].value
+
+
+def test_a_table_that_lost_a_column_offers_those_that_it_has(session):
+    """What the form seals names no column that is not there."""
+    session.seal(frame(), "narrow", columns="age,outcome", tee="simulated-snp")
+    form = policy_form(session, "narrow", frame()[["age"]])
+    assert "− Only these columns may be used: age and outcome." in form.children[-3].value
+    form.children[-2].click()
+    assert in_force(session, "narrow").columns == ("age",)
+
+
+def test_without_a_screen_the_change_is_a_card(session, strict):
+    """Papermill and a terminal get the same words, and the line that publishes it; nothing is published."""
+    text = str(edit_card(session, "strict", {}))
+    assert "The policy in force" in text
+    assert "%seal strict --allow-code reviewed" in text
+    assert "--purpose 'risk study'" in text
+    text = str(edit_card(session, "strict", {"min_group": 5}))
+    assert "− A row of a result describes at least 10 records." in text
+    assert "+ A row of a result describes at least 5 records." in text
+    assert "snp: 20" in text  # what the line cannot say stands as YAML
+    assert "this one is the first" in str(edit_card(session, "nothing-yet", {"min_group": 5}))
+    assert in_force(session, "strict") == strict
+
+
+def test_a_line_means_what_the_form_means(tmp_path):
+    """Signs that a magic's line has a meaning for, and flags, survive being typed."""
+    line = seal_line("x", {"purpose": ["50 $ {a} 'b'"], "full_errors": True, "min_group": 5})
+    options = seal_parser(False).parse(split(line.removeprefix("%seal "), {}))
+    assert (options.purpose, options.full_errors, options.min_group) == (["50 $ {a} 'b'"], True, 5)

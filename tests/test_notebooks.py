@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import nbformat
 import pytest
+from browser_kit import axe, measure, needs_chromium
+
+from sls_jupyter.notebook.sheet import SHEET_ID
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
@@ -46,6 +50,35 @@ def test_a_saved_notebook_needs_no_widgets_and_no_scripts(executed):
             data = output.get("data", {})
             assert not data or "text/plain" in data or "image/png" in data
             assert "<script" not in "".join(data.get("text/html", ""))
+
+
+def test_a_notebook_has_one_style_sheet(executed):
+    """The looks of all cards are in the notebook once, not with each of them."""
+    name, out, _ = executed
+    assert (out / f"{name}.html").read_text().count(f'<style id="{SHEET_ID}">') == 1
+    assert (out / f"{name}.ipynb").read_text().count(f'<style id=\\"{SHEET_ID}\\">') == 1
+
+
+def test_the_page_loads_nothing_and_runs_nothing(executed):
+    """Who opens the page tells nobody, and sees the same without a network: links are there to be clicked, no more."""
+    name, out, _ = executed
+    page = (out / f"{name}.html").read_text()
+    loading = re.findall(r"""(?:\bsrc=|url\(|@import|<link\b[^>]*href=|\bimport\()\s*["']?(?!data:)[^\s"')>]+""", page)
+    assert loading == []
+    assert not re.findall(r"""<script(?![^>]*type="application/vnd\.jupyter\.widget-state\+json")""", page)
+    assert not re.findall(r"""(?<!<a )\bhref=["'](?:https?:)?//""", page)
+    assert "Content-Security-Policy" in page
+    assert "default-src 'none'" in page
+
+
+@needs_chromium
+def test_the_page_can_be_read_in_a_narrow_window_and_with_a_screen_reader(executed, tmp_path):
+    """Cards and code of an executed notebook are whole at 600 pixels, and axe-core finds nothing wrong with the page."""
+    name, out, _ = executed
+    page = (out / f"{name}.html").read_text()
+    found = measure(page, [600], tmp_path)[600]
+    assert (found["outside"], found["scrolling"], found["across"]) == ([], [], 600)
+    assert axe(page.replace("<details>", "<details open>"), tmp_path) == []
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)

@@ -22,8 +22,10 @@ from policy_cases import (
     policy,
     release,
     request,
+    session,
 )
 
+from sls_jupyter.contract.proposal import Proposal
 from sls_jupyter.contract.spec import AssetInput, Limits, Recipient, StreamSpec
 from sls_jupyter.policy.decide import InputFacts, RequestFacts, decide
 
@@ -58,11 +60,19 @@ ALLOWED = {
     "stated purpose": (policy(purposes=("audit", "risk study")), request()),
     "granted columns": (policy(columns=("age", "sex")), request(columns=("age",))),
     "kind let out": (policy(kinds=("table",)), request()),
+    "a fragment that the owner lets in": (
+        policy(fragments=("aci-infrastructure",)),
+        request(fragments=("aci-infrastructure",)),
+    ),
     "common TEE": (policy(tees=("sev-snp",)), request(tees=("sev-snp", "tdx"))),
     "simulated, written down": (policy(tees=("simulated-snp",)), request(tees=("simulated-snp",))),
     "pinned recipient": (policy(recipients=(ANALYST,), recipient_keys={ANALYST: OTHER}), request()),
     "listed recipient": (policy(recipients=(COLLEAGUE,)), request(recipients=(COLLEAGUE,))),
     "last run": (policy(max_runs=3), request(runs=2)),
+    "a session": (policy(), request(session=session())),
+    "a session of reviewed code": (policy(code="reviewed"), request(approvals=(OWNER,), session=session())),
+    "as many cells as allowed": (policy(max_cells=40), request(session=session())),
+    "a run where there are no sessions": (policy(sessions=False), request()),
     "last second": (policy(expires_at=NOW + 1), request()),
     "released to hardware": (policy(), release()),
     "TCB at the minimum": (policy(minimum_tcb={"sev-snp": {"snp": 20}, "tdx": {"tdx01": 9}}), release()),
@@ -75,6 +85,8 @@ DENIED = {
     "denied": (policy(), request(denied=("The cell prints names.",))),
     "expired": (policy(expires_at=NOW), request()),
     "runs-used-up": (policy(max_runs=3), request(runs=3)),
+    "session": (policy(sessions=False), request(session=session())),
+    "session-cells": (policy(max_cells=39), request(session=session())),
     "requester": (policy(requesters=(COLLEAGUE,)), request()),
     "purpose": (policy(purposes=("audit",)), request()),
     "recipient": (policy(), request(recipients=(ANALYST, STRANGER))),
@@ -84,6 +96,7 @@ DENIED = {
     "columns-unknown": (policy(), request(columns=("agee",))),
     "kinds": (policy(kinds=("figure",)), request()),
     "tee": (policy(), request(tees=("simulated-snp",))),
+    "fragment": (policy(), request(fragments=("aci-infrastructure",))),
     "no-evidence": (policy(), request(phase="release")),
     "tee-of-evidence": (policy(tees=("tdx",)), release(tees=("sev-snp", "tdx"))),
     "tee-not-requested": (policy(), release(tees=("tdx",))),
@@ -109,6 +122,13 @@ def test_denies(code):
     decision = decide(DENIED[code][0], None, DENIED[code][1])
     assert outcome(decision) == ("deny", (code,))
     assert all(reason.text and reason.fix and "{" not in reason.text + reason.fix for reason in decision.reasons)
+
+
+def test_listed_code_means_no_sessions():
+    """A list fixes the code before anything runs, also where every cell so far is on it."""
+    decision = decide(policy(code="listed", code_digests=(CELL,)), None, request(session=session()))
+    assert outcome(decision) == ("deny", ("session",))
+    assert "--allow-code reviewed" in decision.reasons[0].fix
 
 
 def test_a_pinned_key_that_nobody_tells_is_another():
@@ -306,7 +326,7 @@ def test_facts_of_a_spec():
         outputs=("risk",), kinds=("table",), recipients=(Recipient(did=COLLEAGUE, name="", hpke_public_key="", signature=""),),
         limits=Limits(), tees=("sev-snp",), nonce="0" * 32, issued_at=NOW, expires_at=NOW + 1,
     )  # fmt: skip
-    facts = RequestFacts.of(spec, table)
+    facts = RequestFacts.of(Proposal(spec), table)
     assert (facts.columns, facts.code, facts.recipients) == (("age",), (CELL, OTHER), (COLLEAGUE,))
     assert facts.inputs[1] == InputFacts(asset=OTHER, kind="code", owner=OWNER, authority=OWNER)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from policy_cases import COLLEAGUE, NOW, OTHER, STRANGER, policy, request
+from policy_cases import COLLEAGUE, NOW, OTHER, STRANGER, policy, request, session
 
 from sls_jupyter.documents import digest
 from sls_jupyter.errors import BadInput
@@ -59,6 +59,35 @@ def test_a_good_module_decides():
     assert (allowed.verdict, allowed.obligations.min_group) == ("allow", 50)
     denied = decide(own(MODULE), MODULE, request(purpose="curiosity"))
     assert (denied.verdict, [reason.code for reason in denied.reasons]) == ("deny", ["not-a-study"])
+
+
+SESSIONS = (
+    HEAD
+    + """
+# Short sessions, of which the first ten cells may run.
+default decision := {"verdict": "deny", "reasons": [{"code": "too-long", "text": "Too long.", "fix": "Shorter."}]}
+
+decision := {"verdict": "allow"} if not input.request.session
+
+decision := {"verdict": "allow"} if {
+	input.request.session.cells <= 40
+	input.request.session.cell <= 10
+}
+"""
+)
+
+
+def test_a_module_sees_which_cell_of_a_session_is_asked_for():
+    """An owner's own rule tells a run from a session, and one cell from another; the parameters stay enforced."""
+    document = own(SESSIONS)
+    for asked, verdict in (
+        (None, "allow"),
+        (session(), "allow"),
+        (session(cell=11), "deny"),
+        (session(cells=41), "deny"),
+    ):
+        assert decide(document, SESSIONS, request(session=asked)).verdict == verdict
+    assert decide(own(SESSIONS, sessions=False), SESSIONS, request(session=session())).verdict == "deny"
 
 
 def test_it_replaces_requester_code_and_approvals():

@@ -22,6 +22,8 @@ min-group: 10
 max-rows: 1000
 max-bytes: 2 MiB
 max-runs: 5
+no-sessions: false
+max-cells: 40
 expires: 30d
 tee: simulated-snp,sev-snp
 minimum-tcb: {{sev-snp: {{snp: 20}}, sev-snp/Milan: {{microcode: 213}}}}
@@ -30,6 +32,10 @@ approver: [{OWNER}, {COLLEAGUE}]
 approvals: 2
 full-errors: true
 module: {OTHER}
+bulletin: [amd-sb-3019, AMD-SB-3016]
+mitigations: [4, 2]
+fragment: aci-infrastructure
+registers: {{rtmr1: {"ab" * 48}}}
 """
 
 
@@ -37,6 +43,13 @@ def test_nothing_given_is_the_default_policy():
     """No option means the careful defaults, also where a parser passes on its own None."""
     assert policy_from_options(OWNER, now=NOW, columns=None, max_runs=None) == OwnerPolicy(owner=OWNER)
     assert policy_from_yaml("min_group: 3", OWNER, NOW) == OwnerPolicy(owner=OWNER, min_group=3)
+
+
+def test_no_sessions_and_cells_of_sessions_contradict_each_other():
+    """An owner who wants none says nothing of how long they may be."""
+    assert not policy_from_options(OWNER, now=NOW, no_sessions=True).sessions
+    with pytest.raises(BadInput, match="no meaning"):
+        policy_from_options(OWNER, now=NOW, no_sessions=True, max_cells=3)
 
 
 def test_every_yaml_field():
@@ -55,12 +68,17 @@ def test_every_yaml_field():
         max_rows=1000,
         max_bytes=2 * 2**20,
         max_runs=5,
+        max_cells=40,
         full_errors=True,
         recipients=(ANALYST,),
         approvers=tuple(sorted((OWNER, COLLEAGUE))),
         required_approvals=2,
         expires_at=NOW + 30 * 86400,
         module=OTHER,
+        bulletins=("AMD-SB-3016", "AMD-SB-3019"),
+        mitigations=(2, 4),
+        fragments=("aci-infrastructure",),
+        registers={"rtmr1": ("ab" * 48,)},
     )
 
 
@@ -120,6 +138,11 @@ def test_a_list_of_columns_may_have_commas():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        ({"bulletin": "AMD-SB-3091"}, "did you mean"),
+        ({"mitigations": [64]}, "numbers from 0 to 63"),
+        ({"mitigations": True}, "takes bits"),
+        ({"registers": {"rtmr4": "ab" * 48}}, "rtmr0 to rtmr3"),
+        ({"registers": {"rtmr1": "ab" * 47}}, "96 lower-case hex digits"),
         ({"min_groups": 3}, "min-group"),
         ({"allow_code": "all"}, "any, reviewed"),
         ({"allow_code": "sha256:abc"}, "64 lower-case hex digits"),

@@ -10,7 +10,7 @@ from policy_cases import OWNER, STRANGER, policy, request
 
 from sls_jupyter.policy.decide import DecisionInput, decide
 from sls_jupyter.policy.model import OwnerPolicy
-from sls_jupyter.policy.words import describe_decision, describe_policy
+from sls_jupyter.policy.words import describe_changes, describe_decision, describe_policy
 
 GOLDEN = json.loads((Path(__file__).parent / "vectors" / "policy" / "words.json").read_text(encoding="utf-8"))
 
@@ -71,3 +71,57 @@ def test_any_code_without_limits_says_what_can_leave(limits):
     """Who lets any code run may not know that rows can leave as they are."""
     said = " ".join(describe_policy(policy(code="any", **limits), {}))
     assert ("Whole rows of the data may leave" in said) is (not limits)
+
+
+def test_changes_of_a_policy_are_the_sentences_that_go_and_come():
+    """An owner who changes one rule reads that one, as it was and as it will be."""
+    old = policy(min_group=10, recipients=(STRANGER,), recipient_keys={STRANGER: "sha256:" + "1" * 64})
+    assert describe_changes(old, old, {}) == ()
+    assert describe_changes(old, old.model_copy(update={"min_group": 5}), {}) == (
+        "− A row of a result describes at least 10 records.",
+        "+ A row of a result describes at least 5 records.",
+    )
+    other_key = old.model_copy(update={"recipient_keys": {STRANGER: "sha256:" + "2" * 64}})
+    assert describe_changes(old, other_key, {STRANGER: "board"}) == ("+ Results for board are sealed to another key.",)
+    unpinned = old.model_copy(update={"recipient_keys": {}})
+    assert describe_changes(old, unpinned, {STRANGER: "board"}) == (
+        "− Of the results, tables and figures may leave, to board (key pinned) only.",
+        "+ Of the results, tables and figures may leave, to board only.",
+    )
+
+
+@pytest.mark.parametrize("field", sorted(set(OwnerPolicy.model_fields) - {"owner"}))
+def test_no_change_of_a_policy_goes_unsaid(field):
+    """Whatever field is another one, there is a sentence."""
+    changes = {
+        "requesters": (STRANGER,),
+        "code": "reviewed",
+        "code_digests": ("sha256:" + "3" * 64,),
+        "tees": ("sev-snp", "simulated-snp"),
+        "fragments": ("aci-infrastructure",),
+        "minimum_tcb": {"sev-snp": {"snp": 20}},
+        "columns": ("age",),
+        "purposes": ("care",),
+        "kinds": ("table",),
+        "min_group": 3,
+        "max_rows": 3,
+        "max_bytes": 3,
+        "max_runs": 3,
+        "sessions": False,
+        "max_cells": 40,
+        "full_errors": True,
+        "recipients": (STRANGER,),
+        "recipient_keys": {STRANGER: "sha256:" + "1" * 64},
+        "approvers": (STRANGER,),
+        "required_approvals": 2,
+        "expires_at": 2_000_000_000,
+        "module": "sha256:" + "4" * 64,
+        "bulletins": ("AMD-SB-3019",),
+        "mitigations": (2,),
+        "registers": {"rtmr1": ("ab" * 48,)},
+    }
+    base = {"code": "reviewed", "approvers": (OWNER, STRANGER)} if field in ("approvers", "required_approvals") else {}
+    base |= {"recipients": (STRANGER,)} if field == "recipient_keys" else {}
+    base |= {"code": "reviewed"} if field == "code_digests" else {}
+    old = policy(**{**base, **({"approvers": ()} if field == "approvers" else {})})
+    assert describe_changes(old, old.model_copy(update={field: changes[field]}), {})

@@ -73,8 +73,9 @@ def test_what_is_cut_is_counted():
 
 PACKAGE = Path(sls_jupyter.__file__).parent
 SINKS = {
-    *("cli._say", "cli._tell", "cli_log._say", "cli_log._show", "cli_log._tell", "cli_log.__exit__"),
+    *("cli.words.say", "cli.words.tell", "cli.log._tell", "cli.log.__exit__"),
     *("notebook.follow.say", "notebook.follow._stream", "notebook.follow._error"),
+    *("notebook.follow._display", "notebook.follow._table"),  # of a terminal
 }
 """The functions that write to a screen, each through :mod:`sls_jupyter.printing`, or a card, which did."""
 
@@ -93,6 +94,6 @@ def test_there_is_one_way_to_each_screen():
     """Whoever prints in another place finds this test: a stranger's text has to go through one of the known ones."""
     files = [
         *PACKAGE.glob("*.py"),
-        *(path for room in ("notebook", "session") for path in (PACKAGE / room).glob("*.py")),
+        *(path for room in ("notebook", "session", "cli") for path in (PACKAGE / room).glob("*.py")),
     ]
     assert {name for path in files for name in writers(path)} == SINKS

@@ -111,7 +111,7 @@ say(**{"from": "supervisor"}); say(ended=HALF + OTHER, allowed=HALF + OTHER)
 import time; time.sleep(2)
 """,
     }[place]
-    ended = world.do(f"HALF, OTHER = {half!r}, {other!r}  # and no x\n" + code, ["guarded:age"], outputs=["x"])
+    ended = world.do(f"HALF, OTHER = {half!r}, {other!r}\nif not HALF: x = 0\n" + code, ["guarded:age"], outputs=["x"])
     shown = repr(ended.events) + repr(ended.run.summary) + str(ended.run.error) + repr(ended.run.error.detail)
     records = repr(world.analyst.audit(ended.run.id).records)
     found = sightings({"words": half + other}, [*files(world.root), ("shown", (shown + records).encode())])

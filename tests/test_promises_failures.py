@@ -32,6 +32,7 @@ from sls_jupyter.errors import (
     ApprovalPending,
     BadInput,
     DigestMismatch,
+    HostDied,
     HostUnsuitable,
     OutputWithheld,
     ProgramFailed,
@@ -87,15 +88,15 @@ def test_a_changed_or_swapped_part_ends_the_run(world: World) -> None:
 def test_a_changed_manifest_or_cell_is_refused_at_the_door(world: World) -> None:
     """The measured spec names manifest and code by digest; whatever else is brought gets no key."""
     session = world.analyst
-    request = session.prepare("x = free.age.sum()", ["free"], outputs=["x"], limits=LIMITS)
     other = session.asset("guarded").manifest_envelope
-    changed = [
-        (replace(request, manifests=dict.fromkeys(request.manifests, other)), SlsError),
-        (replace(request, code="x = free"), DigestMismatch),
-        (replace(request, envelope=request.envelope.replace(b'"sig":"', b'"sig":"AAAA', 1)), SlsError),
+    changed: list[tuple[Any, type[SlsError]]] = [
+        (lambda one: replace(one, manifests=dict.fromkeys(one.manifests, other)), SlsError),
+        (lambda one: replace(one, code="x = free"), DigestMismatch),
+        (lambda one: replace(one, envelope=one.envelope.replace(b'"sig":"', b'"sig":"AAAA', 1)), SlsError),
     ]
-    for wrong, kind in changed:
-        ended = finish(session.run(wrong))
+    for change, kind in changed:
+        request = session.prepare("x = free.age.sum()", ["free"], outputs=["x"], limits=LIMITS)
+        ended = finish(session.run(change(request)))
         assert isinstance(ended.error, kind)
         assert not isinstance(ended.error, ProgramFailed)
         assert ended.run.summary.get("entries") is None  # no key left
@@ -112,7 +113,10 @@ def test_a_killed_container_ends_the_run_and_is_logged(world: World, role: str) 
     until(lambda: running(run), "the cell runs")
     os.kill(container(role), signal.SIGKILL)
     ended = finish(run, 30)
-    assert isinstance(ended.error, RunFailed | Unavailable)
+    assert isinstance(ended.error, HostDied if role == "output" else RunFailed | Unavailable)
+    if role == "output":  # nobody could tell an end: it is told apart from a cell that failed, with what the host saw
+        assert "ended" in ended.error.detail["containers"]["output"]
+        assert "cell is not to blame" in ended.error.hint
     assert ended.seconds < 20
     assert ends(world, run)
     until(lambda: not containers(), "every container ends", 10)

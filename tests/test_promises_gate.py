@@ -23,7 +23,7 @@ FIGURE = 'from IPython.display import display\ndisplay({"image/svg+xml": "<svg><
 def bundle(session: Session, ended: Ended) -> bytes:
     """The unsealed bytes of a run's result, as a recipient has them."""
     record, sealed = session._sealed_result(ended.run.id)
-    return unseal(sealed, record.spec_digest, session.did, session.identity.hpke)
+    return unseal(sealed, record.contract, session.did, session.identity.hpke)
 
 
 def test_suppressed_values_and_further_rows_are_not_in_the_bytes(world: World) -> None:

@@ -11,7 +11,7 @@ from e2e import World, world
 
 from sls_jupyter.contract.places import PRIVATE_FOLDERS
 from sls_jupyter.hosts.local import LocalHost
-from sls_jupyter.notebook import reports
+from sls_jupyter.notebook import remembered, reports
 from sls_jupyter.notebook.audit_report import audit_page
 from sls_jupyter.notebook.cards import Card
 from sls_jupyter.notebook.commands import COMMANDS, Context
@@ -95,7 +95,7 @@ def test_everybody_is_told_that_it_was_not_isolated(plain: World) -> None:
     run = plain.do("x = 1", outputs=["x"]).run
     block = StatusBlock(run)
     audit = plain.analyst.audit(run.id)
-    runs = reports.runs_card([one for one in plain.analyst.runs() if one.id == run.id])
+    runs = remembered.runs_card([one for one in plain.analyst.runs() if one.id == run.id])
     texts = [repr(block), summary_line(run), str(runs), str(reports.audit_card(audit))]
     texts += [str(reports.hosts_card(plain.analyst.hosts))]
     pages = [block._repr_html_(), runs._repr_html_(), reports.audit_card(audit)._repr_html_(), audit_page(audit)]
@@ -104,7 +104,7 @@ def test_everybody_is_told_that_it_was_not_isolated(plain: World) -> None:
     assert "NOT ISOLATED" in repr(block).splitlines()[0]
     assert run.summary["isolated"] is False
     plain.analyst._runs.pop(run.id)  # as another kernel of this user sees it
-    assert "NOT ISOLATED" in str(reports.runs_card([one for one in plain.analyst.runs() if one.id == run.id]))
+    assert "NOT ISOLATED" in str(remembered.runs_card([one for one in plain.analyst.runs() if one.id == run.id]))
 
 
 def shown(world: World, command: str, cell: str | None = None) -> str:

@@ -30,8 +30,9 @@ from receipt_forge import (
 )
 from receipt_kit import LATER, SignedRun, signed_run
 
-from sls_jupyter.attestation.evidence import Evidence, TrustAnchors
-from sls_jupyter.attestation.simulated import POLICY
+from sls_jupyter.attestation.anchors import TrustAnchors
+from sls_jupyter.attestation.claims import Evidence
+from sls_jupyter.attestation.device.simulated import POLICY
 from sls_jupyter.contract.grants import Obligations
 from sls_jupyter.documents import b64decode, b64encode, canonical_json
 from sls_jupyter.errors import BadInput, MalformedDocument, VerificationError

@@ -5,18 +5,19 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from builders import chain, person
 
+from sls_jupyter.attestation.anchors import TrustAnchors
 from sls_jupyter.attestation.binding import door_report_data
-from sls_jupyter.attestation.evidence import TrustAnchors
-from sls_jupyter.attestation.simulated import SimulatedProcessor
+from sls_jupyter.attestation.device.simulated import SimulatedProcessor
 from sls_jupyter.errors import EvidenceRejected, Unavailable
 from sls_jupyter.guest.door import Door
-from sls_jupyter.safestream.doors import AttestedDoor, Expected
+from sls_jupyter.safestream.doors import AttestedDoor, DoorRole, Expected
 
 HOST_DATA, MEASUREMENT = bytes(32), bytes(range(48))
 EXPECTED = Expected(
@@ -36,16 +37,17 @@ class Machine:
         return self._processor.sign(self._processor.report(data, host_data=HOST_DATA, measurement=MEASUREMENT))
 
 
-def served(machine: Machine) -> int:
+def served(machine: Machine, role: DoorRole = "input") -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
-    Door(machine, lambda body, caller: None).serve(f"127.0.0.1:{port}")
+    Door(role, machine, lambda body, caller: None).serve(f"127.0.0.1:{port}")
     return port
 
 
 def opened(port: int, expected: Expected = EXPECTED, **options: Any) -> AttestedDoor:
     deadline = time.monotonic() + options.pop("seconds", 10)
     key = person("analyst").signing
+    options.setdefault("role", "input")
     return AttestedDoor.open("127.0.0.1", port, key, expected, now=NOW, deadline=deadline, **options)
 
 
@@ -55,7 +57,24 @@ def test_a_door_opens_on_its_own_evidence_only() -> None:
     assert door.result.claims.simulated
     door.close()
     with pytest.raises(EvidenceRejected, match="report_data"):
-        opened(served(Machine(door_report_data(bytes(32), b"another key"))))
+        opened(served(Machine(door_report_data("input", bytes(32), b"another key"))))
+
+
+def test_a_door_is_the_one_that_was_asked_for() -> None:
+    """All containers of a group have one report: the operator could put an input where the output is wanted."""
+    with pytest.raises(EvidenceRejected, match="report_data"):
+        opened(served(Machine(), "input"), role="output")
+
+
+def test_both_doors_are_of_one_guest() -> None:
+    """A policy admits a second group of the same containers: the code would go to one and the results come from another."""
+    first = opened(served(Machine()))
+    guest = first.result.claims.report_id
+    first.close()
+    machine = Machine()
+    with pytest.raises(EvidenceRejected, match="report_id"):
+        opened(served(machine), replace(EXPECTED, report_id=guest))
+    opened(served(machine), replace(EXPECTED, report_id=machine._processor.report_id.hex())).close()
 
 
 @pytest.mark.parametrize(

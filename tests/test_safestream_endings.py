@@ -45,6 +45,9 @@ def held(*why: str, kinds: tuple[str, ...] = ("table",)) -> dict[str, Any]:
         ),
         ({"status": "error", "sealed": True}, ProgramFailed, "no recipient", "running"),
         ({"status": "died", "code": 137}, RunFailed, "137", "running"),
+        ({"status": "died", "code": -9, "seen": "ended"}, RunFailed, "its kernel ended: -9", "running"),
+        ({"status": "died", "code": None, "seen": "silent"}, RunFailed, "said nothing any more", "running"),
+        ({"status": "died", "code": None, "seen": "a word of its own"}, RunFailed, "died", "running"),
         ({}, RunFailed, "before its cell", "running"),
         ({**GOOD, "missing": {"x": None}}, RunFailed, "no such variable", "returned"),
         ({**GOOD, "missing": {"x": "function"}}, RunFailed, "a function", "returned"),
@@ -55,7 +58,7 @@ def held(*why: str, kinds: tuple[str, ...] = ("table",)) -> dict[str, Any]:
 )
 def test_each_end_says_what_and_what_to_do(end: dict[str, Any], kind: type[SlsError], word: str, step: str) -> None:
     """A person who reads only this error has to know the next step."""
-    steps = Steps(lambda: None)
+    steps = Steps(lambda *_: None)
     with pytest.raises(kind) as caught:
         judge_end(end, steps)
     assert word in str(caught.value)
@@ -66,4 +69,4 @@ def test_each_end_says_what_and_what_to_do(end: dict[str, Any], kind: type[SlsEr
 
 def test_a_good_end_raises_nothing() -> None:
     """A result would be lost to an error that is none."""
-    judge_end(GOOD, Steps(lambda: None))
+    judge_end(GOOD, Steps(lambda *_: None))

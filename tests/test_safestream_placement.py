@@ -24,7 +24,7 @@ class Place:
     def capabilities(self) -> HostCapabilities:
         return self._can
 
-    def launch(self, group: Any, cce_policy: bytes) -> Any:
+    def launch(self, group: Any, cce_policy: bytes, tell: Any = None) -> Any:
         raise AssertionError
 
 
@@ -82,5 +82,6 @@ def test_a_condition_that_no_host_meets_is_named(
 def test_an_unknown_host_is_told_with_the_known_ones(world: World) -> None:
     """A misspelt host costs a sentence."""
     spec, grants = asked(world)
-    with pytest.raises(HostUnsuitable, match="local"):
+    with pytest.raises(HostUnsuitable, match="local") as raised:
         place({"local": Place()}, "azure", spec, grants)
+    assert "hosts add" in raised.value.hint

@@ -10,7 +10,7 @@ import pytest
 from receipt_forge import other_signature
 from receipt_kit import Direct, SignedRun, signed_run, worlds_at
 
-from sls_jupyter.attestation.evidence import Evidence
+from sls_jupyter.attestation.claims import Evidence
 from sls_jupyter.authority.client import RunHistory
 from sls_jupyter.authority.runs import post_records
 from sls_jupyter.documents import Envelope
@@ -35,7 +35,7 @@ class Showing(Direct):
     spec: str = ""
     changes: Any = None
 
-    def history(self, spec: str, *, witnesses: int = 0) -> RunHistory:
+    def history(self, spec: str, *, witnesses: int = 0, **_: Any) -> RunHistory:
         honest = super().history(self.spec or spec, witnesses=witnesses)
         fields = {"entries": honest.entries, "records": honest.records, "receipt": honest.receipt}
         return RunHistory(**(fields | (self.changes or {})))

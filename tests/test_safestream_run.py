@@ -29,9 +29,11 @@ def test_a_run_that_works_ends_done_and_shows_what_it_emitted() -> None:
         run.steps.done("planned")
 
     run = started(work)
-    assert [event["type"] for event in run.follow() if event["type"] != "tick"] == ["status", "stream", "status"]
+    shown = [event["type"] for event in run.follow() if event["type"] != "tick"]
+    assert shown == ["status", "stream", "status", "ended"]
     assert run.wait(5).state == "done"
-    assert [event for event in run.follow() if event["type"] != "tick"] == []  # a second follower ends too
+    assert [event["type"] for event in run.follow()] == shown  # a second follower sees the same
+    assert [event["type"] for event in run.follow(3)] == ["ended"]
     assert run.id == "ab" * 6
 
 
@@ -155,6 +157,6 @@ def test_a_run_tells_how_it_ended_once_and_before_its_follower_is_done():
     """Another kernel can tell how a run ended, because its end was written down."""
     told = []
     run = Run("sha256:" + "a" * 64, lambda _: None, told.append).start()
-    assert [event for event in run.follow() if event["type"] != "tick"] == []
+    assert [event["type"] for event in run.follow() if event["type"] != "tick"] == ["ended"]
     assert told == [run]
     assert run.state == "done"

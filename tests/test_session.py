@@ -214,7 +214,7 @@ def test_an_authority_that_went_away_is_named(people):
             call("patients")
         assert f"hospital ({silent.url}) does not answer" in raised.value.message
         assert raised.value.hint.startswith(
-            "Start it: sls authority serve --persona hospital (and --accept-simulated self"
+            "Start it: sls agent start, or sls authority serve --persona hospital (and --accept-simulated self"
         )
     with pytest.raises(Unavailable):
         people.analyst.prepare("x = 1", ["patients"])
@@ -298,6 +298,27 @@ def test_a_cell_that_cannot_give_its_output_is_refused_at_once(world: World, cod
     assert len(world.analyst.runs()) == before
 
 
+def test_a_slip_of_the_pen_is_told_before_anybody_is_asked(world: World) -> None:
+    """Misspelt columns and variables come with the nearest, and leave no run and no request behind."""
+    with pytest.raises(UnknownName, match=r"Did you mean age for agee\?") as raised:
+        world.analyst.prepare("x = 1", ["hospital/patients:agee,sex"])
+    assert raised.value.found == "agee"
+    with pytest.raises(UnknownName, match=r"Did you mean patients for pateints\?"):
+        world.analyst.prepare("x = pateints.age.mean()", ["hospital/patients"], outputs=["x"])
+    with pytest.raises(UnknownName, match="limit in line 1"):
+        world.analyst.prepare("x = limit", ["hospital/patients"], outputs=["x"], parameters={"least": 1})
+    with pytest.raises(BadInput, match="cannot return json"):
+        world.analyst.prepare("import json", ["hospital/patients"], outputs=["json"])
+    assert (world.analyst.runs(), world.analyst.requests()) == ([], [])
+
+
+def test_code_that_runs_before_may_make_any_name(world: World) -> None:
+    """A cell that relies on sealed code is judged where it runs."""
+    world.hospital.seal_code("limit = 1", "limits", allow_code="any", tee="simulated-snp")
+    world.analyst._reachable = (-3600.0, [])
+    assert world.analyst.prepare("x = limit", ["hospital/patients"], outputs=["x"], code_assets=["limits"]).code
+
+
 @pytest.mark.parametrize(
     ("code", "options"),
     [
@@ -314,6 +335,26 @@ def test_a_cell_that_cannot_give_its_output_is_refused_at_once(world: World, cod
 def test_a_cell_that_can_is_taken(world: World, code: str, options: dict) -> None:
     """Magics, await, inputs and parameters are what a cell may have; a preflight needs no cell."""
     assert world.analyst.prepare(code, ["hospital/patients"], **options).code == code
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["x = 1\ny = 2\n", "x = 1\ny = 2\n\n  \n\t\n", "x = 1\r\ny = 2\r\n", "x = 1  \ny = 2\t\n", "x = 1 \r\ny = 2"],
+)
+def test_what_an_editor_adds_changes_no_terms(world: World, other: str) -> None:
+    """A blank line more at the end, or line ends of another system, and the approval still holds."""
+    prepared = [world.analyst.prepare(code, ["hospital/patients"]) for code in ("x = 1\ny = 2", other)]
+    assert {one.spec.terms for one in prepared} == {prepared[0].spec.terms}
+    assert prepared[1].code == "x = 1\ny = 2"
+
+
+@pytest.mark.parametrize(
+    "other", ["x = 1\ny = 2  # two", "x = 1\n\ny = 2", "\nx = 1\ny = 2", "x = 1\ny  = 2", "x = 1\x0c\ny = 2"]
+)
+def test_what_a_reviewer_could_read_otherwise_changes_the_terms(world: World, other: str) -> None:
+    """A comment is code: whoever approved read it."""
+    first = world.analyst.prepare("x = 1\ny = 2", ["hospital/patients"])
+    assert world.analyst.prepare(other, ["hospital/patients"]).spec.terms != first.spec.terms
 
 
 def test_a_code_asset_may_make_the_output(world: World) -> None:

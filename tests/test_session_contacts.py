@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sls_jupyter.authority.embedded import AuthorityServer, listen
-from sls_jupyter.authority.service import open_authority
+from sls_jupyter.authority.opening import open_authority
 from sls_jupyter.contract.spec import Recipient
 from sls_jupyter.documents import b64encode, sign
 from sls_jupyter.errors import BadInput, MalformedDocument, SignatureInvalid, SlsError, UnknownName, VerificationError

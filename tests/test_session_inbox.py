@@ -20,12 +20,13 @@ from sls_jupyter.authority import inbox as served
 from sls_jupyter.authority import ledger
 from sls_jupyter.authority.answers import RequestDetail, RequestPage
 from sls_jupyter.authority.client import AuthorityClient
-from sls_jupyter.authority.service import open_authority
+from sls_jupyter.authority.opening import open_authority
 from sls_jupyter.authority.store import Store
 from sls_jupyter.contract.grants import Grant
 from sls_jupyter.contract.spec import AssetInput, Recipient, StreamSpec
 from sls_jupyter.documents import b64encode, canonical_json, digest, sign, verify
 from sls_jupyter.errors import (
+    ApprovalPending,
     DigestMismatch,
     LogInconsistent,
     MalformedDocument,
@@ -38,9 +39,10 @@ from sls_jupyter.identity import Home, verify_signature
 from sls_jupyter.policy.model import OwnerPolicy
 from sls_jupyter.safestream.request import StreamRequest, ask_all
 from sls_jupyter.session import RequestInfo, Session
+from sls_jupyter.session import inbox as inboxes
 from sls_jupyter.session.inbox import MAX_DOUBTS
 
-HARMLESS = "x = patients.age.mean()\n"
+HARMLESS = "x = patients.age.mean()"
 
 
 @pytest.fixture
@@ -121,6 +123,44 @@ def test_the_list_has_the_code_of_what_waits_for_me(world: World) -> None:
     assert world.analyst.request(mine.id).code == HARMLESS
 
 
+def test_what_waits_is_first_and_can_be_picked(world: World) -> None:
+    """An owner with a long inbox sees what to decide on at its top, and picks by who asks and whether it waits."""
+    first = ask(world)
+    second = ask(world, code=HARMLESS + " + 1")
+    world.hospital.approve(second.spec.terms)
+    own = world.hospital.prepare(HARMLESS, ["patients"])
+    ask_all(own, world.hospital._run_clients(own))
+    listed = [one.id for one in world.hospital.requests()]
+    assert (listed[0], set(listed)) == (first.spec.terms, {first.spec.terms, second.spec.terms, own.spec.terms})
+    assert [one.id for one in world.hospital.requests(waiting=True)] == [first.spec.terms]
+    assert {one.id for one in world.hospital.requests(by="analyst")} == {first.spec.terms, second.spec.terms}
+    assert [one.id for one in world.hospital.requests(mine=True)] == [own.spec.terms]
+    assert [one.id for one in world.hospital.requests(waiting=True, by="analyst")] == [first.spec.terms]
+    assert len(world.analyst.requests(mine=True)) == 2
+    with pytest.raises(UnknownName):
+        world.hospital.requests(by="nobody")
+
+
+def test_what_waits_is_found_behind_all_that_is_decided(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An old request that nobody decided on is not lost behind the newest ones of a busy authority."""
+    old = ask(world)
+    for number in range(3):
+        world.hospital.approve(ask(world, code=HARMLESS + f" + {number}").spec.terms)
+    monkeypatch.setattr(inboxes, "MAX_LISTED", 2)
+    monkeypatch.setattr(inboxes, "PAGE", 2)
+    assert old.spec.terms not in [one.id for one in world.hospital.requests()]
+    assert [one.id for one in world.hospital.requests(waiting=True)] == [old.spec.terms]
+
+
+def test_the_id_of_a_run_leads_to_its_request(world: World) -> None:
+    """Who types the run's id where the request's is meant is told the right one."""
+    run = world.analyst.run(world.analyst.prepare(HARMLESS, ["patients"]))
+    with pytest.raises(ApprovalPending) as waits:
+        run.wait(30)
+    with pytest.raises(UnknownName, match=f"its request is {waits.value.detail['request'][7:19]}"):
+        world.analyst.request(run.id)
+
+
 def test_a_stranger_is_not_from_the_hospital(world: World, tmp_path: Path) -> None:
     """Who calls themselves like the approver, or like the default persona, is unknown and warned of."""
     for said, warning in (("hospital", "not the hospital that you know"), ("me", "not you")):
@@ -181,7 +221,7 @@ def test_another_authority_s_request_is_not_listed(world: World, lying: Any, tmp
     terms = ask(world, EVIL).spec.terms
     told = served.one(*_authority_of(world, terms))
     world.seal("bait", patients(3), owner="clinic", allow_code="reviewed", requester=None, approver=["hospital"])
-    decoy = world.analyst.prepare(HARMLESS, ["bait"])
+    decoy = world.analyst.prepare(HARMLESS, ["bait=patients"])
     ask_all(decoy, world.analyst._run_clients(decoy))
     clinic = world.session("clinic").own_authority().did
     lying(lambda detail: told.model_dump() if detail.id == decoy.spec.terms else {})
@@ -200,7 +240,7 @@ def test_only_the_owner_s_policy_makes_an_approver(world: World) -> None:
     """Whose authority it is says nothing: an approver is who the signed policy names."""
     board = world.session("board")
     world.seal("shared", patients(3), allow_code="reviewed", requester=None, approver=["board"])
-    info = world.analyst.request(ask(world, inputs=("shared",)).spec.terms)
+    info = world.analyst.request(ask(world, inputs=("shared=patients",)).spec.terms)
     assert not info.mine_to_decide
     with pytest.raises(NotAuthorised, match="does not name you"):
         world.analyst.approve(info.id)
@@ -280,7 +320,7 @@ def test_a_recipient_s_key_of_the_requester_s_choice_gets_no_answer(world: World
 def answered(world: World, change: Callable[[StreamSpec, Any], Any]) -> None:
     """Ask for two free assets; the answer is changed on its way."""
     world.seal("free", patients(5), columns="age,sex")
-    request = world.analyst.prepare(HARMLESS, ["free:age"])
+    request = world.analyst.prepare(HARMLESS, ["free=patients:age"])
     (did,) = [did for did, _ in request.spec.authorities()]
 
     class Changed:

@@ -30,6 +30,7 @@ from sls_jupyter.authority.http import MAX_BODY_BYTES, create_app
 from sls_jupyter.authority.protocol import publish_info, release_info
 from sls_jupyter.authority.release import CHALLENGE_SECONDS, MAX_OPEN_CHALLENGES
 from sls_jupyter.contract import cce
+from sls_jupyter.contract.cells import CellGrant, CellOrder
 from sls_jupyter.contract.grants import Approval, Denial, Grant
 from sls_jupyter.contract.group import group_for
 from sls_jupyter.contract.image import GuestImage
@@ -47,7 +48,19 @@ from sls_jupyter.transparency.proofs import LogProof, verify_log_proof
 ROOT = Path(__file__).resolve().parent.parent
 SPECS, VECTORS = ROOT / "docs" / "specs", Path(__file__).parent / "vectors"
 CLASSES: dict[str, type[Document]] = {
-    cls.__name__: cls for cls in (Contact, Appointment, AssetManifest, OwnerPolicy, StreamSpec, Approval, Denial, Grant)
+    cls.__name__: cls
+    for cls in (
+        Contact,
+        Appointment,
+        AssetManifest,
+        OwnerPolicy,
+        StreamSpec,
+        Approval,
+        Denial,
+        Grant,
+        CellOrder,
+        CellGrant,
+    )
 }
 
 
@@ -66,8 +79,8 @@ def blocks(name: str) -> list[Any]:
 
 def document_examples() -> dict[str, Any]:
     """The example below each heading that is the name of a document."""
-    both = text("signed-documents") + text("sealed-asset")
-    return {name: json.loads(block) for name, block in re.findall(r"### (\w+)\n\n```json\n(.*?)```", both, re.DOTALL)}
+    all_ = text("signed-documents") + text("sealed-asset") + text("sessions")
+    return {name: json.loads(block) for name, block in re.findall(r"### (\w+)\n\n```json\n(.*?)```", all_, re.DOTALL)}
 
 
 SIGNING, TOKENS, EXAMPLES = load("documents/signing.json"), load("documents/tokens.json"), document_examples()
@@ -106,7 +119,8 @@ def test_dids_to_refuse(case):
 def test_signed_documents_by_other_means(case):
     """Each kind of document is read, its signature checked and its identifier found, from the text alone."""
     cls, envelope = CLASSES[case["name"]], case["envelope"].encode()
-    (signer,) = re.findall(rf"`{cls.__name__}`.*\| `(\w+)` \|", text("signed-documents"))
+    page = "sessions" if case["name"].startswith("Cell") else "signed-documents"
+    (signer,) = re.findall(rf"`{cls.__name__}`.*\| `(\w+)` \|", text(page))
     document, identifier = reader.open_envelope(envelope, cls.payload_type, signer, EXAMPLES[case["name"]])
     assert identifier == case["digest"]
     assert document[signer] == case["signer"]
@@ -386,8 +400,10 @@ SPEC = json.loads(SPEC_PAYLOAD)
 def test_bindings_by_other_means(case):
     """What the hardware signs is computed alike by guests and authorities of other makes."""
     parts = [bytes.fromhex(part) for part in case["parts"]]
-    ours = {"release": release_report_data, "door": door_report_data}[case["use"]](*parts)
-    assert reader.report_data(case["label"], *parts) == ours == bytes.fromhex(case["report_data"])
+    door = case["use"] == "door"
+    ours = door_report_data(case["role"], *parts) if door else release_report_data(*parts)
+    assert reader.report_data(case["label"], case["role"].encode(), *parts) == ours
+    assert ours == bytes.fromhex(case["report_data"])
     assert case["label"] in text("key-release")
     if "audience" in case:
         assert reader.identifier(parts[1]) == case["audience"]
@@ -398,7 +414,7 @@ def test_evidence_by_other_means():
     request = RELEASE["request"]
     report_data, measurement, host_data = reader.snp_report(request["evidence"].encode())
     bound = reader.report_data(
-        "sls-jupyter/release/v1", bytes.fromhex(request["nonce"]), reader.unbase64(request["hpke_public_key"])
+        "sls-jupyter/release/v2", b"input", bytes.fromhex(request["nonce"]), reader.unbase64(request["hpke_public_key"])
     )
     assert report_data.hex() == bound.hex() == RELEASE["report_data"]
     assert measurement.hex() == RELEASE["image"]["measurement"]
@@ -528,7 +544,7 @@ def test_every_call_exists(tmp_path):
     world = World(tmp_path)
     api = create_app(world.authority).openapi()["paths"]
     known = {f"{method.upper()} {path}" for path, methods in api.items() for method in methods}
-    door = Door(None, lambda body, caller: None)
+    door = Door("input", None, lambda body, caller: None)
     known |= {
         f"{method} {route.path.replace(':path', '')}" for route in door._routes() for method in route.methods or ()
     }

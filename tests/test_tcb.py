@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from sls_jupyter.attestation.amd.report import TCB_LAYOUT
 from sls_jupyter.attestation.evidence import Minimums
 from sls_jupyter.attestation.profile import PROFILES
-from sls_jupyter.attestation.snp import TCB_LAYOUT
 from sls_jupyter.errors import BadInput, MalformedDocument
 from sls_jupyter.identity import SigningKey
 from sls_jupyter.policy.options import policy_from_options

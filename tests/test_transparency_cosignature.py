@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import mldsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from sls_jupyter.errors import BadInput, MalformedDocument, SignatureInvalid
@@ -17,12 +18,14 @@ from sls_jupyter.transparency.cosignature import (
     WitnessPolicy,
     add_signatures,
     cosign,
+    cosign_mldsa,
     parse_witness_key,
     verify_cosignature,
     verify_witnessed,
     witness_key,
     witness_name,
 )
+from sls_jupyter.transparency.mldsa import message as mldsa_message
 from sls_jupyter.transparency.note import NoteSignature, SignedNote, parse_verifier_key, verifier_key
 
 PUBLIC = json.loads((Path(__file__).parent / "vectors/log/cosignatures.json").read_text())
@@ -182,3 +185,54 @@ def test_policies_that_protect_nobody_are_refused():
     with pytest.raises(BadInput, match="own witness"):
         verify_witnessed(NOTE, ORIGIN, LOG.public_bytes, WitnessPolicy(1, {"log": LOG.public_bytes}))
     assert witness_name(LOG.did) == f"sls-jupyter.witness/{LOG.did}"
+
+
+# --- ML-DSA-44 ------------------------------------------------------------------------------------
+
+POST_QUANTUM = mldsa.MLDSA44PrivateKey.from_seed_bytes(bytes(range(32)))
+POST_QUANTUM_KEY = witness_key("pq.example", POST_QUANTUM.public_key().public_bytes_raw())
+
+
+def test_a_witness_of_ml_dsa_counts_beside_the_others():
+    """A log whose witnesses move to the newer signature stays as believable as it was."""
+    policy = WitnessPolicy.of(2, [POST_QUANTUM_KEY, witness_key("w0.example", KEYS["w0.example"].public_bytes)])
+    note = add_signatures(cosigned("w0.example"), [cosign_mldsa(TEXT, "pq.example", POST_QUANTUM, at=NOW)])
+    assert {one.witness for one in policy.require(note, now=NOW)} == {"pq.example", "w0.example"}
+    assert SignedNote.parse(note).encode() == note
+
+
+def test_what_an_ml_dsa_witness_signs_is_the_structure_of_the_specification():
+    """Another program's verifier reads the same bytes: label, name, time, origin, from 0 to the size, root."""
+    signed = (
+        b"subtree/v1\n\0" + b"\x0apq.example" + NOW.to_bytes(8, "big") + b"\x14hospital.example/log"
+        + bytes(8) + (17).to_bytes(8, "big") + bytes(range(32))
+    )  # fmt: skip
+    line = cosign_mldsa(TEXT, "pq.example", POST_QUANTUM, at=NOW)
+    POST_QUANTUM.public_key().verify(line.signature[8:], signed)
+    assert parse_witness_key(POST_QUANTUM_KEY) == ("pq.example", POST_QUANTUM.public_key().public_bytes_raw())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda line: replace(line, signature=(NOW + 1).to_bytes(8, "big") + line.signature[8:]),
+        lambda line: replace(line, signature=line.signature[:-1] + bytes([line.signature[-1] ^ 1])),
+        lambda line: replace(line, signature=line.signature[:-1]),
+        lambda line: replace(line, name="other.example"),
+    ],
+)
+def test_an_altered_ml_dsa_line_does_not_count(change):
+    """Time, name and every byte of the signature are signed."""
+    line = change(cosign_mldsa(TEXT, "pq.example", POST_QUANTUM, at=NOW))
+    with pytest.raises(SignatureInvalid):
+        verify_cosignature(SignedNote.parse(add_signatures(NOTE, [line])), *parse_witness_key(POST_QUANTUM_KEY))
+
+
+def test_an_ml_dsa_line_without_a_time_says_nothing_about_the_newest_tree():
+    """The specification lets a witness sign any subtree with a time of zero; an old tree would be taken for the newest."""
+    signature = POST_QUANTUM.sign(mldsa_message(CHECKPOINT, "pq.example", 0))
+    line = replace(cosign_mldsa(TEXT, "pq.example", POST_QUANTUM, at=NOW), signature=bytes(8) + signature)
+    with pytest.raises(SignatureInvalid, match="newest"):
+        verify_cosignature(SignedNote.parse(add_signatures(NOTE, [line])), *parse_witness_key(POST_QUANTUM_KEY))
+    with pytest.raises(BadInput, match="this time"):
+        cosign_mldsa(TEXT, "pq.example", POST_QUANTUM, at=0)

@@ -26,10 +26,11 @@ from sls_jupyter.authority.embedded import AuthorityServer, listen
 from sls_jupyter.authority.protocol import release_info
 from sls_jupyter.authority.verdicts import record_verdict
 from sls_jupyter.contract import cce
+from sls_jupyter.contract.cells import CellGrant, CellOrder, CellTerms
 from sls_jupyter.contract.grants import Approval, Denial, Grant
 from sls_jupyter.contract.group import group_for
 from sls_jupyter.contract.seccomp import program_profile_bytes
-from sls_jupyter.contract.spec import Recipient, StreamSpec
+from sls_jupyter.contract.spec import Recipient, SessionTerms, StreamSpec
 from sls_jupyter.documents import Document, Envelope, b64decode, b64encode, canonical_json, digest, lp, sign, verify
 from sls_jupyter.guest.bundle import result_info
 from sls_jupyter.hpke import HpkeKey, seal
@@ -162,6 +163,7 @@ def _write_signing(keys: Keys, policy: OwnerPolicy, manifest: bytes, spec: Strea
         "Approval": (Approval.from_json(old["Approval"] | {"terms": spec.terms}), keys.hospital),
         "Denial": (Denial.from_json(old["Denial"] | {"terms": spec.terms}), keys.hospital),
         "Grant": (grant, keys.authority),
+        **_of_session(keys, spec, grant),
     }
     missing = documents.keys() - old.keys()
     told["envelopes"] += [{"name": name, "signer": documents[name][1].did} for name in sorted(missing)]
@@ -170,6 +172,27 @@ def _write_signing(keys: Keys, policy: OwnerPolicy, manifest: bytes, spec: Strea
         one |= {"digest": document.digest, "envelope": sign(document, signer).decode()}
         one |= {"terms": spec.terms} if "terms" in one else {}
     save("documents/signing.json", told)
+
+
+def _of_session(keys: Keys, run: StreamSpec, grant: Grant) -> dict[str, tuple[Document, Identity]]:
+    """The second cell of a session on the terms of the run: its order and its grant."""
+    fields = {"code": None, "parameters": None, "outputs": (), "session": SessionTerms(cells=40)}
+    session = run.model_copy(update=fields)
+    terms = CellTerms(code=run.code or "", parameters=run.parameters or "", outputs=run.outputs)
+    first = CellOrder(
+        requester=run.requester, session=session.digest, previous=None, cells=(terms.model_copy(update={"outputs": ()}),),
+        issued_at=NOW, expires_at=NOW + 3600,
+    )  # fmt: skip
+    second = first.model_copy(update={"previous": first.digest, "cells": (*first.cells, terms)})
+    times = {"issued_at": grant.issued_at, "expires_at": second.expires_at}
+    promised = CellGrant(
+        authority=keys.authority.did,
+        session=session.digest,
+        order=second.digest,
+        obligations=grant.obligations,
+        **times,
+    )
+    return {"CellOrder": (second, keys.analyst), "CellGrant": (promised, keys.authority)}
 
 
 def _write_release(world: World, keys: Keys, spec: StreamSpec) -> None:
@@ -251,6 +274,7 @@ def write_texts() -> None:
         "signed-documents", lambda number, name: json.loads(signing["Approval"]) if number == 0 else documents.get(name)
     )
     _rewrite("sealed-asset", lambda _, name: documents.get(name))
+    _rewrite("sessions", lambda _, name: documents.get(name))
     values = [{"nonce": release["request"]["nonce"]}, release["request"], release["answer"], opened, refused]
     _rewrite("key-release", lambda number, _: values[number] if number < len(values) else None)
     statement = json.loads(b64decode(receipt["statement"]["payload"]))

@@ -68,6 +68,7 @@ class AssetManifest(Document):
     """
 
     payload_type: ClassVar[str] = "application/vnd.sls.asset-manifest.v2+json"
+    deeply_frozen: ClassVar[bool] = True
 
     kind: Literal["table", "code"]
     name: Name

@@ -1,69 +1,43 @@
-"""What a relying party believes about TDX, SGX and Azure Attestation, beside AMD's roots.
+"""Which roots and issuers a relying party believes, of every maker of evidence. Values only.
 
-Values only, and no code that verifies: :mod:`sls_jupyter.attestation.evidence` gathers them in its
-``TrustAnchors``. Every field has a default that a careful relying party can keep.
-
-Sources: Intel SGX PCK certificate specification (root key); Intel's TCB info format, ``tcbStatus``.
+Every field has a default that a careful relying party can keep.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from sls_jupyter.errors import BadInput
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
-INTEL_ROOT_PINS: frozenset[bytes] = frozenset(
-    {bytes.fromhex("a0af031289f5d5d4132f9186068a7fc13628633ba235777472e29b6b6c67a49e")}
-)
-"""SHA-256 of the SubjectPublicKeyInfo of the Intel SGX Root CA.
-
-Two encodings of that certificate are in use (valid until 2033 and until 2049) with one key, so the key is pinned.
-"""
-
-TCB_STATUSES = (
-    "UpToDate",
-    "SWHardeningNeeded",
-    "ConfigurationNeeded",
-    "ConfigurationAndSWHardeningNeeded",
-    "OutOfDate",
-    "OutOfDateConfigurationNeeded",
-)
-"""What a policy may allow, in Intel's words. ``Revoked`` is not among them and never accepted."""
+from sls_jupyter.attestation.amd.roots import AMD_ROOT_PINS
+from sls_jupyter.attestation.azure.facts import UVM_ISSUER
+from sls_jupyter.attestation.azure.maa import NO_MAA, MaaInstance
+from sls_jupyter.attestation.intel.trust import IntelTrust
 
 
 @dataclass(frozen=True, slots=True)
-class IntelTrust:
-    """Which quotes of Intel's TEEs a relying party accepts.
+class TrustAnchors:
+    """Which roots a relying party believes.
 
-    The defaults take platforms that are up to date, and of those also the ones that may grow by a package,
-    cache their keys or run two threads on a core: a server with two sockets is all three.
+    Development roots are a choice of its own: none is known by default, and one that is known is
+    believed for evidence of kind ``simulated-snp`` only.
     """
 
-    roots: frozenset[bytes] = INTEL_ROOT_PINS  # SHA-256 of SPKI, 32 bytes each
-    statuses: frozenset[str] = frozenset({"UpToDate"})  # of TCB_STATUSES
-    rejected_advisories: frozenset[str] = frozenset()  # such as INTEL-SA-00334, refused whatever the status says
-    minimum_evaluation: int = 0  # tcbEvaluationDataNumber of the collateral, so that old collateral is refused
-    allow_dynamic_platform: bool = True
-    allow_cached_keys: bool = True
-    allow_smt: bool = True
+    amd: Mapping[str, bytes] = field(default_factory=lambda: AMD_ROOT_PINS)  # product -> SHA-256 of the ARK's SPKI
+    simulated_ark_spki: frozenset[bytes] = frozenset()  # SHA-256 of the SPKI of development roots, 32 bytes each
+    accept_vlek: bool = False  # SEV-SNP: a cloud's shared key (VLEK) may sign in the place of a chip's own
+    revocation_lists: tuple[bytes, ...] = ()  # AMD's CRLs, DER; if there are any, one must cover the chain
+    uvm_issuers: frozenset[str] = frozenset({UVM_ISSUER})  # did:x509 of those who endorse utility VMs
+    ledger_keys: Mapping[str, EllipticCurvePublicKey] = field(default_factory=lambda: MappingProxyType({}))
+    """Key id to key of transparency ledgers; if there are any, a UVM endorsement needs a receipt by one."""
+    intel: IntelTrust = field(default_factory=IntelTrust)  # root keys and accepted TCB states of TDX and SGX
+    maa: Mapping[str, MaaInstance] = field(default_factory=lambda: NO_MAA)  # issuer -> instance of Azure Attestation
 
-    def __post_init__(self) -> None:
-        unknown = sorted(self.statuses - set(TCB_STATUSES))
-        if unknown:
-            raise BadInput(
-                "A TCB status cannot be allowed.", found=", ".join(unknown)[:200], expected=", ".join(TCB_STATUSES)
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class MaaInstance:
-    """One instance of Microsoft Azure Attestation whose word a relying party takes."""
-
-    keys: bytes  # the JSON Web Key Set that this relying party fetched from the instance's own /certs
-    policy_hash: str = ""  # x-ms-policy-hash to insist on; "": whatever policy the instance has
-
-
-NO_MAA: Mapping[str, MaaInstance] = MappingProxyType({})
-"""No instance is believed by default."""
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of evidence that some root here could stand behind, sorted."""
+        roots: dict[str, Collection[object]] = {"sev-snp": self.amd, "simulated-snp": self.simulated_ark_spki}
+        roots |= {"sgx": self.intel.roots, "tdx": self.intel.roots, "maa-sev-snp": self.maa, "maa-sgx": self.maa}
+        return tuple(sorted(kind for kind, known in roots.items() if known))

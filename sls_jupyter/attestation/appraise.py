@@ -5,15 +5,8 @@ from __future__ import annotations
 from sls_jupyter.attestation import claim_checks
 from sls_jupyter.attestation import evidence as types
 from sls_jupyter.attestation.claim_checks import VENDOR_MINIMUM_TCB
-from sls_jupyter.attestation.evidence import (
-    AttestationResult,
-    Check,
-    Claims,
-    Minimums,
-    ReferenceValues,
-    VerifiedEvidence,
-    rejection,
-)
+from sls_jupyter.attestation.claims import Check, Claims, compare
+from sls_jupyter.attestation.evidence import AttestationResult, Minimums, ReferenceValues, VerifiedEvidence, rejection
 
 PUBLISHED_MINIMUMS = Minimums()
 """The minimums that vendors had published when this was written."""
@@ -35,8 +28,15 @@ def appraise(
         EvidenceRejected: with every check that failed.
     """
     claims = verified.claims
-    floors = {**VENDOR_MINIMUM_TCB, **minimums.tcb, **reference.minimum_tcb}
-    endorsed = (reference.uvm_feeds, minimums.uvm_svn, f"{minimums.source}, {minimums.date}")
+    source = f"{minimums.source}, {minimums.date}"
+    asked = claim_checks.Asked(
+        floors={**VENDOR_MINIMUM_TCB, **minimums.tcb, **reference.minimum_tcb},
+        whose=dict.fromkeys(minimums.tcb, source) | dict.fromkeys(reference.minimum_tcb, "the owner's policy"),
+        bulletins=tuple(dict.fromkeys((*minimums.bulletins, *reference.bulletins))),
+        mitigations={*minimums.mitigations, *reference.mitigations},
+        registers={**minimums.registers, **reference.registers},
+    )
+    endorsed = (reference.uvm_feeds, minimums.uvm_svn, source)
     machine = (reference.products, reference.chips, reference.platform_info, minimums.report_version)
     checks = [
         # 1. a kind of TEE that was asked for     2. closed: no debugger, no migration
@@ -48,8 +48,9 @@ def appraise(
         # 5. the policy we rendered               6. this request's nonce and key
         *claim_checks.known_policy(claims, reference.init_data, reference.accept_allow_all),
         claim_checks.same_report_data(claims, reference.report_data),
+        *([] if reference.report_id is None else [compare("report_id", claims.report_id, reference.report_id)]),
         # 7. firmware that is recent enough       8. a machine of those wanted
-        claim_checks.minimum_tcb(claims, floors),
+        *asked.checks(claims),
         *claim_checks.accepted_machine(claims, *machine),
     ]
     if not all(check.ok for check in checks):

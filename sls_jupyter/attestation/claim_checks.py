@@ -7,24 +7,49 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from sls_jupyter.attestation.azure_facts import ALLOW_ALL_POLICIES
-from sls_jupyter.attestation.evidence import Check, Claims, compare
+from sls_jupyter.attestation.amd.bulletins import (
+    bulletin_table,
+    default_floors,
+    default_source,
+    missing_mitigations,
+    short_components,
+)
+from sls_jupyter.attestation.azure.facts import ALLOW_ALL_POLICIES
+from sls_jupyter.attestation.claims import Check, Claims, compare
 
 Floors = Mapping[str, Mapping[str, int]]
 """Minimum TCB components by kind (``sev-snp``) or by kind and product (``sev-snp/Milan``)."""
 
-VENDOR_MINIMUM_TCB: Floors = MappingProxyType(
-    {
-        "sev-snp/Milan": MappingProxyType({"snp": 0x18}),
-        "sev-snp/Genoa": MappingProxyType({"snp": 0x17}),
-    }
-)
-"""Firmware that AMD-SB-3019 (February 2025) asks for; a caller's row of the same key replaces one.
+VENDOR_MINIMUM_TCB: Floors = default_floors()
+"""Firmware that AMD's bulletins ask for and Azure's machines have; a caller's row of the same key replaces one.
 
-No floor for Turin was published when this was written (November 2026).
+No floor for Turin that was read in a bulletin itself was there when this was written (November 2026).
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What somebody asks of a machine's firmware, and who."""
+
+    floors: Floors = field(default_factory=lambda: VENDOR_MINIMUM_TCB)
+    whose: Mapping[str, str] = field(
+        default_factory=dict
+    )  # key of a floor -> who set it; the vendor where it is missing
+    bulletins: Collection[str] = ()  # names, each of which the machine has to meet
+    mitigations: Collection[int] = ()  # bits of both mitigation vectors
+    registers: Mapping[str, Collection[str]] = field(default_factory=dict)  # rtmr0 … -> accepted values, hex
+
+    def checks(self, claims: Claims) -> list[Check]:
+        """A line for the floors, and one for each other thing that was asked for."""
+        return [
+            minimum_tcb(claims, self.floors, self.whose),
+            *met_bulletins(claims, self.bulletins),
+            *set_mitigations(claims, self.mitigations),
+            *known_registers(claims, self.registers),
+        ]
 
 
 def closed_guest(claims: Claims) -> list[Check]:
@@ -89,20 +114,55 @@ def same_report_data(claims: Claims, expected: bytes) -> Check:
     return Check(name="report_data", found=claims.report_data, expected=expected.hex(), ok=same)
 
 
-def minimum_tcb(claims: Claims, floors: Floors) -> Check:
-    """Component by component, for the reported, the committed and the launch TCB; a missing one fails."""
-    applying = [floors.get(key, {}) for key in (claims.tee, f"{claims.tee}/{claims.product}")]
-    minimum = {name: max(floor.get(name, 0) for floor in applying) for floor in applying for name in floor}
-    tcbs = {"reported": claims.tcb, "committed": claims.committed_tcb, "launch": claims.launch_tcb}
-    faults = [
-        f"{which} {name} {tcb.get(name, 'missing')}"
-        for which, tcb in tcbs.items()
-        for name, floor in minimum.items()
-        if tcb.get(name, -1) < floor
-    ]
+def minimum_tcb(claims: Claims, floors: Floors, whose: Mapping[str, str] = MappingProxyType({})) -> Check:
+    """Component by component, for the reported, the committed and the launch TCB; a missing one fails.
+
+    Args:
+        whose: key of a floor to who set it; the bulletins behind the vendor's where it is missing.
+    """
+    applying = {key: floors[key] for key in (claims.tee, f"{claims.tee}/{claims.product}") if key in floors}
+    minimum = {name: max(f.get(name, 0) for f in applying.values()) for floor in applying.values() for name in floor}
+    faults = tuple(short_components(claims, minimum))
+    sources = dict.fromkeys(whose.get(key, default_source()) for key in applying)
     expected = ", ".join(f"{name} {floor}" for name, floor in sorted(minimum.items())) or "no minimum"
-    found = ", ".join(faults) or ", ".join(f"{name} {value}" for name, value in claims.tcb.items())
-    return Check(name="minimum_tcb", found=found[:400], expected=expected[:400], ok=not faults)
+    found = "; ".join(faults) or ", ".join(f"{name} {value}" for name, value in claims.tcb.items())
+    by = f" ({'; '.join(sources)})" if minimum else ""
+    return Check(name="minimum_tcb", found=found[:400], expected=(expected[: 400 - len(by)] + by)[:400], ok=not faults)
+
+
+def met_bulletins(claims: Claims, demanded: Collection[str]) -> list[Check]:
+    """Of each bulletin that is demanded by its name: the machine meets it. One that is not known here fails."""
+    checks = []
+    for name in demanded:
+        bulletin = bulletin_table().named(name)
+        faults = ("it is not in the table",) if bulletin is None else bulletin.faults(claims)
+        when = f" of {bulletin.date}" if bulletin else ""
+        expected = f"a machine that meets {name[:40]}{when}"
+        found = "; ".join(faults)[:400] or "met, as far as a report shows"
+        checks.append(Check(name="bulletin", found=found, expected=expected, ok=not faults))
+    return checks
+
+
+def set_mitigations(claims: Claims, bits: Collection[int]) -> list[Check]:
+    """Every one of these bits is set in the mitigation vectors, at launch and now."""
+    if not bits:
+        return []
+    faults = "; ".join(missing_mitigations(claims, tuple(bits)))
+    expected = f"mitigation {', '.join(map(str, sorted(bits)))}"
+    return [Check(name="mitigations", found=faults or expected, expected=expected, ok=not faults)]
+
+
+def known_registers(claims: Claims, accepted: Mapping[str, Collection[str]]) -> list[Check]:
+    """Every register that is asked for has one of the values that are accepted for it."""
+    checks = []
+    for name, values in sorted(accepted.items()):
+        found, shown = claims.details.get(name), " or ".join(sorted(values)[:2])
+        more = f" or {len(values) - 2} more" if len(values) > 2 else ""
+        checks.append(
+            Check(name="registers", found=f"{name} {found or 'is not in this evidence'}", expected=f"{name} {shown}{more}"[:400],
+                  ok=found in values)
+        )  # fmt: skip
+    return checks
 
 
 def accepted_machine(

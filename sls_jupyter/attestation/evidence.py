@@ -13,149 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import InitVar, dataclass, field
-from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Annotated, ClassVar, Self, final
+from typing import Annotated, Self, final
 
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from pydantic import Field, ValidationError, field_validator
 
-from sls_jupyter.attestation.amd_roots import AMD_ROOT_PINS
-from sls_jupyter.attestation.anchors import NO_MAA, IntelTrust, MaaInstance
-from sls_jupyter.attestation.azure_facts import (
-    UVM_ISSUER,
-    UVM_MINIMUM_SVN,
-    UVM_MINIMUM_SVN_DATE,
-    UVM_MINIMUM_SVN_SOURCE,
-)
+from sls_jupyter.attestation.azure.facts import UVM_MINIMUM_SVN, UVM_MINIMUM_SVN_DATE, UVM_MINIMUM_SVN_SOURCE
+from sls_jupyter.attestation.claims import Check, Claims, Register, RegisterName, Unsigned32
 from sls_jupyter.attestation.refusals import refusal_for
-from sls_jupyter.documents import (
-    Base64,
-    Document,
-    Model,
-    ShortText,
-    Timestamp,
-    b64decode,
-    b64encode,
-    canonical_json,
-    parse_json,
-)
+from sls_jupyter.documents import Model, ShortText, parse_json
 from sls_jupyter.errors import BadInput, EvidenceRejected, MalformedDocument
-from sls_jupyter.tcb import floor_fault
-
-MAX_EVIDENCE_BYTES = 64 * 1024  # bytes of the JSON form
-MAX_ENDORSEMENTS = 8  # certificates beside one report
-
-TeeKind = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}\Z")]
-Hex = Annotated[str, Field(pattern=r"^(?:[0-9a-f]{2})+\Z")]
-Register = Annotated[str, Field(pattern=r"^(?:[0-9a-f]{2}){32,64}\Z")]
-Unsigned32 = Annotated[int, Field(ge=0, lt=2**32)]
-
-
-class Evidence(Document):
-    """One report and the certificates that speak for it. Parsed only; it proves nothing yet.
-
-    It is signed by the hardware inside ``report``, never in a DSSE envelope.
-    """
-
-    payload_type: ClassVar[str] = "application/vnd.sls.evidence.v1+json"
-
-    kind: TeeKind  # what the sender says it is; verify() holds it to that
-    report: Base64  # SEV-SNP: 1184 bytes
-    endorsements: Annotated[tuple[Base64, ...], Field(max_length=MAX_ENDORSEMENTS)]
-    """SEV-SNP: VCEK, ASK and, if it travels, ARK (DER); on Azure then a UVM endorsement (COSE_Sign1)."""
-
-    @classmethod
-    def of(cls, kind: str, report: bytes, endorsements: Iterable[bytes]) -> Self:
-        """Evidence from raw bytes."""
-        return cls(kind=kind, report=b64encode(report), endorsements=tuple(b64encode(der) for der in endorsements))
-
-    def encode(self) -> bytes:
-        """The canonical JSON bytes that travel; ``Evidence.parse(x.encode()) == x``."""
-        return self.payload()
-
-    @classmethod
-    def parse(cls, payload: bytes) -> Self:
-        """Read what came over the wire.
-
-        Raises:
-            MalformedDocument: too large, not evidence, or not in its canonical form.
-        """
-        if len(payload) > MAX_EVIDENCE_BYTES:
-            raise MalformedDocument(
-                "Evidence is too large.", found=f"{len(payload)} bytes", expected=f"{MAX_EVIDENCE_BYTES} at most"
-            )
-        return super().parse(payload)
-
-    def report_bytes(self) -> bytes:
-        return b64decode(self.report)
-
-    def endorsement_bytes(self) -> tuple[bytes, ...]:
-        return tuple(b64decode(text) for text in self.endorsements)
-
-
-class UvmClaims(Model):
-    """What Microsoft says of the utility VM that Azure started (see :mod:`sls_jupyter.attestation.uvm`)."""
-
-    issuer: ShortText  # did:x509
-    feed: ShortText
-    svn: Unsigned32
-    measurement: Register  # 48 bytes, hex
-    signed_at: Timestamp  # as the signer says
-    ledgers: tuple[ShortText, ...] = ()  # transparency ledgers whose receipt verified
-
-
-class Claims(Model):
-    """What one piece of evidence says, in the same words for every kind of TEE. Bytes are lower-case hex.
-
-    TCB components are numbers by name (SEV-SNP: ``bootloader``, ``tee``, ``snp``, ``microcode``, on Turin also
-    ``fmc``); they compare one by one and never as one integer.
-    """
-
-    tee: TeeKind
-    simulated: bool  # signed by a development chain; no hardware stands behind it
-    product: ShortText  # Milan, Genoa, Turin
-    chip_id: Hex
-    measurement: Register  # SEV-SNP: 48 bytes, SHA-384 launch digest
-    init_data: Register  # SEV-SNP: HOST_DATA, 32 bytes
-    report_data: Register  # 64 bytes, chosen by the guest
-    debug: bool
-    migration_agent: bool
-    vmpl: Unsigned32  # 0 to 3; 0xFFFFFFFF: the host asked for the report
-    guest_svn: Unsigned32
-    report_version: Unsigned32
-    tcb: dict[str, int]  # REPORTED_TCB, the one the VCEK is made for
-    committed_tcb: dict[str, int]  # firmware cannot go below it
-    launch_tcb: dict[str, int]  # when the guest started
-    platform_info: Hex  # 8 bytes, big-endian; bits of AMD 56860, not judged here
-    details: dict[str, ShortText] = Field(default_factory=dict)  # what only this kind has, by name: rtmr0, mr_signer …
-    uvm: UvmClaims | None = None  # Azure's container groups, where an endorsement travelled with the report
-
-
-class Check(Model):
-    """One line of the check list: pass or fail; there is no third."""
-
-    name: ShortText
-    found: ShortText
-    expected: ShortText
-    ok: bool
-
-
-def compare(name: str, found: object, expected: object) -> Check:
-    """The check that two printable values are equal."""
-    return Check(name=name, found=str(found), expected=str(expected), ok=found == expected)
-
-
-def readable(name: str) -> Check:
-    """The line that something could be read."""
-    return Check(name=name, found="as specified", expected="as specified", ok=True)
-
-
-def unreadable(name: str, error: MalformedDocument) -> Check:
-    """The line that something could not be read, and why."""
-    found = f"{error.message} {error.found or ''}".strip()
-    return Check(name=name, found=found[:400], expected=(error.expected or "as specified")[:400], ok=False)
-
+from sls_jupyter.tcb import bulletin_fault, floor_fault
 
 HINTS = {
     "kind": "Use a version of sls-jupyter that verifies this kind of evidence.",
@@ -178,13 +46,11 @@ HINTS = {
     "collateral": "Send the quote with its collateral: TCB info, QE identity, CRLs and their chains.",
     "collateral_time": "Fetch the collateral again, or name the time at which it held.",
     "tcb_status": "Update the machine's firmware, or allow this status in IntelTrust.",
+    "bulletin": "Update the machine's firmware; sls attest verify without --bulletin names what it does not meet.",
+    "mitigations": "Update the machine's firmware, and start the guest again.",
+    "registers": "Start an image whose registers the owner accepts, or ask the owner to accept these.",
     "minimum_tcb": "Update the machine's firmware, or ask the owner for a lower minimum.",
 }
-
-
-def utc_words(at: datetime) -> str:
-    """A time as the lines of a verdict give it, to the second: a certificate may begin in the middle of the day."""
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def rejection(kind: str, step: str, checks: Iterable[Check]) -> EvidenceRejected:
@@ -246,25 +112,6 @@ class AttestationResult:
         _require_proof(proof, _BY_APPRAISE, "appraise")
 
 
-@dataclass(frozen=True, slots=True)
-class TrustAnchors:
-    """Which roots a relying party believes.
-
-    Development roots are a choice of its own: none is known by default, and one that is known is
-    believed for evidence of kind ``simulated-snp`` only.
-    """
-
-    amd: Mapping[str, bytes] = field(default_factory=lambda: AMD_ROOT_PINS)  # product -> SHA-256 of the ARK's SPKI
-    simulated_ark_spki: frozenset[bytes] = frozenset()  # SHA-256 of the SPKI of development roots, 32 bytes each
-    accept_vlek: bool = False  # SEV-SNP: a cloud's shared key (VLEK) may sign in the place of a chip's own
-    revocation_lists: tuple[bytes, ...] = ()  # AMD's CRLs, DER; if there are any, one must cover the chain
-    uvm_issuers: frozenset[str] = frozenset({UVM_ISSUER})  # did:x509 of those who endorse utility VMs
-    ledger_keys: Mapping[str, EllipticCurvePublicKey] = field(default_factory=lambda: MappingProxyType({}))
-    """Key id to key of transparency ledgers; if there are any, a UVM endorsement needs a receipt by one."""
-    intel: IntelTrust = field(default_factory=IntelTrust)  # root keys and accepted TCB states of TDX and SGX
-    maa: Mapping[str, MaaInstance] = field(default_factory=lambda: NO_MAA)  # issuer -> instance of Azure Attestation
-
-
 class Minimums(Model):
     """How recent is recent enough: configuration that rises with time, so it says when and whence it is.
 
@@ -274,6 +121,10 @@ class Minimums(Model):
     uvm_svn: Unsigned32 = UVM_MINIMUM_SVN
     tcb: dict[str, dict[ShortText, Annotated[int, Field(ge=0, le=255)]]] = Field(default_factory=dict)
     """By kind and product (``sev-snp/Milan``) or by kind; replaces the vendor's floor of the same key."""
+    bulletins: tuple[ShortText, ...] = ()  # AMD's bulletins that a machine has to meet, by name (AMD-SB-3016)
+    mitigations: tuple[Annotated[int, Field(ge=0, lt=64)], ...] = ()  # SEV-SNP: bits of both mitigation vectors
+    registers: dict[RegisterName, Annotated[tuple[Register, ...], Field(min_length=1)]] = Field(default_factory=dict)
+    """TDX: accepted values of run-time registers, by name (``rtmr1``)."""
     report_version: Annotated[int, Field(ge=2, le=5)] = 2  # SEV-SNP; from 3 on a report names its CPU
     date: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")] = UVM_MINIMUM_SVN_DATE
     source: ShortText = UVM_MINIMUM_SVN_SOURCE
@@ -286,6 +137,14 @@ class Minimums(Model):
                 raise ValueError(fault)
         return floors
 
+    @field_validator("bulletins")
+    @classmethod
+    def _bulletins_are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if fault := bulletin_fault(name):
+                raise ValueError(fault)
+        return names
+
     @classmethod
     def from_json(cls, data: bytes) -> Self:
         """Read a file of minimums.
@@ -293,8 +152,9 @@ class Minimums(Model):
         Raises:
             MalformedDocument: not JSON, an unknown member, two values for one product, or a value out of range.
         """
+        parse_json(data)  # refuses what the other reader takes, such as a member twice
         try:
-            return cls.model_validate_json(canonical_json(parse_json(data)))
+            return cls.model_validate_json(data)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or "file"
@@ -322,6 +182,12 @@ class ReferenceValues:
     products: frozenset[str] = frozenset()  # Milan, Genoa, Turin; empty: every product
     chips: frozenset[bytes] = frozenset()  # CHIP_ID, 64 bytes each; empty: every chip
     platform_info: int = 0  # SEV-SNP: bits of PLATFORM_INFO that must be set; 1 << 5: alias check done (BadRAM)
+    bulletins: Collection[str] = ()  # AMD's bulletins that a machine has to meet, by name
+    mitigations: Collection[int] = ()  # SEV-SNP: bits of both mitigation vectors
+    registers: Mapping[str, Collection[str]] = field(default_factory=lambda: MappingProxyType({}))
+    """TDX: accepted values (hex) of run-time registers, by name (``rtmr1``)."""
+
+    report_id: str | None = None  # hex: the very guest that was met before; None: any, and no line in the check list
 
     def __post_init__(self) -> None:
         if len(self.report_data) != 64:

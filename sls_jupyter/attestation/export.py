@@ -20,7 +20,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sls_jupyter.attestation.maa import SNP
+from sls_jupyter.attestation.azure.maa import SNP
 from sls_jupyter.errors import BadInput
 
 EXPORTED_TEES = ("sev-snp",)  # others run on no container group in Azure

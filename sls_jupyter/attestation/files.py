@@ -3,7 +3,7 @@
 ::
 
     SEV-SNP   report, certificates, UVM endorsement, container policy, Azure's JSON forms (aci_forms.py)
-    TDX, SGX  a quote, also as JSON with QuoteHex (Open Enclave, Intel's SDK) or quote (dstack, trustee); its collateral
+    TDX, SGX  a quote, also as JSON with QuoteHex (Open Enclave, Intel's SDK), quote (dstack, trustee) or in fields (go-tdx-guest); its collateral
     MAA       a token (compact JWS) and the instance's key set
     ours      the JSON of an Evidence document
 
@@ -22,15 +22,20 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from sls_jupyter.attestation.aci import NOTHING_ELSE, Profile, Wanted, judge
-from sls_jupyter.attestation.aci_forms import MAX_FILE_BYTES, Parts, decoded, named_members, recognise
-from sls_jupyter.attestation.anchors import MaaInstance
-from sls_jupyter.attestation.ccf_receipt import parse_ledger_keys
+from sls_jupyter.attestation.amd.bulletins import bulletin_table
+from sls_jupyter.attestation.amd.verify import require_report
+from sls_jupyter.attestation.anchors import TrustAnchors
+from sls_jupyter.attestation.azure.ccf_receipt import parse_ledger_keys
+from sls_jupyter.attestation.azure.forms import MAX_FILE_BYTES, Parts, decoded, named_members, recognise
+from sls_jupyter.attestation.azure.maa import MaaInstance
+from sls_jupyter.attestation.azure.maa_token import Token
 from sls_jupyter.attestation.claim_checks import closed_guest
-from sls_jupyter.attestation.evidence import Check, Claims, Evidence, TrustAnchors, rejection
-from sls_jupyter.attestation.maa_token import Token
+from sls_jupyter.attestation.claims import Check, ChecksFailed, Claims, Evidence
+from sls_jupyter.attestation.cose.sign1 import SIGN1_TAG
+from sls_jupyter.attestation.evidence import rejection
+from sls_jupyter.attestation.intel.go_tdx import looks_like_go_tdx, quote_bytes
+from sls_jupyter.attestation.judge import NOTHING_ELSE, Profile, Wanted, judge, wanted_of_others
 from sls_jupyter.attestation.profile import profile_of
-from sls_jupyter.attestation.snp_verify import require_report
 from sls_jupyter.attestation.verify import verify
 from sls_jupyter.documents import parse_json
 from sls_jupyter.errors import BadInput, EvidenceRejected, MalformedDocument
@@ -119,6 +124,9 @@ def _add(found: Sorted, data: bytes) -> Sorted:
     if _TOKEN.fullmatch(stripped):
         return _set(found, "token", stripped)
     forms = _json_forms(stripped)
+    evidence = forms.get("evidence")
+    if isinstance(evidence, Evidence) and evidence.kind == "sev-snp":  # judged like its parts in files of their own
+        return replace(found, parts=found.parts | _parts_of(evidence))
     for name, value in forms.items():
         found = replace(found, key_sets=(*found.key_sets, value)) if name == "key_sets" else _set(found, name, value)
     if forms:
@@ -127,6 +135,13 @@ def _add(found: Sorted, data: bytes) -> Sorted:
     if quote is not None:
         return _set(found, "quote", quote)
     return replace(found, parts=found.parts | recognise(data))
+
+
+def _parts_of(evidence: Evidence) -> Parts:
+    *others, last = (*evidence.endorsement_bytes(), b"")[: len(evidence.endorsements) or 1]
+    uvm = last if last.startswith(SIGN1_TAG) else None
+    certificates = others if uvm is not None or not last else [*others, last]
+    return Parts(report=evidence.report_bytes(), certificates=tuple(certificates), uvm=uvm)
 
 
 def _set(found: Sorted, name: str, value: Any) -> Sorted:
@@ -147,6 +162,8 @@ def _json_forms(data: bytes) -> dict[str, Any]:
     if isinstance(value.get("QuoteHex"), str):
         quote = _hex(value["QuoteHex"])
         return {"quote": quote if _as_quote(quote) else quote[_OPEN_ENCLAVE_HEADER:]}
+    if looks_like_go_tdx(value):
+        return {"quote": quote_bytes(value)}
     if {"kind", "report", "endorsements"} == set(value):
         return {"evidence": Evidence.parse(data)}
     return _quote_within(value)
@@ -208,7 +225,14 @@ def judge_files(
     if chosen == "aci":
         raise BadInput("The profile aci is for SEV-SNP reports.", hint="Use --profile hardware.")
     evidence, anchors, notes = _evidence_of(found, anchors, issuer)
-    return _judge_other(evidence, now, anchors, notes)
+    return _judge_other(evidence, now, anchors, notes, wanted)
+
+
+def _require_report(data: bytes) -> None:
+    try:
+        require_report(data)
+    except ChecksFailed as error:
+        raise rejection("sev-snp", "does not verify", error.checks) from None
 
 
 def _judge_snp(found: Sorted, profile: Profile, now: datetime, wanted: Wanted, anchors: TrustAnchors) -> Verdict:
@@ -221,11 +245,30 @@ def _judge_snp(found: Sorted, profile: Profile, now: datetime, wanted: Wanted, a
     if profile == "hardware":
         notes.append("The profile hardware judges AMD's part alone: not which code or policy ran.")
     try:
-        require_report(found.parts.report or b"")  # before what belongs to it is looked for
+        _require_report(found.parts.report or b"")  # before what belongs to it is looked for
         judged = judge(found.parts, profile, now=now, anchors=anchors, wanted=wanted)
     except EvidenceRejected as error:
         return _refused("sev-snp", profile, now, error, notes)
+    notes += _bulletin_notes(judged.claims, wanted, now)
     return Verdict(True, judged.claims.tee, profile, now, judged.checks, judged.claims, "", "", tuple(notes))
+
+
+def _bulletin_notes(claims: Claims, wanted: Wanted, now: datetime) -> list[str]:
+    """The bulletins that a machine does not meet and nobody demanded, and the age of the table."""
+    table = bulletin_table()
+    open_ones = [
+        (bulletin, faults)
+        for bulletin in table.bulletins
+        if bulletin.id not in wanted.bulletins and (faults := "; ".join(bulletin.faults(claims)))
+    ]
+    notes = [
+        f"Not shown to be met, and not demanded: {bulletin.id} of {bulletin.date}, {bulletin.about}, {', '.join(bulletin.cves)}: {faults}"
+        + (" (values known second hand)." if bulletin.is_second_hand(claims) else ".")
+        for bulletin, faults in open_ones
+    ]
+    if open_ones:
+        notes.append(f"A bulletin is demanded by its name: --bulletin {open_ones[0][0].id}.")
+    return [*notes, *filter(None, [table.age_note(now)])]
 
 
 def _evidence_of(found: Sorted, anchors: TrustAnchors, issuer: str | None) -> tuple[Evidence, TrustAnchors, list[str]]:
@@ -257,10 +300,10 @@ def _token_evidence(
     return Evidence.of(kind, token, ()), replace(anchors, maa=MappingProxyType({issuer: instance})), notes
 
 
-def _judge_other(evidence: Evidence, now: datetime, anchors: TrustAnchors, notes: list[str]) -> Verdict:
+def _judge_other(evidence: Evidence, now: datetime, anchors: TrustAnchors, notes: list[str], wanted: Wanted) -> Verdict:
     try:
         verified = verify(evidence, anchors, now=now)
-        checks = (*verified.checks, *closed_guest(verified.claims))
+        checks = (*verified.checks, *closed_guest(verified.claims), *wanted_of_others(verified.claims, wanted))
         if not all(check.ok for check in checks):
             raise rejection(evidence.kind, "is not acceptable", checks)
     except EvidenceRejected as error:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, SerializerFunctionWrapHandler, model_serializer
 
+from sls_jupyter.contract.spec import MAX_CELLS
 from sls_jupyter.documents import Base64, Did, Digest, Model, Timestamp
 from sls_jupyter.policy.facts import Decision
 from sls_jupyter.provenance import Checked, Hearsay
@@ -22,6 +23,7 @@ MAX_PAGE = 100  # items of one page
 MAX_CODE_CHARACTERS = 2**20
 MAX_PARAMETERS_BYTES = 4 * 2**20
 MAX_PARAMETERS_CHARACTERS = (MAX_PARAMETERS_BYTES + 2) // 3 * 4  # of base64
+MAX_ROOTS = 64  # of simulated processors that an authority names
 MAX_ENTRIES = 4096  # of one run's history
 
 AssetState = Literal["active", "superseded", "withdrawn", "shredded"]
@@ -29,6 +31,7 @@ RequestState = Literal["open", "granted", "approved", "denied"]
 EnvelopeText = Annotated[str, Field(min_length=2, max_length=4 * 2**20)]  # canonical JSON of a DSSE envelope
 EnvelopeJson = Annotated[Mapping[str, JsonValue], Field(max_length=8)]  # the same as an object
 ShortLine = Annotated[str, Field(max_length=500)]
+RootPin = Annotated[str, Field(pattern=r"^[0-9a-f]{64}\Z")]  # SHA-256 of a root's SPKI, hex
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 Index = Annotated[int, Field(ge=0, le=MAX_TREE_SIZE)]
 
@@ -46,7 +49,16 @@ class About(Model):
     hpke_public_key: Annotated[Base64, Field(max_length=4096), Checked("the signature of this very answer")]
     log_key: Annotated[ShortLine, Hearsay("nobody is shown it: the key follows from the DID")]
     witness_key: Annotated[ShortLine, Hearsay("nobody is shown it: the key follows from the DID")]
-    tees: Annotated[tuple[ShortLine, ...], Field(max_length=16), Hearsay("only says which runs are worth trying")]
+    tees: Annotated[
+        tuple[ShortLine, ...],
+        Field(max_length=16),
+        Hearsay("shown as the kinds that the authority says it believes; a release decides"),
+    ]
+    simulated_roots: Annotated[
+        tuple[RootPin, ...] | None,
+        Field(max_length=MAX_ROOTS),
+        Hearsay("shown as the roots that the authority says it believes; a release decides"),
+    ] = None  # None: it does not say, as one of an earlier version, whose ``tees`` names the simulated kind at most
     version: Annotated[ShortLine, Hearsay("named as what the authority says of itself")]
 
 
@@ -115,24 +127,28 @@ class DecisionAnswer(Model):
 
 
 class SubmitAnswer(Model):
-    """``POST /v1/requests``."""
+    """``POST /v1/requests`` and ``/v1/cells``."""
 
-    request: Annotated[Digest, Checked("the terms of the spec that was sent (safestream.request)")]
+    request: Annotated[Digest, Checked("the terms of what was sent (safestream.request)")]
     verdict: Annotated[Literal["allow", "ask", "deny"], Hearsay("shown as what this owner's authority says")]
     decisions: Annotated[tuple[DecisionAnswer, ...], Field(max_length=64), Checked("field by field, see there")]
     grants: Annotated[
         tuple[EnvelopeJson, ...], Field(max_length=64), Checked("the authority's signature (safestream.request)")
     ]
+    cell_grant: Annotated[
+        EnvelopeJson | None, Checked("the authority's signature (contract.cells.verify_cell_grants)")
+    ] = None  # in a session
 
 
 class RequestSummary(Model):
     """One request in a page of an inbox, without its code."""
 
-    id: Annotated[Digest, Checked("the terms of the spec (session.inbox)")]
+    id: Annotated[Digest, Checked("the terms of spec and order (session.inbox)")]
     seq: Annotated[int, Field(ge=0, le=MAX_TREE_SIZE), Hearsay("nobody is shown it: only where the next page begins")]
     state: Annotated[RequestState, Hearsay("shown as the state at this authority; it decides again itself")]
     created_at: Annotated[Timestamp, Hearsay("shown as when this authority says that it came")]
     spec: Annotated[EnvelopeText, Checked("its requester's signature (session.inbox)")]
+    order: Annotated[EnvelopeText | None, Checked("the same requester's signature, for this spec (session.inbox)")]
     contact: Annotated[EnvelopeText | None, Checked("the requester's signature; the name in it is self-chosen")]
 
 
@@ -145,13 +161,35 @@ class RequestPage(Model):
     ]
 
 
-class RequestDetail(RequestSummary):
-    """``GET /v1/requests/{terms}``: all that a reviewer needs."""
+class CellAnswer(Model):
+    """One cell of a session that came before the newest."""
 
-    code: Annotated[str, Field(max_length=MAX_CODE_CHARACTERS), Checked("the spec's digest of it (session.inbox)")]
+    code: Annotated[str, Field(max_length=MAX_CODE_CHARACTERS), Checked("the order's digest of it (session.inbox)")]
     parameters: Annotated[
-        Base64, Field(max_length=MAX_PARAMETERS_CHARACTERS), Checked("the spec's digest of it (session.inbox)")
+        Base64, Field(max_length=MAX_PARAMETERS_CHARACTERS), Checked("the order's digest of it (session.inbox)")
     ]
+
+
+class RequestDetail(RequestSummary):
+    """``GET /v1/requests/{terms}``: all that a reviewer needs. In a session, ``code`` is the newest cell's."""
+
+    code: Annotated[
+        str, Field(max_length=MAX_CODE_CHARACTERS), Checked("the digest of it in spec or order (session.inbox)")
+    ]
+    parameters: Annotated[
+        Base64,
+        Field(max_length=MAX_PARAMETERS_CHARACTERS),
+        Checked("the digest of it in spec or order (session.inbox)"),
+    ]
+    before: Annotated[
+        tuple[CellAnswer, ...] | None, Field(max_length=MAX_CELLS), Checked("field by field, see there")
+    ]  # the notebook up to the newest cell; None: a run
+    approved_cells: Annotated[
+        Count, Hearsay("shown as how many cells this authority says were approved before; all of them stand there")
+    ]
+    approval: Annotated[
+        EnvelopeText | None, Checked("the caller's own signature, over the code of these cells (session.inbox)")
+    ]  # the caller's own of before, of a session that begins with those
 
 
 class ChallengeAnswer(Model):
@@ -171,6 +209,16 @@ class ReleaseAnswer(Model):
     ]
     entry: Annotated[Index, Checked("the index in ``logged``")]
     logged: Annotated[DisclosedEntry, Checked("the log's signature (transparency.proofs.verify_disclosed)")]
+    sealed_pass: Annotated[
+        Base64 | None,
+        Field(max_length=2 * 2**20),
+        Checked("opens with the guest's key; place, parts and time by the manifest (assets.azure.read_pass)"),
+    ] = None  # of assets in a storage that only its owner's people may read
+
+    @model_serializer(mode="wrap")
+    def _written(self, written: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
+        """Without a pass there is no such member."""
+        return {name: value for name, value in written(self).items() if (name, value) != ("sealed_pass", None)}
 
 
 class HistoryAnswer(Model):

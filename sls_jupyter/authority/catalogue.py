@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.engine.row import RowMapping
 
+from sls_jupyter.assets.azure.place import is_azure, parse_place
 from sls_jupyter.assets.manifest import AssetManifest
 from sls_jupyter.assets.opening import local_parts, verify_manifest
 from sls_jupyter.authority import ledger
@@ -32,6 +33,7 @@ from sls_jupyter.policy.model import OwnerPolicy
 from sls_jupyter.transparency.entries import EntryKind
 
 MAX_PAGE_BYTES = 8 * 2**20
+PROBE_SECONDS = 60  # of a read pass that shows that one can be made
 _DIGEST = "sha256:"
 _WHOLE_DIGEST = len(_DIGEST) + 64
 _LEAST_DIGITS = 8  # of a digest that is not written out
@@ -82,7 +84,8 @@ def publish(
     Raises:
         NotAuthorised: signed by somebody whose assets this authority does not take.
         DigestMismatch: the policy or its module is not the one the manifest names.
-        BadInput: the keys do not fit, or the module is refused.
+        BadInput: the keys do not fit, the module is refused, or no group could ever read from that storage.
+        Unavailable: the storage lets this authority make no read pass.
     """
     manifest = verify_manifest(manifest_envelope, None)
     policy = verify(policy_envelope, OwnerPolicy, verify_signature, did=manifest.owner)
@@ -108,6 +111,7 @@ def publish(
             expected="some of: " + ", ".join(manifest.columns),
             hint="Correct --columns and seal again.",
         )
+    _require_readable(authority, manifest)
     master_keys, asset = _open_keys(authority, manifest, sealed_keys), manifest.digest
     row: dict[str, Any] = {"id": asset, "name": manifest.name, "state": "active", "module": module}
     row |= {"manifest": manifest_envelope, "policy": policy_envelope, "created_at": authority.clock()}
@@ -129,6 +133,13 @@ def publish(
         if changed:
             events.append(ledger.Event("policy.changed", asset, meaning))
         return asset, ledger.append(connection, authority, events)
+
+
+def _require_readable(authority: Authority, manifest: AssetManifest) -> None:
+    """Whether a pass can be made for groups to come; better now than when the first of them runs."""
+    if is_azure(manifest.storage):
+        names = [part.name for part in manifest.parts[:1]]
+        authority.minter.mint(parse_place(manifest.storage), names, until=authority.clock() + PROBE_SECONDS)
 
 
 def _supersede(connection: Connection, manifest: AssetManifest) -> tuple[int, bool]:

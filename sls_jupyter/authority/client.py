@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
-from sls_jupyter.attestation.evidence import Evidence
+from sls_jupyter.attestation.claims import Evidence
 from sls_jupyter.authority.answers import (
     MAX_PAGE,
     About,
@@ -26,6 +27,7 @@ from sls_jupyter.authority.answers import (
     WithdrawAnswer,
 )
 from sls_jupyter.authority.transport import Transport, check_url
+from sls_jupyter.contract.proposal import CellText
 from sls_jupyter.documents import Model, b64decode, b64encode, verify
 from sls_jupyter.errors import BadInput, MalformedDocument, VerificationError
 from sls_jupyter.identity import Appointment, Contact, public_key_from_did, verify_signature
@@ -49,6 +51,7 @@ class AuthorityFacts:
     owner_contact_envelope: bytes
     hpke_public_key: bytes
     tees: tuple[str, ...]
+    simulated_roots: tuple[str, ...] | None  # hex of the roots that it believes; None: its version does not say
     version: str
 
 
@@ -108,6 +111,7 @@ class AuthorityClient(Transport):
             owner_contact_envelope=envelope,
             hpke_public_key=b64decode(told.hpke_public_key),
             tees=told.tees,
+            simulated_roots=told.simulated_roots,
             version=told.version,
         )
         if facts.did != self.did:
@@ -176,6 +180,29 @@ class AuthorityClient(Transport):
         body |= {} if parameters is None else {"parameters": b64encode(parameters)}
         return self._told(SubmitAnswer, "POST", "/v1/requests", body, signed=True)
 
+    def submit_cell(
+        self,
+        spec: bytes,
+        orders: Sequence[bytes],
+        cells: Sequence[CellText | None],
+        contact: bytes | None = None,
+        *,
+        dry_run: bool = False,
+    ) -> SubmitAnswer:
+        """Ask for the newest cell of a session.
+
+        Args:
+            orders: those of all cells so far, or from one on that follows a cell granted there.
+            cells: of all cells; ``None`` for one whose text the authority has.
+
+        Raises:
+            UnknownName: it does not have what was left out; send all.
+        """
+        texts = [None if one is None else {"code": one.code, "parameters": b64encode(one.parameters)} for one in cells]
+        body: dict[str, Any] = {"spec": spec.decode(), "orders": [order.decode() for order in orders], "cells": texts}
+        body |= {"dry_run": dry_run} | ({} if contact is None else {"contact": contact.decode()})
+        return self._told(SubmitAnswer, "POST", "/v1/cells", body, signed=True)
+
     def requests(self, *, after: int | None = None, limit: int = MAX_PAGE, state: str | None = None) -> RequestPage:
         """A page of requests, newest first, without their code; nothing is verified yet."""
         query: dict[str, object] = {"limit": limit}
@@ -210,7 +237,7 @@ class AuthorityClient(Transport):
 
     def release(
         self, spec: bytes, asset: str, nonce: bytes, hpke_public_key: bytes, evidence: Evidence
-    ) -> tuple[bytes, tuple[str, ...] | None, DisclosedEntry]:
+    ) -> ReleaseAnswer:
         """Sealed keys, the columns they open, and ``key.released`` in the log; nothing is verified yet."""
         body = {
             "spec": spec.decode(),
@@ -219,8 +246,7 @@ class AuthorityClient(Transport):
             "hpke_public_key": b64encode(hpke_public_key),
             "evidence": evidence.encode().decode(),
         }
-        told = self._told(ReleaseAnswer, "POST", "/v1/release", body)
-        return b64decode(told.sealed_keys), told.columns, told.logged
+        return self._told(ReleaseAnswer, "POST", "/v1/release", body)
 
     def post_records(self, spec: str, records: bytes, receipt: bytes) -> int:
         """Bring a run's records and its receipt's envelope; returns the index of ``run.records``."""
@@ -233,13 +259,19 @@ class AuthorityClient(Transport):
         body = {"state": state, "reason": reason}
         return self._entry(f"/v1/runs/{spec}/end", body)
 
-    def history(self, spec: str, *, witnesses: int = 0) -> RunHistory:
-        """All that the authority has about a run; nothing is verified yet.
+    def history(
+        self, spec: str, *, witnesses: int = 0, cell: int | None = None, with_receipt: bool = False
+    ) -> RunHistory:
+        """All that the authority has about a run, or about one cell of a session; nothing is verified yet.
 
         Args:
             witnesses: how many cosignatures the checkpoint must have that ``run.records`` is proven under.
+            cell: of a session, from 1; the newest by default.
+            with_receipt: nothing is wanted as long as there is no receipt.
         """
-        query = f"?witnesses={witnesses}" if witnesses else ""
+        asked = ({"witnesses": witnesses} if witnesses else {}) | ({} if cell is None else {"cell": cell})
+        asked |= {"with_receipt": 1} if with_receipt else {}
+        query = f"?{urlencode(asked)}" if asked else ""
         told = self._told(HistoryAnswer, "GET", f"/v1/runs/{spec}{query}", signed=True)
         if told.log != self.did:
             raise VerificationError("An authority shows another log.", found=told.log, expected=self.did)

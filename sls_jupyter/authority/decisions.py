@@ -1,7 +1,8 @@
-"""Decisions: a spec comes in, every asset's policy answers, a person is asked where it says so.
+"""Decisions: a proposal comes in, every asset's policy answers, a person is asked where it says so.
 
 The same call is used to ask, to ask again after an approval and, with ``dry_run``, to see what the
-answer would be. Each authority decides alone about its own assets, knowing the whole spec.
+answer would be. Each authority decides alone about its own assets, knowing the whole spec. Runs are asked for here,
+cells of sessions in :mod:`~sls_jupyter.authority.cells`; both are decided by the same functions.
 
 Signatures, policies and owners' modules take their time outside the write lock: :func:`settle` decides first,
 then locks, and begins anew if anything that the decision was made from has changed meanwhile.
@@ -22,17 +23,20 @@ from sls_jupyter.authority.answers import MAX_PARAMETERS_BYTES
 from sls_jupyter.authority.catalogue import Published
 from sls_jupyter.authority.inbox import Answer, approvers_of
 from sls_jupyter.authority.service import Authority
-from sls_jupyter.authority.specs import read_spec
+from sls_jupyter.authority.specs import parse_order, read_spec
+from sls_jupyter.authority.standing import Heard, hear, verdict_ids
 from sls_jupyter.contract.grants import Approval, Denial, Grant
+from sls_jupyter.contract.proposal import CellText, Proposal
 from sls_jupyter.contract.spec import AssetInput, StreamSpec
 from sls_jupyter.documents import digest, sign, verify
-from sls_jupyter.errors import AccessDenied, BadInput, DigestMismatch, NotAuthorised, TooManyRequests, Unavailable
+from sls_jupyter.errors import AccessDenied, BadInput, NotAuthorised, TooManyRequests, Unavailable
 from sls_jupyter.identity import Contact, verify_signature
 from sls_jupyter.policy.decide import AssetFacts, Decision, DecisionInput, RequestFacts, decide
 
 GRANT_SECONDS = 24 * 3600
-MAX_CODE_BYTES = 1 << 20
-MAX_UNKNOWN_GRANTS = 1000  # specs of requesters whom no policy names, granted within a day
+MAX_CODE_BYTES = 1 << 20  # of all cells together
+MAX_UNKNOWN_GRANTS = 1000  # runs and cells of requesters whom no policy names, granted within a day
+MAX_UNKNOWN_GRANT_BYTES = 64 * 2**20  # of what they ask for, within a day
 NO_PARAMETERS = (b"", b'{"frames":{},"values":{}}')  # what a request may leave out
 _ATTEMPTS = 8
 
@@ -86,7 +90,7 @@ class Case:
 def case_of(
     connection: Connection,
     authority: Authority,
-    spec: StreamSpec,
+    heard: Heard,
     item: AssetInput,
     claims: dict[str, Any] | None = None,
     also: Approval | None = None,
@@ -94,18 +98,19 @@ def case_of(
     """The case of one asset; with ``claims`` (of verified evidence) it is the one at release.
 
     Args:
+        heard: what people said of what is asked for.
         also: an approval that is not stored yet.
 
     Raises:
         UnknownName. AccessDenied: the asset is not granted any more. BadInput: the spec describes it wrongly.
     """
-    published = catalogue.find(connection, item.asset)
+    asked, published = heard.asked, catalogue.find(connection, item.asset)
     _require_active(published)
     told = (item.kind, item.owner, item.authority_url)  # keys are asked for, and the end is told, where its owner said
     if told != (published.manifest.kind, published.manifest.owner, published.manifest.authority_url):
         raise BadInput(f"The spec describes {published.manifest.name} wrongly.", hint="Look it up again and run again.")
-    verdicts = _verdicts(connection, spec, approvers_of(published), also)
-    manifest, facts = published.manifest, RequestFacts.of(spec, item)
+    verdicts = heard.counting(approvers_of(published), authority.clock(), also)
+    manifest, facts = published.manifest, RequestFacts.of(asked, item, granted=granted_before(connection, asked))
     request = DecisionInput(
         phase="grant" if claims is None else "release",
         now=authority.clock(),
@@ -122,7 +127,7 @@ def case_of(
             one.approver for one in verdicts if isinstance(one, Approval) and one.expires_at > authority.clock()
         ),
         denied=tuple(one.reason for one in verdicts if isinstance(one, Denial)),
-        runs=runs_of(connection, published.id),
+        runs=runs_of(connection, published.id) - _counted(connection, asked, published.id),
         claims=claims,
     )
     return Case(published, request)
@@ -145,25 +150,31 @@ def _require_active(published: Published) -> None:
 
 
 def runs_of(connection: Connection, asset: str) -> int:
-    """How many specs an asset's keys were released for."""
+    """How many specs an asset's keys were released for, and how many more cells of their sessions were granted."""
     return int(connection.execute(sa.select(db.assets.c.runs).where(db.assets.c.id == asset)).scalar_one())
 
 
-def _verdicts(
-    connection: Connection, spec: StreamSpec, approvers: tuple[str, ...], also: Approval | None
-) -> list[Approval | Denial]:
-    """The newest verdict of each approver of this asset on these terms."""
-    query = sa.select(db.verdicts).where(db.verdicts.c.request == spec.terms, db.verdicts.c.approver.in_(approvers))
-    found: list[Approval | Denial] = []
-    for row in connection.execute(query).mappings():
-        cls: type[Approval | Denial] = Approval if row["approved"] else Denial
-        found.append(verify(row["envelope"], cls, verify_signature, did=row["approver"]))
-    newest: dict[str, Approval | Denial] = {}
-    for verdict in [*found, *([also] if also is not None and also.approver in approvers else [])]:
-        known = newest.get(verdict.approver)
-        if known is None or verdict.issued_at >= known.issued_at:
-            newest[verdict.approver] = verdict
-    return list(newest.values())
+def _counted(connection: Connection, asked: Proposal, asset: str) -> int:
+    """1 if this very cell is among the asset's runs already: the first since its keys were released, others since a grant."""
+    if asked.number is None:
+        return 0
+    session, rows = asked.spec_digest, db.releases if asked.number == 1 else db.orders
+    where = rows.c.asset == asset if asked.number == 1 else rows.c.number == asked.number
+    of_session = rows.c.spec == session if asked.number == 1 else rows.c.session == session
+    return int(connection.execute(sa.select(sa.literal(1)).where(of_session, where)).first() is not None)
+
+
+def granted_before(connection: Connection, asked: Proposal) -> int:
+    """How many of a session's cells before this one were granted here, from the first on; 0 for a run."""
+    rows = db.orders
+    if asked.number is None:
+        return 0
+    query = sa.select(rows.c.envelope).where(rows.c.session == asked.spec_digest, rows.c.number < asked.number)
+    envelope = connection.execute(query.order_by(rows.c.number.desc(), rows.c.seq.desc()).limit(1)).scalar()
+    if envelope is None:
+        return 0
+    last = parse_order(envelope)  # verified when it was kept
+    return last.number if last.cells == asked.cells[: last.number] else 0
 
 
 # --- deciding outside the lock --------------------------------------------------------------------
@@ -171,7 +182,7 @@ def _verdicts(
 
 def settle(
     authority: Authority,
-    spec: StreamSpec,
+    asked: Proposal,
     items: Sequence[AssetInput],
     prepare: Callable[[Sequence[Case], Decisions], T],
     write: Callable[[Connection, T], R],
@@ -191,24 +202,39 @@ def settle(
     """
     for _ in range(_ATTEMPTS):
         with authority.store.read() as connection:
-            cases = [case_of(connection, authority, spec, item, claims, also) for item in items]
+            heard = hear(connection, asked)
+            cases = [case_of(connection, authority, heard, item, claims, also) for item in items]
             counted = frozenset(case.published.id for case in cases if case.counts_runs)
-            seen = _stamp(connection, spec, items, counted)
+            seen = _stamp(connection, asked, items, counted, heard.ids)
         ready = prepare(cases, tuple((case.published.id, case.decide()) for case in cases))
         with authority.store.write() as connection:
-            if _stamp(connection, spec, items, counted) == seen:
+            if _stamp(connection, asked, items, counted, verdict_ids(connection, asked)) == seen:
                 return write(connection, ready)
     raise Unavailable("Too much happens to these assets at once.", hint="Try again.")
 
 
-def _stamp(connection: Connection, spec: StreamSpec, items: Sequence[AssetInput], counted: frozenset[str]) -> object:
-    """What decisions about a spec depend on and that may change: states, numbers of runs, verdicts."""
+def _stamp(
+    connection: Connection,
+    asked: Proposal,
+    items: Sequence[AssetInput],
+    counted: frozenset[str],
+    verdicts: frozenset[str],
+) -> object:
+    """What decisions depend on and that may change: states, numbers of runs, verdicts, a session's chain."""
     rows, ids = db.assets, [item.asset for item in items]
     query = sa.select(rows.c.id, rows.c.state, rows.c.runs).where(rows.c.id.in_(ids))
     found = connection.execute(query).all()
     states = {row.id: (row.state, row.runs if row.id in counted else None) for row in found}
-    verdicts = connection.execute(sa.select(db.verdicts.c.id).where(db.verdicts.c.request == spec.terms)).scalars()
-    return states, frozenset(verdicts)
+    chain = None if asked.number is None else newest_order(connection, asked.spec_digest)
+    return states, verdicts, chain
+
+
+def newest_order(connection: Connection, session: str) -> tuple[int, str] | None:
+    """Number and digest of the newest order of a session that was granted here."""
+    rows = db.orders
+    query = sa.select(rows.c.number, rows.c.id).where(rows.c.session == session)
+    row = connection.execute(query.order_by(rows.c.number.desc(), rows.c.seq.desc()).limit(1)).first()
+    return None if row is None else (row.number, row.id)
 
 
 # --- asking ---------------------------------------------------------------------------------------
@@ -237,89 +263,105 @@ def submit(
         TooManyRequests: of requesters whom no policy names.
     """
     inbox.require_not_muted(authority, caller)
-    spec = verify_spec(authority, spec_envelope, caller)
-    bundle = _fitting_parameters(spec, parameters)
-    _require_fitting(spec, code, contact)
-    items = spec.inputs_of(authority.did)
+    asked = Proposal(verify_spec(authority, spec_envelope, caller))
+    texts = (CellText(code, parameters if parameters is not None else _left_out(asked.spec)),)
+    require_fitting(asked, texts, contact)
     if dry_run:
-        with authority.store.read() as connection:
-            cases = [case_of(connection, authority, spec, item) for item in items]
-        return Answer(spec.terms, tuple((case.published.id, case.decide()) for case in cases), ())
+        return tried(authority, asked)
 
     def prepare(cases: Sequence[Case], decisions: Decisions) -> inbox.Asked:
-        answer = Answer(spec.terms, decisions, _grants(authority, spec, decisions))
+        answer = Answer(asked.terms, decisions, grants_for(authority, asked.spec, decisions))
         assets = tuple(case.published for case in cases)
-        return inbox.Asked(spec, spec_envelope, code, contact, bundle, assets, answer)
+        return inbox.Asked(asked, spec_envelope, None, texts, contact, assets, answer)
 
-    return settle(authority, spec, items, prepare, lambda connection, asked: _write(connection, authority, asked))
+    items = asked.spec.inputs_of(authority.did)
+    return settle(authority, asked, items, prepare, lambda connection, ready: _write(connection, authority, ready))
 
 
-def _fitting_parameters(spec: StreamSpec, parameters: bytes | None) -> bytes:
-    if parameters is None:
-        parameters = next((one for one in NO_PARAMETERS if digest(one) == spec.parameters), b"")
-    if len(parameters) > MAX_PARAMETERS_BYTES:
+def tried(authority: Authority, asked: Proposal) -> Answer:
+    """What the answer would be; nothing is written and nothing granted."""
+    with authority.store.read() as connection:
+        heard = hear(connection, asked)
+        cases = [case_of(connection, authority, heard, item) for item in asked.spec.inputs_of(authority.did)]
+    return Answer(asked.terms, tuple((case.published.id, case.decide()) for case in cases), ())
+
+
+def _left_out(spec: StreamSpec) -> bytes:
+    """The parameters of a request that brings none."""
+    return next((one for one in NO_PARAMETERS if digest(one) == spec.parameters), b"")
+
+
+def require_fitting(asked: Proposal, texts: Sequence[CellText], contact: bytes | None) -> None:
+    """Texts and contact are within their bounds, and those of this proposal.
+
+    Raises:
+        BadInput: too large. DigestMismatch: other texts. NotAuthorised: somebody else's contact.
+    """
+    code = sum(len(one.code.encode()) for one in texts)
+    parameters = sum(len(one.parameters) for one in texts)
+    what = "cell is" if asked.number is None else "cells of a session are, together,"
+    if code > MAX_CODE_BYTES:
+        raise BadInput(f"The {what} too long.", found=f"{code} bytes", expected=f"{MAX_CODE_BYTES} at most")
+    if parameters > MAX_PARAMETERS_BYTES:
         raise BadInput(
-            "The parameters are too large.",
-            found=f"{len(parameters)} bytes",
-            expected=f"{MAX_PARAMETERS_BYTES} at most",
+            "The parameters are too large.", found=f"{parameters} bytes", expected=f"{MAX_PARAMETERS_BYTES} at most"
         )
-    if digest(parameters) != spec.parameters:
-        raise DigestMismatch(
-            "The parameters are not the ones that the spec names.", found=digest(parameters), expected=spec.parameters
-        )
-    return parameters
-
-
-def _require_fitting(spec: StreamSpec, code: str, contact: bytes | None) -> None:
-    data = code.encode()
-    if len(data) > MAX_CODE_BYTES:
-        raise BadInput("The cell is too long.", found=f"{len(data)} bytes", expected=f"{MAX_CODE_BYTES} at most")
-    if digest(data) != spec.code:
-        raise DigestMismatch("The code is not the one the spec names.", found=digest(data), expected=spec.code)
-    if contact is not None and verify(contact, Contact, verify_signature, did=None).did != spec.requester:
-        raise NotAuthorised("The contact is somebody else's.", expected=spec.requester)
+    asked.require_texts(texts)
+    if contact is not None and verify(contact, Contact, verify_signature, did=None).did != asked.spec.requester:
+        raise NotAuthorised("The contact is somebody else's.", expected=asked.spec.requester)
 
 
 def _write(connection: Connection, authority: Authority, asked: inbox.Asked) -> Answer:
     answer = asked.answer
     if answer.grants:
-        answer = Answer(answer.request, answer.decisions, _keep_grants(connection, authority, asked))
+        answer = Answer(answer.request, answer.decisions, keep_grants(connection, authority, asked))
     inbox.remember(connection, authority, asked)
     return answer
 
 
-def _keep_grants(connection: Connection, authority: Authority, asked: inbox.Asked) -> tuple[bytes, ...]:
+def keep_grants(connection: Connection, authority: Authority, asked: inbox.Asked) -> tuple[bytes, ...]:
     """Store the grants with their spec; a spec that was granted before keeps the ones it has."""
-    spec, specs, rows = asked.spec, db.specs, db.grants
-    if connection.execute(sa.select(specs.c.id).where(specs.c.id == spec.digest)).first() is None:
+    spec, id_ = asked.proposal.spec, asked.proposal.spec_digest
+    specs, rows = db.specs, db.grants
+    if connection.execute(sa.select(specs.c.id).where(specs.c.id == id_)).first() is None:
         known = asked.is_known
         if not known:
-            _require_room(connection, authority)
-        values = {"id": spec.digest, "envelope": asked.envelope, "requester": spec.requester, "known": known}
+            require_room(connection, authority)
+        values = {"id": id_, "envelope": asked.envelope, "requester": spec.requester, "known": known}
         connection.execute(sa.insert(specs).values(**values, at=authority.clock()))
     kept = []
     for (asset, _), grant in zip(asked.answer.decisions, asked.answer.grants, strict=True):
-        where = (rows.c.spec == spec.digest) & (rows.c.asset == asset)
+        where = (rows.c.spec == id_) & (rows.c.asset == asset)
         envelope = connection.execute(sa.select(rows.c.envelope).where(where)).scalar()
         if envelope is None:
             envelope = grant
-            connection.execute(sa.insert(rows).values(spec=spec.digest, asset=asset, envelope=grant))
+            connection.execute(sa.insert(rows).values(spec=id_, asset=asset, envelope=grant))
         kept.append(envelope)
     return tuple(kept)
 
 
-def _require_room(connection: Connection, authority: Authority) -> None:
-    rows, since = db.specs, authority.clock() - 86_400
-    query = sa.select(sa.func.count()).where(rows.c.known.is_(False), rows.c.at > since)
-    if connection.execute(query).scalar_one() >= MAX_UNKNOWN_GRANTS:
+def _number_and_bytes(rows: sa.Table) -> sa.Select[Any]:
+    return sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(sa.func.length(rows.c.envelope)), 0))
+
+
+def require_room(connection: Connection, authority: Authority) -> None:
+    """Raise :class:`TooManyRequests` when requesters whom no policy names were granted enough today."""
+    rows, orders, since = db.specs, db.orders, authority.clock() - 86_400
+    runs = _number_and_bytes(rows).where(rows.c.known.is_(False), rows.c.at > since)
+    more = _number_and_bytes(orders).select_from(orders.join(rows, orders.c.session == rows.c.id))
+    more = more.where(rows.c.known.is_(False), orders.c.at > since)
+    some, others = connection.execute(runs).one(), connection.execute(more).one()
+    number, size = int(some[0] + others[0]), int(some[1] + others[1])
+    if number >= MAX_UNKNOWN_GRANTS or size >= MAX_UNKNOWN_GRANT_BYTES:
         raise TooManyRequests(
             "Too many runs of requesters whom no policy names were granted today.",
-            expected=f"{MAX_UNKNOWN_GRANTS} in a day",
+            found=f"{number}, of {size} bytes",
+            expected=f"{MAX_UNKNOWN_GRANTS}, of {MAX_UNKNOWN_GRANT_BYTES} bytes, in a day",
             hint="Ask the owner to name you: %seal … --requester DID",
         )
 
 
-def _grants(authority: Authority, spec: StreamSpec, decisions: Decisions) -> tuple[bytes, ...]:
+def grants_for(authority: Authority, spec: StreamSpec, decisions: Decisions) -> tuple[bytes, ...]:
     """Signed grants, all of them or none."""
     if any(decision.verdict != "allow" for _, decision in decisions):
         return ()

@@ -91,6 +91,11 @@ class AuthorityServer:
         self._lock = lock
         self._thread = threading.Thread(target=self._serve, args=(authority,), name="sls-authority", daemon=True)
 
+    @property
+    def answered_calls(self) -> int:
+        """Since it was started."""
+        return int(self._server.server_state.total_requests)
+
     def _serve(self, authority: Authority) -> None:
         with collecting(authority):
             self._server.run(sockets=list(self._sockets))
@@ -132,8 +137,11 @@ def listen(port: int) -> socket.socket:
     return listening
 
 
-def listen_private(folder: Path) -> socket.socket:
+def listen_private(folder: Path, what: str = "authority") -> socket.socket:
     """The Unix socket of an authority, listening. Only the holder of the folder's lock may call this.
+
+    Args:
+        what: of the user's it is, in words.
 
     Raises:
         Unavailable: it cannot be made there.
@@ -148,7 +156,7 @@ def listen_private(folder: Path) -> socket.socket:
     except OSError as error:
         listening.close()
         raise Unavailable(
-            "The socket of your authority cannot be made.",
+            f"The socket of your {what} cannot be made.",
             found=f"{path}: {error.strerror or error}",
             hint=f"chmod 700 {folder}, or set SLS_HOME to a folder of your own on a local disk.",
         ) from None

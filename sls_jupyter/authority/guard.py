@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sls_jupyter.authority.protocol import ANSWER_SIGNATURE, AUTHORITY, NONCE, answer_message
+from sls_jupyter.contract.spec import MAX_CELLS
 from sls_jupyter.documents import Signer, b64encode, parse_json
 from sls_jupyter.errors import (
     BadInput,
@@ -34,6 +35,7 @@ from sls_jupyter.transparency.witness import MAX_REQUEST_BYTES
 MAX_HEADER_BYTES = 16 * 1024  # of request line and headers
 MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_BODY_VALUES = 1000  # JSON values of a body: every call's is a flat object of texts
+MAX_CELLS_VALUES = 6 * MAX_CELLS  # the same where all cells of a session are sent
 SMALL_BODY_BYTES = 256 * 1024
 MAX_HELD_BYTES = 64 * 1024 * 1024  # of all large bodies that are held at one time
 LOOPBACK_NAMES = (
@@ -41,7 +43,13 @@ LOOPBACK_NAMES = (
     "localhost",
     "[::1]",
 )  # with any port: it may be forwarded; a name of elsewhere is none of these
-_LARGE_BODIES = {"/v1/assets": MAX_BODY_BYTES, "/v1/requests": MAX_BODY_BYTES, "/v1/release": MAX_BODY_BYTES // 2}
+_CELLS = "/v1/cells"
+_LARGE_BODIES = {
+    "/v1/assets": MAX_BODY_BYTES,
+    "/v1/requests": MAX_BODY_BYTES,
+    _CELLS: MAX_BODY_BYTES,
+    "/v1/release": MAX_BODY_BYTES // 2,
+}
 _RECORDS = re.compile(r"/v1/runs/[^/]+/records")
 _TEXT = re.compile(r"/add-checkpoint|/v1/log/cosignatures/[^/]+")  # bodies of C2SP's, no JSON
 _PARTS = re.compile(r"/v1/assets/[^/]+/parts/[^/]+")  # ciphertext, verified against the manifest
@@ -182,7 +190,7 @@ class Guard:
         finally:
             self._held -= counted
         if body and not _TEXT.fullmatch(path):
-            _require_json(bytes(body), headers)
+            _require_json(bytes(body), headers, MAX_CELLS_VALUES if path == _CELLS else MAX_BODY_VALUES)
         return bytes(body)
 
 
@@ -218,14 +226,14 @@ def _too_large(limit: int) -> _Refusal:
     return _Refusal(BadInput("The request is too large.", expected=f"{limit} bytes at most"), 413)
 
 
-def _require_json(body: bytes, headers: Mapping[str, str]) -> None:
+def _require_json(body: bytes, headers: Mapping[str, str], max_values: int) -> None:
     """JSON, said so: a form that a web page may send without asking says something else."""
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         found = kind[:60] or "nothing"
         raise _Refusal(BadInput("A body is JSON.", found=found, expected="Content-Type: application/json"), 415)
     try:
-        value = parse_json(body, max_bytes=MAX_BODY_BYTES, max_values=MAX_BODY_VALUES)
+        value = parse_json(body, max_bytes=MAX_BODY_BYTES, max_values=max_values)
         json.dumps(value, ensure_ascii=False).encode()
     except MalformedDocument as error:
         raise _Refusal(error) from None

@@ -18,9 +18,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 
-from sls_jupyter.authority import catalogue, decisions, inbox, ledger, release, runs
+from sls_jupyter.authority import catalogue, cells, decisions, inbox, ledger, release, runs
 from sls_jupyter.authority.answers import (
     MAX_PAGE,
+    MAX_ROOTS,
     About,
     AssetAnswer,
     ChallengeAnswer,
@@ -44,6 +45,7 @@ from sls_jupyter.authority.guard import LOOPBACK_NAMES, MAX_BODY_BYTES, Admit, G
 from sls_jupyter.authority.http_log import MAX_WITNESSES, add_log_files, add_witness_calls
 from sls_jupyter.authority.limits import DID_LIMIT, Buckets, by_address
 from sls_jupyter.authority.questions import (
+    CellsBody,
     EndBody,
     MuteBody,
     PublishBody,
@@ -55,6 +57,8 @@ from sls_jupyter.authority.questions import (
 from sls_jupyter.authority.service import Authority
 from sls_jupyter.authority.verdicts import record_verdict
 from sls_jupyter.authority.witnessing import own_witness_key
+from sls_jupyter.contract.proposal import CellText
+from sls_jupyter.contract.spec import MAX_CELLS
 from sls_jupyter.documents import b64decode, b64encode
 from sls_jupyter.errors import BadInput, MalformedDocument, NotAuthorised, SlsError, UnknownName
 from sls_jupyter.identity import verify_token
@@ -150,7 +154,8 @@ def _add_catalogue(app: FastAPI, authority: Authority) -> None:
             hpke_public_key=b64encode(authority.identity.hpke.public_bytes),
             log_key=verifier_key(authority.origin, authority.identity.signing.public_bytes),
             witness_key=own_witness_key(authority),
-            tees=("simulated-snp",) if authority.anchors.simulated_ark_spki else (),
+            tees=authority.anchors.kinds,
+            simulated_roots=_told_roots(authority),
             version=app.version,
         )
 
@@ -183,6 +188,12 @@ def _add_catalogue(app: FastAPI, authority: Authority) -> None:
     ) -> WithdrawAnswer:
         done = catalogue.withdraw(authority, who, asset, shred=shred, all_versions=every)
         return WithdrawAnswer(entry=done.entry, closed=done.closed, versions=done.versions, shredded=done.shredded)
+
+
+def _told_roots(authority: Authority) -> tuple[str, ...] | None:
+    """The simulated roots that it believes; an authority that believes too many for an answer does not say which."""
+    roots = sorted(pin.hex() for pin in authority.anchors.simulated_ark_spki)
+    return tuple(roots) if len(roots) <= MAX_ROOTS else None
 
 
 def _add_parts(app: FastAPI, authority: Authority) -> None:
@@ -235,12 +246,15 @@ def _add_requests(app: FastAPI, authority: Authority) -> None:
         answer = decisions.submit(
             authority, who, body.spec.encode(), body.code, contact, parameters, dry_run=body.dry_run
         )
-        return SubmitAnswer(
-            request=answer.request,
-            verdict=answer.verdict,
-            decisions=tuple(DecisionAnswer(asset=asset, decision=one) for asset, one in answer.decisions),
-            grants=tuple(json.loads(grant) for grant in answer.grants),
-        )
+        return _told_answer(answer)
+
+    @app.post("/v1/cells")
+    def submit_cell(body: CellsBody, who: Person) -> SubmitAnswer:
+        texts = (None if one is None else CellText(one.code, b64decode(one.parameters)) for one in body.cells)
+        contact = None if body.contact is None else body.contact.encode()
+        orders = tuple(order.encode() for order in body.orders)
+        sent = cells.Submission(body.spec.encode(), orders, tuple(texts), contact)
+        return _told_answer(cells.submit(authority, who, sent, dry_run=body.dry_run))
 
     @app.get("/v1/requests")
     def page(
@@ -276,6 +290,16 @@ def _add_requests(app: FastAPI, authority: Authority) -> None:
         inbox.unmute(authority, who, did)
 
 
+def _told_answer(answer: inbox.Answer) -> SubmitAnswer:
+    return SubmitAnswer(
+        request=answer.request,
+        verdict=answer.verdict,
+        decisions=tuple(DecisionAnswer(asset=asset, decision=one) for asset, one in answer.decisions),
+        grants=tuple(json.loads(grant) for grant in answer.grants),
+        cell_grant=None if answer.cell_grant is None else json.loads(answer.cell_grant),
+    )
+
+
 def _add_release(app: FastAPI, authority: Authority) -> None:
     @app.post("/v1/challenges/{spec}", status_code=201)
     def challenge(spec: str) -> ChallengeAnswer:
@@ -298,6 +322,7 @@ def _add_release(app: FastAPI, authority: Authority) -> None:
             columns=released.columns,
             entry=released.entry,
             logged=released.logged,
+            sealed_pass=None if released.sealed_pass is None else b64encode(released.sealed_pass),
         )
 
 
@@ -311,8 +336,14 @@ def _add_runs(app: FastAPI, authority: Authority) -> None:
         return EntryAnswer(entry=runs.report_end(authority, who, spec, body.state, body.reason))
 
     @app.get("/v1/runs/{spec}")
-    def history(spec: str, who: Person, witnesses: Annotated[int, Query(ge=0, le=MAX_WITNESSES)] = 0) -> HistoryAnswer:
-        return runs.history(authority, who, spec, witnesses=witnesses)
+    def history(
+        spec: str,
+        who: Person,
+        witnesses: Annotated[int, Query(ge=0, le=MAX_WITNESSES)] = 0,
+        cell: Annotated[int | None, Query(ge=1, le=MAX_CELLS)] = None,
+        with_receipt: bool = False,
+    ) -> HistoryAnswer:
+        return runs.history(authority, who, spec, witnesses=witnesses, cell=cell, with_receipt=with_receipt)
 
 
 def _add_log(app: FastAPI, authority: Authority) -> None:

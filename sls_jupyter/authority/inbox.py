@@ -6,6 +6,7 @@ bounds, the newest first, and is in no log before somebody decides on it; what a
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,13 +15,16 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from sls_jupyter.authority import ledger
+from sls_jupyter.authority import catalogue, ledger
 from sls_jupyter.authority import store as db
-from sls_jupyter.authority.answers import MAX_PAGE, RequestDetail, RequestPage, RequestSummary
+from sls_jupyter.authority.answers import MAX_PAGE, CellAnswer, RequestDetail, RequestPage, RequestSummary
 from sls_jupyter.authority.catalogue import Published
 from sls_jupyter.authority.service import Authority
-from sls_jupyter.contract.spec import StreamSpec
-from sls_jupyter.documents import b64encode
+from sls_jupyter.authority.specs import read_proposal
+from sls_jupyter.authority.standing import approved_before
+from sls_jupyter.contract.grants import Approval
+from sls_jupyter.contract.proposal import CellText, Proposal
+from sls_jupyter.documents import b64decode, b64encode, canonical_model_json
 from sls_jupyter.errors import BadInput, NotAuthorised, UnknownName
 from sls_jupyter.policy.facts import Decision, Verdict
 
@@ -36,11 +40,12 @@ _STATES = {"allow": "granted", "ask": "open", "deny": "denied"}
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an authority says to a spec."""
+    """What an authority says to a proposal."""
 
-    request: str  # id of the request in the inbox: the spec's terms
+    request: str  # id of the request in the inbox: the proposal's terms
     decisions: tuple[tuple[str, Decision], ...]  # (asset id, decision)
-    grants: tuple[bytes, ...]  # DSSE, one for each of its assets, or none at all
+    grants: tuple[bytes, ...]  # DSSE, one for each of its assets, or none at all; of a session, to the session
+    cell_grant: bytes | None = None  # DSSE, in a session: to the cell that was asked for
 
     @property
     def verdict(self) -> Verdict:
@@ -54,11 +59,11 @@ class Answer:
 class Asked:
     """A verified request with the answer to it."""
 
-    spec: StreamSpec
-    envelope: bytes  # DSSE
-    code: str
+    proposal: Proposal
+    envelope: bytes  # DSSE of the spec
+    order: bytes | None  # DSSE of the order, in a session
+    texts: tuple[CellText, ...]  # of each cell
     contact: bytes | None  # DSSE
-    parameters: bytes
     assets: tuple[Published, ...]  # of this authority
     answer: Answer
 
@@ -67,19 +72,23 @@ class Asked:
         """Whether a policy of one of the assets names the requester."""
         policies = [one.policy for one in self.assets]
         named = {did for one in policies for did in (one.owner, *one.requesters, *one.recipients, *one.approvers)}
-        return self.spec.requester in named
+        return self.proposal.spec.requester in named
+
+    @cached_property
+    def packed(self) -> bytes:
+        """The texts as they are kept."""
+        return canonical_model_json([[one.code, b64encode(one.parameters)] for one in self.texts])
 
     @property
     def size(self) -> int:
         """Bytes that are stored of it."""
-        parts = (self.envelope, self.contact or b"", self.code.encode(), self.parameters)
-        return sum(map(len, parts))
+        return sum(map(len, (self.envelope, self.order or b"", self.contact or b"", self.packed)))
 
     @property
     def parties(self) -> frozenset[str]:
         """In whose inbox it is."""
         approvers = {did for one in self.assets for did in approvers_of(one)}
-        return frozenset({self.spec.requester, *approvers})
+        return frozenset({self.proposal.spec.requester, *approvers})
 
 
 def approvers_of(published: Published) -> tuple[str, ...]:
@@ -92,35 +101,56 @@ def approvers_of(published: Published) -> tuple[str, ...]:
 
 def remember(connection: Connection, authority: Authority, asked: Asked) -> None:
     """Keep the request for the inbox and log what changed; asking again changes nothing."""
-    rows, state = db.requests, _STATES[asked.answer.verdict]
-    query = sa.select(rows.c.seq, rows.c.state, rows.c.spec, rows.c.logged).where(rows.c.id == asked.spec.terms)
-    kept = connection.execute(query).first()
+    rows, state, proposal = db.requests, _STATES[asked.answer.verdict], asked.proposal
+    query = sa.select(rows.c.seq, rows.c.state, rows.c.spec, rows.c.order, rows.c.logged)
+    kept = connection.execute(query.where(rows.c.id == proposal.terms)).first()
     if kept is None and state == "denied" and not asked.is_known:
         return
-    if kept is not None and (kept.spec, kept.state) == (asked.envelope, state):
+    if kept is not None and (kept.spec, kept.order, kept.state) == (asked.envelope, asked.order, state):
         return
     logged = kept is not None and bool(kept.logged)
-    logs = logged or asked.is_known or state == "granted"
+    keeps = logged or asked.is_known or (state == "granted" and _is_decided(connection, proposal.terms))
     if kept is None:
-        _insert(connection, authority, asked, state, logged=logs)
+        _insert(connection, authority, asked, state, logged=keeps)
     else:
-        connection.execute(sa.update(rows).where(rows.c.seq == kept.seq).values(spec=asked.envelope, logged=logs))
+        values = {"spec": asked.envelope, "order": asked.order, "logged": keeps}
+        connection.execute(sa.update(rows).where(rows.c.seq == kept.seq).values(**values))
         set_state(connection, kept.seq, state)
-    if logs:
-        events = [] if logged else [received(asked.spec)]
+    if keeps or state == "granted":
+        events = [] if logged else [received(proposal)]
         ledger.append(connection, authority, [*events, _decided(asked)])
-    else:
-        _make_room(connection, authority, asked.spec.requester)
+    if state == "granted":
+        _forget_before(connection, asked)
+    if not keeps:
+        _make_room(connection, authority, proposal.spec.requester)
+
+
+def _forget_before(connection: Connection, asked: Asked) -> None:
+    """A session that goes on is one request: the newest cell's has the whole notebook, and those that nobody decided on go."""
+    proposal, rows, verdicts = asked.proposal, db.requests, db.verdicts
+    if (proposal.number or 1) == 1:
+        return
+    undecided = ~sa.exists().where(verdicts.c.request == rows.c.id)
+    where = (rows.c.but_limits == proposal.beginnings[-2]) & (rows.c.spec == asked.envelope)
+    query = sa.select(rows.c.seq).where(where, rows.c.state == "granted", undecided)
+    _drop(connection, list(connection.execute(query).scalars()))
+
+
+def _is_decided(connection: Connection, terms: str) -> bool:
+    """Whether a person decided on these very terms; an approval of higher limits alone lets a run go, and keeps nothing."""
+    return connection.execute(sa.select(db.verdicts.c.id).where(db.verdicts.c.request == terms)).first() is not None
 
 
 def _insert(connection: Connection, authority: Authority, asked: Asked, state: str, *, logged: bool) -> None:
+    proposal = asked.proposal
     values = {
-        "id": asked.spec.terms,
+        "id": proposal.terms,
+        "but_limits": proposal.beginnings[-1],
         "spec": asked.envelope,
-        "requester": asked.spec.requester,
+        "order": asked.order,
+        "requester": proposal.spec.requester,
         "contact": asked.contact,
-        "code": asked.code,
-        "parameters": asked.parameters,
+        "texts": asked.packed,
         "known": asked.is_known,
         "bytes": asked.size,
         "created_at": authority.clock(),
@@ -130,7 +160,7 @@ def _insert(connection: Connection, authority: Authority, asked: Asked, state: s
     parties = [{"did": did, "seq": seq, "state": state} for did in sorted(asked.parties)]
     connection.execute(sa.insert(db.request_parties), parties)
     readable = [one.id for one in asked.assets if one.manifest.kind == "code" and not one.manifest.confidential]
-    people = sorted(asked.parties | {item.owner for item in asked.spec.inputs})
+    people = sorted(asked.parties | {item.owner for item in proposal.spec.inputs})
     readers = [{"asset": asset, "did": did, "seq": seq} for asset in readable for did in people]
     if readers:
         connection.execute(sa.insert(db.readers), readers)
@@ -142,13 +172,19 @@ def set_state(connection: Connection, seq: int, state: str) -> None:
         connection.execute(sa.update(table).where(table.c.seq == seq).values(state=state))
 
 
-def _meaning(spec: StreamSpec) -> dict[str, Any]:
-    return {"spec": spec.digest, "terms": spec.terms, "requester": spec.requester}
+def _meaning(asked: Proposal) -> dict[str, Any]:
+    spec, order = asked.spec, {} if asked.order is None else {"order": asked.contract}
+    return {"spec": asked.spec_digest, "terms": asked.terms, "requester": spec.requester, **order}
 
 
-def received(spec: StreamSpec) -> ledger.Event:
+def cell_fact(asked: Proposal) -> dict[str, str | int | bool]:
+    """Which cell of a session an entry is about; nothing for a run."""
+    return {} if asked.number is None else {"cell": asked.number}
+
+
+def received(asked: Proposal) -> ledger.Event:
     """That a request came."""
-    return ledger.Event("request.received", spec.digest, _meaning(spec))
+    return ledger.Event("request.received", asked.contract, _meaning(asked), cell_fact(asked))
 
 
 def _decided(asked: Asked) -> ledger.Event:
@@ -158,8 +194,9 @@ def _decided(asked: Asked) -> ledger.Event:
         "verdict": asked.answer.verdict,
         "assets": len(asked.answer.decisions),
         "reasons": known_codes,
+        **cell_fact(asked.proposal),
     }
-    return ledger.Event("decision.made", asked.spec.digest, _meaning(asked.spec), facts)
+    return ledger.Event("decision.made", asked.proposal.contract, _meaning(asked.proposal), facts)
 
 
 # --- what strangers ask ---------------------------------------------------------------------------
@@ -217,7 +254,8 @@ def mute(authority: Authority, caller: str, did: str) -> int:
         raise BadInput("An owner cannot mute themselves.", found=did)
     rows, verdicts = db.requests, db.verdicts
     undecided = ~sa.exists().where(verdicts.c.request == rows.c.id)
-    query = sa.select(rows.c.seq).where(rows.c.requester == did, rows.c.state == "open", undecided)
+    query = sa.select(rows.c.seq).where(rows.c.requester == did, undecided)
+    query = query.where(sa.or_(rows.c.state == "open", rows.c.logged == sa.false()))
     with authority.store.write() as connection:
         if connection.execute(sa.select(db.mutes.c.did).where(db.mutes.c.did == did)).first() is None:
             connection.execute(sa.insert(db.mutes).values(did=did, at=authority.clock()))
@@ -275,7 +313,7 @@ def page(
         seqs = connection.execute(query.limit(wanted + 1)).scalars().all()
         for seq in seqs[:wanted]:
             row = connection.execute(sa.select(*_SUMMARY).where(rows.c.seq == seq)).one()
-            size += len(row.spec) + len(row.contact or b"")
+            size += len(row.spec) + len(row.order or b"") + len(row.contact or b"")
             if found and size > MAX_PAGE_BYTES:
                 break
             found.append(RequestSummary(**_summary(row)))
@@ -283,16 +321,25 @@ def page(
     return RequestPage(requests=tuple(found), next=found[-1].seq if more else None)
 
 
-_SUMMARY = [db.requests.c[name] for name in ("id", "seq", "state", "created_at", "spec", "contact")]
+_SUMMARY = [db.requests.c[name] for name in ("id", "seq", "state", "created_at", "spec", "order", "contact")]
 
 
 def _summary(row: Any) -> dict[str, Any]:
-    envelopes = {"spec": row.spec.decode(), "contact": None if row.contact is None else row.contact.decode()}
+    envelopes = {name: None if data is None else data.decode() for name, data in _envelopes(row)}
     return {"id": row.id, "seq": row.seq, "state": row.state, "created_at": row.created_at, **envelopes}
 
 
+def _envelopes(row: Any) -> tuple[tuple[str, bytes | None], ...]:
+    return ("spec", row.spec), ("order", row.order), ("contact", row.contact)
+
+
+def texts_of(packed: bytes) -> tuple[CellText, ...]:
+    """The cells of a request as they are kept."""
+    return tuple(CellText(code, b64decode(parameters)) for code, parameters in json.loads(packed))
+
+
 def one(authority: Authority, caller: str, terms: str) -> RequestDetail:
-    """A request with its code and parameters, by its id or the beginning of that.
+    """A request with its code and parameters, of a session those of all cells, by its id or the beginning of that.
 
     Raises:
         UnknownName: none that the caller may see. BadInput: several begin like that.
@@ -304,9 +351,34 @@ def one(authority: Authority, caller: str, terms: str) -> RequestDetail:
         if not found:
             raise UnknownName("There is no such request.", found=terms[:80], hint="%sls requests lists them.")
         rows = db.requests
-        query = sa.select(*_SUMMARY, rows.c.code, rows.c.parameters).where(rows.c.seq == found[0])
-        row = connection.execute(query).one()
-    return RequestDetail(**_summary(row), code=row.code, parameters=b64encode(row.parameters))
+        row = connection.execute(sa.select(*_SUMMARY, rows.c.texts).where(rows.c.seq == found[0])).one()
+        asked = read_proposal(row.spec, row.order)
+        deciding = _deciding(connection, asked, authority, caller)
+        count, approval = approved_before(connection, asked, deciding, authority.clock())
+        own = _own(connection, approval) if approval is not None and approval.approver == caller else None
+    *before, newest = (CellAnswer(code=one.code, parameters=b64encode(one.parameters)) for one in texts_of(row.texts))
+    return RequestDetail(
+        **_summary(row),
+        code=newest.code,
+        parameters=newest.parameters,
+        before=None if asked.order is None else tuple(before),
+        approved_cells=count,
+        approval=own,
+    )
+
+
+def _own(connection: Connection, approval: Approval) -> str:
+    """An approval as it was signed."""
+    rows = db.verdicts
+    query = sa.select(rows.c.envelope).where(rows.c.id == approval.digest)
+    return bytes(connection.execute(query).scalar_one()).decode()
+
+
+def _deciding(connection: Connection, asked: Proposal, authority: Authority, caller: str) -> tuple[str, ...]:
+    """Whose approvals the caller is told of: an approver's own, everybody else all."""
+    items = asked.spec.inputs_of(authority.did)
+    approvers = {did for item in items for did in approvers_of(catalogue.find(connection, item.asset))}
+    return (caller,) if caller in approvers else tuple(sorted(approvers))
 
 
 def _seqs(connection: Connection, caller: str, terms: str) -> list[int]:

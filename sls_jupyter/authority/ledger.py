@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 
 from sls_jupyter.authority import store as db
 from sls_jupyter.authority.service import Authority
-from sls_jupyter.documents import b64encode, canonical_json
+from sls_jupyter.documents import b64encode, canonical_model_json
 from sls_jupyter.errors import BadInput, LogInconsistent, NotAuthorised, Unavailable, UnknownName
 from sls_jupyter.transparency import tree
 from sls_jupyter.transparency.checkpoint import Checkpoint, sign_checkpoint, verify_checkpoint
@@ -73,6 +73,19 @@ class SqlTiles:
             self._connection.execute(sa.insert(tiles).values(level=level, position=index, hashes=data))
 
 
+class _Remembered(SqlTiles):
+    """Tiles that are read once, for many proofs of one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self._read: dict[tuple[int, int], bytes] = {}
+
+    def read_tile(self, level: int, index: int) -> bytes:
+        if (level, index) not in self._read:
+            self._read[level, index] = super().read_tile(level, index)
+        return self._read[level, index]
+
+
 def size(connection: Connection, authority: Authority) -> int:
     """Number of entries in the log."""
     return int(connection.execute(_SIZE, {"origin": authority.origin}).scalar() or 0)
@@ -92,7 +105,7 @@ def append(connection: Connection, authority: Authority, events: Sequence[Event]
 
 
 def _row(position: int, event: Event, now: int) -> dict[str, Any]:
-    salt, meaning = fresh_salt(), canonical_json(dict(event.meaning))
+    salt, meaning = fresh_salt(), canonical_model_json(dict(event.meaning))
     value = {"kind": event.kind, "at": now, "facts": dict(event.facts), "commitment": commit_bytes(meaning, salt)}
     entry = Entry.from_json(value).payload()
     about = {"subject": event.subject, "kind": event.kind}
@@ -174,24 +187,49 @@ def prove(connection: Connection, authority: Authority, index: int, *, witnesses
     Raises:
         BadInput: there is no such entry. UnknownName: no checkpoint has so many cosignatures.
     """
-    note = witnessed(connection, authority, witnesses)
+    return _prove(connection, authority, index, witnessed(connection, authority, witnesses), SqlTiles(connection))
+
+
+def _prove(connection: Connection, authority: Authority, index: int, note: bytes, tiles: tree.TileStore) -> LogProof:
     total = verify_checkpoint(note, authority.origin, authority.identity.signing.public_bytes).tree_size
     if not 0 <= index < total:
         raise BadInput("The log has no such entry.", found=index, expected=f"0 to {total - 1}" if total else "none yet")
     entry = connection.execute(_ENTRY, {"position": index}).scalar_one()
-    hashes = tree.inclusion_proof(SqlTiles(connection), total, index)
+    hashes = tree.inclusion_proof(tiles, total, index)
     return LogProof.make(
         origin=authority.origin, log=authority.did, checkpoint=note, index=index, entry=entry, hashes=hashes
     )
 
 
-def disclose(connection: Connection, authority: Authority, index: int, *, witnesses: int = 0) -> DisclosedEntry:
+def disclose(connection: Connection, authority: Authority, index: int) -> DisclosedEntry:
     """The entry at ``index`` with its proof, salt and meaning; for the parties only.
 
     Raises:
         As :func:`prove`.
     """
-    proof = prove(connection, authority, index, witnesses=witnesses)
+    return disclose_all(connection, authority, {index: 0})[0]
+
+
+def disclose_all(
+    connection: Connection, authority: Authority, witnesses: Mapping[int, int]
+) -> tuple[DisclosedEntry, ...]:
+    """Entries with their proofs, salts and meanings; for the parties only.
+
+    Args:
+        witnesses: index of an entry -> how many cosignatures the checkpoint of its proof must have.
+
+    Raises:
+        As :func:`prove`.
+    """
+    notes = {needed: witnessed(connection, authority, needed) for needed in set(witnesses.values())}
+    tiles = _Remembered(connection)
+    return tuple(
+        _disclosed(connection, index, _prove(connection, authority, index, notes[needed], tiles))
+        for index, needed in witnesses.items()
+    )
+
+
+def _disclosed(connection: Connection, index: int, proof: LogProof) -> DisclosedEntry:
     salt, meaning = connection.execute(_MEANING, {"position": index}).one()
     value = {
         "proof": proof.model_dump(mode="json"),

@@ -17,6 +17,11 @@ def release_info(spec: str, asset: str) -> bytes:
     return lp("sls-jupyter/release/v1", spec, asset)
 
 
+def pass_info(spec: str, asset: str) -> bytes:
+    """Of a read pass on its way to a guest: ``lp("sls-jupyter/read-pass/v1", spec digest, asset id)``."""
+    return lp("sls-jupyter/read-pass/v1", spec, asset)
+
+
 # --- signed answers -------------------------------------------------------------------------------
 
 NONCE = "Sls-Nonce"  # request: 32 random bytes, hex

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from sls_jupyter.assets.storage import PROTOCOLS, open_filesystem
+from sls_jupyter.assets.storage import PROTOCOLS, cloud_errors, open_filesystem
 from sls_jupyter.authority import ledger
 from sls_jupyter.authority.service import Authority
 from sls_jupyter.authority.store import Store
@@ -46,9 +46,8 @@ class FolderSink:
     """
 
     def __init__(self, url: str) -> None:
-        self._fs, self._path = open_filesystem(url, PROTOCOLS, "A log cannot be published there.")
+        self._fs, self._path, self.url = open_filesystem(url, PROTOCOLS, "A log cannot be published there.")
         self._local = isinstance(self._fs.protocol, tuple) and "file" in self._fs.protocol
-        self.url = str(self._fs.unstrip_protocol(self._path))
 
     def get(self, path: str, /) -> bytes | None:
         """A file's bytes; ``None`` if it is not there.
@@ -78,7 +77,8 @@ class FolderSink:
     @contextlib.contextmanager
     def _io(self) -> Iterator[None]:
         try:
-            yield
+            with cloud_errors(self.url):
+                yield
         except SlsError:
             raise
         except OSError as error:

@@ -10,6 +10,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sls_jupyter.contract.spec import MAX_CELLS
 from sls_jupyter.documents import Base64, Did, Digest
 from sls_jupyter.provenance import Checked, Hearsay
 
@@ -38,6 +39,29 @@ class SubmitBody(Body):
     code: Annotated[str, Checked("the spec's digest of it (authority.decisions)")]
     contact: Annotated[str | None, Checked("the requester's signature; the name in it is self-chosen")] = None
     parameters: Annotated[Base64 | None, Checked("the spec's digest of it (authority.decisions)")] = None
+    dry_run: Annotated[bool, Checked("the token, which the requester signed; nothing is written then")] = False
+
+
+class CellBody(Body):
+    """One cell of a session."""
+
+    code: Annotated[str, Checked("the order's digest of it (authority.cells)")]
+    parameters: Annotated[Base64, Checked("the order's digest of it (authority.cells)")]
+
+
+class CellsBody(Body):
+    """``POST /v1/cells``."""
+
+    spec: Annotated[str, Checked("the signatures of requester and recipients (contract.spec.verify_stream_spec)")]
+    orders: Annotated[
+        list[str],
+        Field(min_length=1, max_length=MAX_CELLS),
+        Checked("the requester's signature, and the chain here (contract.cells.verify_order)"),
+    ]
+    cells: Annotated[
+        list[CellBody | None], Field(min_length=1, max_length=MAX_CELLS), Checked("field by field, see there")
+    ]
+    contact: Annotated[str | None, Checked("the requester's signature; the name in it is self-chosen")] = None
     dry_run: Annotated[bool, Checked("the token, which the requester signed; nothing is written then")] = False
 
 

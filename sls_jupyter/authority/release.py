@@ -16,36 +16,44 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from sls_jupyter.assets.azure.place import is_azure, parse_place
 from sls_jupyter.attestation.appraise import appraise
-from sls_jupyter.attestation.azure_facts import endorsers_of
+from sls_jupyter.attestation.azure.facts import endorsers_of
 from sls_jupyter.attestation.binding import release_report_data
-from sls_jupyter.attestation.evidence import AttestationResult, Evidence, ReferenceValues, VerifiedEvidence
+from sls_jupyter.attestation.claims import Evidence
+from sls_jupyter.attestation.evidence import AttestationResult, ReferenceValues, VerifiedEvidence
 from sls_jupyter.attestation.verify import verify as verify_evidence
 from sls_jupyter.authority import catalogue, ledger
 from sls_jupyter.authority import store as db
 from sls_jupyter.authority.catalogue import Published
-from sls_jupyter.authority.decisions import Case, Decisions, settle, verify_spec
-from sls_jupyter.authority.protocol import release_info
+from sls_jupyter.authority.cells import first_cells
+from sls_jupyter.authority.decisions import Case, Decisions, case_of, settle, verify_spec
+from sls_jupyter.authority.protocol import pass_info, release_info
 from sls_jupyter.authority.service import Authority
 from sls_jupyter.authority.specs import read_spec
+from sls_jupyter.authority.standing import hear
 from sls_jupyter.contract import cce
 from sls_jupyter.contract.grants import Grant
 from sls_jupyter.contract.group import group_for
+from sls_jupyter.contract.proposal import Proposal
 from sls_jupyter.contract.spec import AssetInput, StreamSpec
 from sls_jupyter.documents import b64encode, canonical_json, digest, verify
 from sls_jupyter.errors import BadInput, EvidenceRejected, KeyRefused, SlsError, Unavailable
 from sls_jupyter.hpke import seal
 from sls_jupyter.identity import verify_signature
 from sls_jupyter.policy.decide import Decision
+from sls_jupyter.policy.model import OwnerPolicy
 from sls_jupyter.transparency.entries import EntryKind
 from sls_jupyter.transparency.proofs import DisclosedEntry
 
 CHALLENGE_SECONDS = 300
 MAX_OPEN_CHALLENGES = 64  # of one spec
+PASS_SECONDS = 900  # that a read pass holds longer than the run may take: keys come first, and clocks differ
 MAX_REFUSALS = 64  # of one spec that are logged
 EVIDENCE_CHECKS = (2, 3, 4, 5)
 
@@ -89,6 +97,7 @@ class Released:
     sealed_keys: bytes
     columns: tuple[str, ...] | None
     logged: DisclosedEntry  # key.released, with its proof
+    sealed_pass: bytes | None = None  # to read the parts, where only the owner's people may
 
     @property
     def entry(self) -> int:
@@ -218,25 +227,45 @@ def _release(authority: Authority, request: ReleaseRequest, given: _Challenge) -
     with authority.store.read() as connection:
         _require_grant(connection, authority, spec, item)
         _require_first_run(connection, spec, item)
+        _require_same_guest(connection, spec, result)
 
-    # 7. the owner's policy, now with the claims in its input, says allow
-    # 9. only then are the granted columns' keys sealed to the guest; they leave when 8 is done
-    def prepare(_: Sequence[Case], decisions: Decisions) -> tuple[Decision, bytes]:
+    # 7. the owner's policy, now with the claims in its input, says allow: of a session, to every first cell granted
+    claims = result.claims.model_dump(mode="json")
+    with authority.store.read() as connection:
+        first = first_cells(connection, spec)
+    if not first:
+        raise KeyRefused(7, "No cell of this session was granted.", found="none", hint="Ask for its first cell.")
+    *replaced, asked = first
+    for one in replaced:
+        with _failing(7, Unavailable):
+            _require_allow(_decision(authority, one, item, claims))
+
+    # 9. only then are the granted columns' keys sealed to the guest, with a pass for the storage where it takes one;
+    #    they leave when 8 is done
+    def prepare(_: Sequence[Case], decisions: Decisions) -> tuple[Decision, bytes, bytes | None]:
         decision = decisions[0][1]
         _require_allow(decision)
-        return decision, _sealed(authority, request, spec, published, decision)
+        sealed = _sealed(authority, request, spec, published, decision)
+        return decision, sealed, _sealed_pass(authority, request, spec, published)
 
     # 8. the log entry is part of this transaction: no key leaves unless it commits
-    def write(connection: Connection, ready: tuple[Decision, bytes]) -> Released:
+    def write(connection: Connection, ready: tuple[Decision, bytes, bytes | None]) -> Released:
         if not _consumed(connection, request):
             raise _no_challenge("a challenge that was used meanwhile")
         _require_first_run(connection, spec, item)
-        decision, sealed = ready
+        _require_same_guest(connection, spec, result)
+        decision, sealed, sealed_pass = ready
         logged = _record_release(connection, authority, request, spec, item, result, decision)
-        return Released(sealed, decision.columns, logged)
+        return Released(sealed, decision.columns, logged, sealed_pass)
 
     with _failing(7, Unavailable):
-        return settle(authority, spec, (item,), prepare, write, claims=result.claims.model_dump(mode="json"))
+        return settle(authority, asked, (item,), prepare, write, claims=claims)
+
+
+def _decision(authority: Authority, asked: Proposal, item: AssetInput, claims: dict[str, Any]) -> Decision:
+    with authority.store.read() as connection:
+        case = case_of(connection, authority, hear(connection, asked), item, claims)
+    return case.decide()
 
 
 def _require_fresh(authority: Authority, request: ReleaseRequest, given: _Challenge) -> None:
@@ -263,6 +292,22 @@ def _sealed(
         return seal(request.hpke_public_key, release_info(spec.digest, published.id), plaintext)
 
 
+def _sealed_pass(authority: Authority, request: ReleaseRequest, spec: StreamSpec, published: Published) -> bytes | None:
+    """A read pass for the asset's parts, for as long as the run may take; ``None`` where nobody needs one."""
+    manifest = published.manifest
+    if not is_azure(manifest.storage) or not manifest.parts:
+        return None
+    with _failing(9):
+        until = authority.clock() + spec.limits.wall_seconds + PASS_SECONDS
+        given = authority.minter.mint(
+            parse_place(manifest.storage), [part.name for part in manifest.parts], until=until
+        )
+        if given is None:
+            return None
+        info = pass_info(spec.digest, published.id)
+        return seal(request.hpke_public_key, info, canonical_json(given.model_dump(mode="json")))
+
+
 def _input(spec: StreamSpec, asset: str) -> AssetInput:
     found = next((item for item in spec.inputs if item.asset == asset), None)
     if found is None:
@@ -286,6 +331,7 @@ def _appraise(
             init_data=cce.host_data(policy),
             report_data=release_report_data(request.nonce, request.hpke_public_key),
             minimum_tcb=published.policy.minimum_tcb,
+            **demands_on(published.policy, verified.claims.tee),
             uvm_feeds=endorsers_of(verified.claims.tee),
         )
         try:
@@ -297,6 +343,13 @@ def _appraise(
     raise KeyRefused(
         check, closest.message, found=closest.found, expected=closest.expected, hint=closest.hint, detail=closest.detail
     )
+
+
+def demands_on(policy: OwnerPolicy, tee: str) -> dict[str, Any]:
+    """What the owner demands of this kind of TEE: bulletins and mitigations are AMD's, registers are of TDX."""
+    if tee.endswith("-snp"):
+        return {"bulletins": policy.bulletins, "mitigations": policy.mitigations}
+    return {"registers": policy.registers} if tee == "tdx" else {}
 
 
 def _require_grant(connection: Connection, authority: Authority, spec: StreamSpec, item: AssetInput) -> None:
@@ -327,6 +380,20 @@ def _require_first_run(connection: Connection, spec: StreamSpec, item: AssetInpu
         )
 
 
+def _require_same_guest(connection: Connection, spec: StreamSpec, result: AttestationResult) -> None:
+    """One guest gets all keys of a run: a policy admits a second group of the same containers, and a spec runs once."""
+    rows, found = db.releases, result.claims.report_id
+    first = connection.execute(sa.select(rows.c.report_id).where(rows.c.spec == spec.digest).limit(1)).scalar()
+    if first is not None and first != found:
+        raise KeyRefused(
+            6,
+            "Another guest of this run has got keys already.",
+            found=f"REPORT_ID {found}",
+            expected=f"REPORT_ID {first}",
+            hint="Run the cell again; one group gets the keys of one run.",
+        )
+
+
 def _require_allow(decision: Decision) -> None:
     if decision.verdict != "allow":
         reasons = [reason.model_dump() for reason in decision.reasons]
@@ -353,6 +420,7 @@ def _record_release(
     rows, tee = db.releases, {"tee": result.claims.tee}
     first = connection.execute(sa.select(rows.c.at).where(rows.c.spec == spec.digest)).first() is None
     values = {"spec": spec.digest, "asset": item.asset, "requester": spec.requester, "at": authority.clock()}
+    values["report_id"] = result.claims.report_id
     connection.execute(sa.insert(rows).values(**values))
     assets = db.assets
     connection.execute(sa.update(assets).where(assets.c.id == item.asset).values(runs=assets.c.runs + 1))

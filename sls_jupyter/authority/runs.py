@@ -15,19 +15,29 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sls_jupyter.attestation.appraise import appraise
-from sls_jupyter.attestation.azure_facts import endorsers_of
+from sls_jupyter.attestation.azure.facts import endorsers_of
 from sls_jupyter.attestation.evidence import ReferenceValues
 from sls_jupyter.attestation.verify import verify as verify_evidence
-from sls_jupyter.authority import catalogue, ledger
+from sls_jupyter.authority import catalogue, inbox, ledger
 from sls_jupyter.authority import store as db
 from sls_jupyter.authority.answers import HistoryAnswer
+from sls_jupyter.authority.decisions import newest_order
 from sls_jupyter.authority.service import Authority
-from sls_jupyter.authority.specs import read_spec
+from sls_jupyter.authority.specs import parse_order, read_spec
 from sls_jupyter.contract import cce
+from sls_jupyter.contract.cells import cell_terms
 from sls_jupyter.contract.group import group_for
+from sls_jupyter.contract.proposal import Proposal
 from sls_jupyter.contract.spec import StreamSpec
 from sls_jupyter.documents import digest
-from sls_jupyter.errors import BadInput, DigestMismatch, EvidenceRejected, NotAuthorised, UnknownName
+from sls_jupyter.errors import (
+    BadInput,
+    DigestMismatch,
+    EvidenceRejected,
+    LogInconsistent,
+    NotAuthorised,
+    UnknownName,
+)
 from sls_jupyter.receipt.receipt import Stated, open_envelope
 from sls_jupyter.receipt.statement import ChainRecord, Predicate
 from sls_jupyter.transparency.chain import parse_records, verify_chain
@@ -51,16 +61,17 @@ def _find_spec(connection: Connection, digest: str) -> StreamSpec:
 def post_records(authority: Authority, spec_digest: str, records: bytes, receipt: bytes) -> int:
     """Take the audit sidecar's records of a run, with the receipt that the hardware signed; log its digest.
 
-    A spec is run once, but its group can be launched twice, and the second one, which gets no keys, tells of
-    itself too. Up to eight receipts with keys and eight without are logged; :func:`history` shows the one
-    that holds most of our releases.
+    In a session there is one for each cell that was granted here, and each names the one before it. A spec is run once, but its group can be launched twice, and the second one, which gets no keys, tells of
+    itself too. Up to eight receipts with keys and eight without are logged, in a session of each cell;
+    :func:`history` shows the one that holds most of our releases.
 
     Returns:
         The index of the log entry ``run.records``; the same one if this receipt came before.
 
     Raises:
         EvidenceRejected: not from the group that this spec derives, or not about this receipt.
-        VerificationError: the records do not chain, or the receipt is about others.
+        VerificationError: the records do not chain, the receipt is about others, or about a cell that was not granted
+            here or that follows another receipt than the one here.
         BadInput: too large, or too many.
     """
     if len(records) > MAX_RECORDS_BYTES:
@@ -68,23 +79,68 @@ def post_records(authority: Authority, spec_digest: str, records: bytes, receipt
     with authority.store.read() as connection:  # 1. a run of ours: one look-up
         spec = _find_spec(connection, spec_digest)
         tees = _accepted_tees(connection, authority, spec)
+        guest = _guest(connection, spec_digest)
     stated = open_envelope(receipt)
     shown, id_ = _shown_releases(authority, spec, stated.statement.predicate), stated.statement.digest
     with authority.store.read() as connection:  # 2. that takes a receipt yet
-        known = _kept(connection, spec_digest, id_, keys=bool(shown))
+        asked = _executed(connection, spec, stated.statement.predicate)
+        known = _kept(connection, asked, id_, keys=bool(shown))
     if known is not None:
         return known
-    tee = _appraise_group(authority, spec, tees, stated)  # 3. evidence, before anything long is read
-    found = _chain_record(spec_digest, records)  # 4. the records are those that the receipt is about
+    tee = _appraise_group(
+        authority, spec, tees, stated, guest if shown else None
+    )  # 3. evidence, before anything long is read
+    found = _chain_record(asked.contract, records)  # 4. the records are those that the receipt is about
     if stated.statement.predicate.records != found:
         raise DigestMismatch(
             "The receipt is about other records.", found=stated.statement.predicate.records.head, expected=found.head
         )
     with authority.store.write() as connection:  # 5. what can have changed meanwhile, then the entry
-        known = _kept(connection, spec_digest, id_, keys=bool(shown))
+        known = _kept(connection, asked, id_, keys=bool(shown))
         if known is not None:
             return known
-        return _record(connection, authority, spec, _Posted(stated, receipt, records, tee, shown))
+        _require_follows(connection, asked, stated.statement.predicate, keys=bool(shown))
+        return _record(connection, authority, asked, _Posted(stated, receipt, records, tee, shown))
+
+
+def _executed(connection: Connection, spec: StreamSpec, predicate: Predicate) -> Proposal:
+    """What a receipt is about: a run, or a cell of a session that was granted here."""
+    if (spec.session is None) != (predicate.cell is None):
+        raise DigestMismatch(
+            "A receipt is of a session's cell, or of a run.",
+            found="a run" if predicate.cell is None else "a cell",
+            expected="a run" if spec.session is None else "a cell",
+        )
+    if predicate.cell is None:
+        return Proposal(spec)
+    id_, rows = parse_order(predicate.cell.order.encode()).digest, db.orders
+    where = (rows.c.session == spec.digest) & (rows.c.id == id_)
+    envelope = connection.execute(sa.select(rows.c.envelope).where(where)).scalar()
+    if envelope is None:
+        raise DigestMismatch(
+            "The receipt is about a cell that was not granted here.", found=id_, expected="an order of this session"
+        )
+    return Proposal(spec, parse_order(envelope))
+
+
+def _require_follows(connection: Connection, asked: Proposal, predicate: Predicate, *, keys: bool) -> None:
+    """The receipt names the one that was taken for the cell before, if one was.
+
+    Raises:
+        LogInconsistent: it names another one.
+    """
+    rows, number = db.receipts, asked.number
+    if number is None or predicate.cell is None:
+        return
+    before = sa.select(rows.c.id).where(rows.c.spec == asked.spec_digest, rows.c.cell == number - 1)
+    before = before.where(rows.c.released > 0 if keys else rows.c.released == 0)
+    known, named = set(connection.execute(before).scalars()), predicate.cell.previous
+    if (named is None) != (number == 1) or (known and named not in known):
+        raise LogInconsistent(
+            "The receipt does not follow the one of the cell before it.",
+            found=str(named),
+            expected=", ".join(sorted(known)) or ("none" if number == 1 else "a receipt"),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +154,15 @@ class _Posted:
     shown: int  # releases of ours that it shows
 
 
-def _kept(connection: Connection, spec: str, receipt: str, *, keys: bool) -> int | None:
+def _kept(connection: Connection, asked: Proposal, receipt: str, *, keys: bool) -> int | None:
     """The index of ``run.records`` if this receipt came before.
 
     Raises:
         BadInput: it did not, and the run takes no more of its sort (with keys, or without).
     """
     rows = db.receipts
-    kept = connection.execute(sa.select(rows.c.id, rows.c.entry, rows.c.released).where(rows.c.spec == spec)).all()
+    where = (rows.c.spec == asked.spec_digest) & (rows.c.cell == (asked.number or 0))
+    kept = connection.execute(sa.select(rows.c.id, rows.c.entry, rows.c.released).where(where)).all()
     for row in kept:
         if row.id == receipt:
             return int(row.entry)
@@ -118,22 +175,25 @@ def _kept(connection: Connection, spec: str, receipt: str, *, keys: bool) -> int
     return None
 
 
-def _record(connection: Connection, authority: Authority, spec: StreamSpec, posted: _Posted) -> int:
-    statement = posted.stated.statement
+def _record(connection: Connection, authority: Authority, asked: Proposal, posted: _Posted) -> int:
+    statement, spec = posted.stated.statement, asked.spec
     facts: dict[str, str | int | bool] = {
         "tee": posted.tee,
         "record_root": statement.predicate.records.head,
         "records": statement.predicate.records.count,
         "keys": posted.shown,
+        **inbox.cell_fact(asked),
     }
-    meaning = {"spec": spec.digest, "requester": spec.requester}
+    of_cell = {} if asked.number is None else {"order": asked.contract}
+    meaning = {"spec": spec.digest, "requester": spec.requester, **of_cell}
     _set_state(connection, authority, spec, None)
     about = {**meaning, "envelope": digest(posted.receipt)}  # the evidence too: one ECDSA signature has two spellings
-    recorded = ledger.Event("run.records", spec.digest, about, {**facts, "receipt": statement.digest})
-    outputs = _output_events(statement.predicate, spec.digest, meaning)
+    recorded = ledger.Event("run.records", asked.contract, about, {**facts, "receipt": statement.digest})
+    outputs = _output_events(statement.predicate, asked.contract, meaning)
     entry = ledger.append(connection, authority, [recorded, *outputs])
     values = {"spec": spec.digest, "id": statement.digest, "envelope": posted.receipt, "records": posted.records}
-    connection.execute(sa.insert(db.receipts).values(**values, released=posted.shown, entry=entry))
+    more = {"cell": asked.number or 0, "released": posted.shown, "entry": entry}
+    connection.execute(sa.insert(db.receipts).values(**values, **more))
     return entry
 
 
@@ -155,9 +215,9 @@ def _output_events(predicate: Predicate, subject: str, meaning: dict[str, str]) 
     return [ledger.Event(kind, subject, meaning, facts) for kind, found in counts.items() if any(found.values())]
 
 
-def _chain_record(spec: str, records: bytes) -> ChainRecord:
+def _chain_record(contract: str, records: bytes) -> ChainRecord:
     chained = parse_records(records)
-    return ChainRecord(head=verify_chain(chained, spec), count=len(chained))
+    return ChainRecord(head=verify_chain(chained, contract), count=len(chained))
 
 
 def _accepted_tees(connection: Connection, authority: Authority, spec: StreamSpec) -> frozenset[str]:
@@ -165,8 +225,20 @@ def _accepted_tees(connection: Connection, authority: Authority, spec: StreamSpe
     return frozenset(tee for tees in found for tee in tees)
 
 
-def _appraise_group(authority: Authority, spec: StreamSpec, tees: frozenset[str], stated: Stated) -> str:
-    """The kind of TEE that signed the receipt, once its evidence is that of this spec's group."""
+def _guest(connection: Connection, spec: str) -> str | None:
+    """The REPORT_ID of the guest that got keys for this spec."""
+    rows = db.releases
+    return connection.execute(sa.select(rows.c.report_id).where(rows.c.spec == spec).limit(1)).scalar()
+
+
+def _appraise_group(
+    authority: Authority, spec: StreamSpec, tees: frozenset[str], stated: Stated, guest: str | None
+) -> str:
+    """The kind of TEE that signed the receipt, once its evidence is that of this spec's group.
+
+    Args:
+        guest: the REPORT_ID that a receipt with keys of ours must have; ``None`` for one without keys.
+    """
     now = datetime.fromtimestamp(authority.clock(), UTC)
     verified = verify_evidence(stated.evidence, authority.anchors, now=now)
     refusal: EvidenceRejected | None = None
@@ -176,6 +248,7 @@ def _appraise_group(authority: Authority, spec: StreamSpec, tees: frozenset[str]
             measurements=frozenset({image.measurement}),
             init_data=cce.host_data(cce.render(group_for(spec, image))),
             report_data=stated.report_data,
+            report_id=guest,
             uvm_feeds=endorsers_of(verified.claims.tee),
         )
         try:
@@ -223,14 +296,26 @@ def _set_state(connection: Connection, authority: Authority, spec: StreamSpec, s
         connection.execute(sa.insert(rows).values(**row))
 
 
-def history(authority: Authority, caller: str, spec_digest: str, *, witnesses: int = 0) -> HistoryAnswer:
+def history(
+    authority: Authority,
+    caller: str,
+    spec_digest: str,
+    *,
+    witnesses: int = 0,
+    cell: int | None = None,
+    with_receipt: bool = False,
+) -> HistoryAnswer:
     """Everything this authority logged about a run, with proofs, meanings and salts; for the parties.
+
+    Of a session that is one cell's: its order, decisions and receipt, and what was released with its first cell.
 
     That is what concerns its spec: the verdicts on its terms, and how each of its assets was published and
     taken back. What others did with the assets is not in it.
 
     Args:
         witnesses: how many cosignatures the checkpoint must have that ``run.records`` is proven under.
+        cell: of a session, from 1; the newest that was granted by default.
+        with_receipt: nothing is wanted as long as there is no receipt: who waits for one asks often.
 
     Raises:
         NotAuthorised: neither the requester nor the owner asks.
@@ -240,25 +325,50 @@ def history(authority: Authority, caller: str, spec_digest: str, *, witnesses: i
         spec = _find_spec(connection, spec_digest)
         if caller not in (spec.requester, authority.owner):
             raise NotAuthorised("A run's records are for its requester and its owners.", found=caller)
-        rows = db.receipts
-        query = sa.select(rows.c.records, rows.c.envelope).where(rows.c.spec == spec_digest)
+        rows, number = db.receipts, _cell_number(connection, spec, cell)
+        where = (rows.c.spec == spec_digest) & (rows.c.cell == number)
+        query = sa.select(rows.c.records, rows.c.envelope).where(where)
         kept = connection.execute(query.order_by(rows.c.released.desc(), rows.c.entry)).first()
-        about = _entries_about(connection, authority, spec)
-        recorded = {row.entry for row in connection.execute(sa.select(rows.c.entry).where(rows.c.spec == spec_digest))}
-        entries = [
-            ledger.disclose(connection, authority, index, witnesses=witnesses if index in recorded else 0)
-            for index in about
-        ]
+        if kept is None and with_receipt:
+            return HistoryAnswer(log=authority.did, entries=(), records=None, receipt=None)
+        about = _entries_about(connection, authority, _parts_of(connection, spec, number), spec)
+        recorded = {row.entry for row in connection.execute(sa.select(rows.c.entry).where(where))}
+        needed = {index: witnesses if index in recorded else 0 for index in about}
         return HistoryAnswer(
             log=authority.did,
-            entries=tuple(entries),
+            entries=ledger.disclose_all(connection, authority, needed),
             records=kept.records.decode() if kept else None,
             receipt=kept.envelope.decode() if kept else None,
         )
 
 
-def _entries_about(connection: Connection, authority: Authority, spec: StreamSpec) -> list[int]:
+def _cell_number(connection: Connection, spec: StreamSpec, cell: int | None) -> int:
+    """Which cell of a session is asked for; 0 for a run."""
+    if spec.session is None:
+        if cell is not None:
+            raise BadInput("This is a run, which has no cells.", found=f"cell {cell}", hint="Leave the number out.")
+        return 0
+    newest = newest_order(connection, spec.digest)
+    number = (newest[0] if newest is not None else 1) if cell is None else cell
+    if newest is None or number > newest[0]:
+        raise UnknownName("No such cell of that session was granted here.", found=f"cell {number}")
+    return number
+
+
+def _parts_of(connection: Connection, spec: StreamSpec, number: int) -> frozenset[str]:
+    """What entries about one execution are found by: its spec, its terms and, in a session, the orders of that number."""
+    if number == 0:
+        return frozenset({spec.digest, spec.terms})
+    rows, found = db.orders, {spec.digest}
+    where = (rows.c.session == spec.digest) & (rows.c.number == number)
+    for row in connection.execute(sa.select(rows.c.id, rows.c.envelope).where(where)):
+        order = parse_order(row.envelope)
+        found |= {row.id, cell_terms(spec, order.cells)}
+    return frozenset(found)
+
+
+def _entries_about(connection: Connection, authority: Authority, parts: frozenset[str], spec: StreamSpec) -> list[int]:
     assets = [item.asset for item in spec.inputs_of(authority.did)]
     found = {at for asset in assets for at in ledger.indices(connection, asset, MAX_OF_SUBJECT, *_LIFE)}
-    found |= {at for one in (spec.terms, spec.digest) for at in ledger.indices(connection, one, MAX_OF_SUBJECT)}
+    found |= {at for one in parts for at in ledger.indices(connection, one, MAX_OF_SUBJECT)}
     return sorted(found)

@@ -35,7 +35,7 @@ _RETRY_SECONDS = 0.2  # after an accept that failed for want of files
 _WAITING = ("closing", "refused", "headers", "body")  # for their callers; the first of these end first
 _log = logging.getLogger(__name__)
 _quiet = logging.getLogger(f"{__name__}.callers")  # a line for each odd request would be a stranger's to write
-_quiet.disabled = True
+_quiet.addFilter(lambda _: False)  # not `disabled`, which whoever configures logging in this process undoes
 
 
 def most_connections() -> int:

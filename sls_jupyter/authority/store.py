@@ -55,16 +55,21 @@ requests = sa.Table(
     "requests",
     metadata,
     sa.Column("seq", _BIG, primary_key=True, autoincrement=True),  # in the order of arrival
-    sa.Column("id", sa.String(71), nullable=False, unique=True),  # the spec's terms
+    sa.Column("id", sa.String(71), nullable=False, unique=True),  # the proposal's terms
+    sa.Column("but_limits", sa.String(71), nullable=False, index=True),  # what is asked for, limits aside
     sa.Column("spec", sa.LargeBinary, nullable=False),  # DSSE of the newest spec on these terms
+    sa.Column("order", sa.LargeBinary),  # DSSE of the newest order on them, in a session
     sa.Column("requester", sa.String(100), nullable=False),
     sa.Column("contact", sa.LargeBinary),  # DSSE
-    sa.Column("code", sa.Text, nullable=False),  # what approvers review
-    sa.Column("parameters", sa.LargeBinary, nullable=False),  # the bundle, which they review too
+    sa.Column(
+        "texts", sa.LargeBinary, nullable=False
+    ),  # JSON: code and parameters of each cell, which approvers review
     sa.Column("state", sa.String(10), nullable=False),  # open, granted, approved, denied
     sa.Column("known", sa.Boolean, nullable=False),  # a policy of an asset asked for names the requester
-    sa.Column("logged", sa.Boolean, nullable=False),  # request.received is in the log; False: may be dropped
-    sa.Column("bytes", sa.Integer, nullable=False),  # of spec, contact, code and parameters
+    sa.Column(
+        "logged", sa.Boolean, nullable=False
+    ),  # it stays, and request.received is in the log; False: may be dropped
+    sa.Column("bytes", sa.Integer, nullable=False),  # of spec, order, contact, code and parameters
     sa.Column("created_at", _BIG, nullable=False),
     sa.CheckConstraint("state in ('open', 'granted', 'approved', 'denied')"),
     sa.Index("requests_droppable", "logged", "seq", "requester", "created_at", "bytes"),
@@ -108,6 +113,14 @@ verdicts = sa.Table(
     sa.Column("entry", _BIG, nullable=False),  # index of its log entry
 )
 
+beginnings = sa.Table(  # what an approval covers: each beginning of its list of cells, the whole list too
+    "beginnings",
+    metadata,
+    sa.Column("key", sa.String(71), primary_key=True),  # as ``but_limits``
+    sa.Column("verdict", sa.String(71), sa.ForeignKey("verdicts.id"), primary_key=True),
+    sa.Index("beginnings_verdict", "verdict"),
+)
+
 specs = sa.Table(
     "specs",
     metadata,
@@ -128,6 +141,19 @@ grants = sa.Table(
     sa.Column("envelope", sa.LargeBinary, nullable=False),  # DSSE
 )
 
+orders = sa.Table(  # cells of sessions that were granted; of one number the newest is in the session's chain
+    "orders",
+    metadata,
+    sa.Column("seq", _BIG, primary_key=True, autoincrement=True),
+    sa.Column("session", sa.String(71), sa.ForeignKey("specs.id"), nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),  # from 1, without a gap
+    sa.Column("id", sa.String(71), nullable=False, unique=True),  # digest of the order
+    sa.Column("envelope", sa.LargeBinary, nullable=False),  # DSSE
+    sa.Column("grant", sa.LargeBinary, nullable=False),  # DSSE of the cell's grant
+    sa.Column("at", _BIG, nullable=False),
+    sa.Index("orders_of", "session", "number", "seq"),
+)
+
 challenges = sa.Table(
     "challenges",
     metadata,
@@ -142,6 +168,7 @@ releases = sa.Table(
     sa.Column("spec", sa.String(71), primary_key=True),
     sa.Column("asset", sa.String(71), primary_key=True),
     sa.Column("requester", sa.String(100), nullable=False),
+    sa.Column("report_id", sa.String(64), nullable=False),  # of the guest, hex; "" where its TEE has none
     sa.Column("at", _BIG, nullable=False),
 )
 
@@ -159,6 +186,7 @@ receipts = sa.Table(
     metadata,
     sa.Column("spec", sa.String(71), primary_key=True),
     sa.Column("id", sa.String(71), primary_key=True),  # digest of the receipt's statement
+    sa.Column("cell", sa.Integer, nullable=False),  # of a session, from 1; 0: a run
     sa.Column("envelope", sa.LargeBinary, nullable=False),  # DSSE, signed by the hardware
     sa.Column("records", sa.LargeBinary, nullable=False),  # the audit sidecar's chain, JSON
     sa.Column("released", sa.Integer, nullable=False),  # how many of our releases it shows
@@ -246,7 +274,7 @@ class Store:
         with self.read() as connection:
             there = sa.inspect(connection)
             missing = set(metadata.tables) - set(there.get_table_names())
-            for name in {"assets", "requests"} - missing:
+            for name in {"assets", "requests", "releases", "receipts"} - missing:
                 _require_present({one["name"] for one in there.get_columns(name)}, metadata.tables[name])
         if missing:  # a reader need not wait for a writer
             with self.write() as connection:

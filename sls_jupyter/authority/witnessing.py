@@ -158,7 +158,7 @@ def trust_witness(authority: Authority, key: str, url: str | None = None) -> str
     """Take cosignatures of this witness from now on; returns its name.
 
     Args:
-        key: its verifier key of type 0x04, as it gives it (:func:`own_witness_key`).
+        key: its verifier key of type 0x04 or 0x06, as it gives it (:func:`own_witness_key`).
         url: the prefix of its ``add-checkpoint``; ``None`` for one that brings its cosignatures.
 
     Raises:

@@ -14,11 +14,12 @@ import hashlib
 import json
 from typing import Any
 
-from sls_jupyter.contract.group import Container, ContainerGroup
+from sls_jupyter.contract.group import PATH, Container, ContainerGroup
+from sls_jupyter.contract.places import UMASK
+from sls_jupyter.contract.platform import aci_platform
 
 API_VERSION = "0.11.0"
 FRAMEWORK_VERSION = "0.2.3"
-PAUSE_LAYER = "16b514057a06ad665f92c02863aca074fd5976c755d26bff16365299169e8415"
 
 ENFORCEMENT_POINTS = (
     "mount_device",
@@ -50,15 +51,52 @@ SWITCHES = (
     "allow_unencrypted_scratch",
     "allow_capability_dropping",
 )
+ALLOWED = {"allow_environment_variable_dropping"}
+"""Unknown variables never reach a container, and do not stop it: the platform adds some from time to time."""
 
-_NO_CAPABILITIES: dict[str, list[str]] = {
-    name: [] for name in ("ambient", "bounding", "effective", "inheritable", "permitted")
-}
-_ANY_USER = {
-    "group_idnames": [{"pattern": "", "strategy": "any"}],
-    "umask": "0022",
-    "user_idname": {"pattern": "", "strategy": "any"},
-}
+_CAPABILITY_SETS = ("ambient", "bounding", "effective", "inheritable", "permitted")
+_NO_CAPABILITIES: dict[str, list[str]] = {name: [] for name in _CAPABILITY_SETS}
+_DEFAULT_SETS = ("bounding", "effective", "permitted")  # where the platform puts the capabilities of who drops none
+_UMASK = f"{UMASK:04o}"
+
+
+def _by_id(number: int) -> dict[str, str]:
+    return {"pattern": str(number), "strategy": "id"}
+
+
+def _any() -> dict[str, str]:
+    return {"pattern": "", "strategy": "any"}
+
+
+def _env_rules(container: Container) -> list[dict[str, Any]]:
+    """The container's own variables, then those of the platform that it may have; the others are dropped.
+
+    Expressions are anchored here: not every version of the framework in use is known to do so by itself.
+    """
+    own = [(rule.pattern, rule.required, rule.strategy) for rule in container.env_rules]
+    platform = [(one.pattern, False, one.strategy) for one in aci_platform().variables if one.admitted]
+    return [
+        {
+            "pattern": f"^(?:{pattern})$" if strategy == "re2" else pattern,
+            "required": required,
+            "strategy": strategy,
+        }
+        for pattern, required, strategy in sorted([*own, *platform])
+    ]
+
+
+def _mounts(container: Container) -> list[dict[str, Any]]:
+    source = aci_platform().empty_dir
+    own = [
+        {
+            "destination": mount.destination,
+            "options": ["rbind", "rshared", "ro" if mount.read_only else "rw"],
+            "source": source,
+            "type": "bind",
+        }
+        for mount in container.mounts
+    ]
+    return [*own, *aci_platform().mounts]
 
 
 def _container_object(container: Container, image_layers: tuple[str, ...], image_id: str) -> dict[str, Any]:
@@ -67,55 +105,55 @@ def _container_object(container: Container, image_layers: tuple[str, ...], image
         "allow_stdio_access": False,
         "capabilities": _NO_CAPABILITIES,
         "command": list(container.command),
-        "env_rules": [
-            {"pattern": rule.pattern, "required": rule.required, "strategy": rule.strategy}
-            for rule in sorted(container.env_rules, key=lambda rule: rule.pattern)
-        ],
+        "env_rules": _env_rules(container),
         "exec_processes": [],
         "id": image_id,
         "layers": list(image_layers),
-        "mounts": [
-            {
-                "destination": mount.destination,
-                "options": ["rbind", "rshared", "ro" if mount.read_only else "rw"],
-                "source": "sandbox:///tmp/atlas/emptydir/.+",
-                "type": "bind",
-            }
-            for mount in container.mounts
-        ],
+        "mounts": _mounts(container),
         "name": container.name,
         "no_new_privileges": True,
         "seccomp_profile_sha256": container.seccomp_sha256,
         "signals": [9, 15],
-        "user": _ANY_USER,
+        "user": {
+            "group_idnames": [_by_id(container.group)],
+            "umask": _UMASK,
+            "user_idname": _by_id(container.user),
+        },
         "working_dir": "/",
     }
 
 
 def _pause() -> dict[str, Any]:
+    """The container that holds a group's namespaces, as the platform starts it."""
+    capabilities = {name: list(aci_platform().capabilities) for name in _DEFAULT_SETS}
     return {
         "allow_elevated": False,
         "allow_stdio_access": False,
-        "capabilities": _NO_CAPABILITIES,
-        "command": ["/pause"],
+        "capabilities": _NO_CAPABILITIES | capabilities,
+        "command": list(aci_platform().pause_command),
         "env_rules": [
-            {
-                "pattern": "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-                "required": True,
-                "strategy": "string",
-            },
+            {"pattern": "PATH=" + PATH, "required": True, "strategy": "string"},
             {"pattern": "TERM=xterm", "required": False, "strategy": "string"},
         ],
         "exec_processes": [],
-        "layers": [PAUSE_LAYER],
+        "layers": list(aci_platform().pause_layers),
         "mounts": [],
         "name": "pause-container",
-        "no_new_privileges": True,
+        "no_new_privileges": False,
         "seccomp_profile_sha256": "",
         "signals": [9, 15],
-        "user": _ANY_USER,
+        "user": {"group_idnames": [_any()], "umask": _UMASK, "user_idname": _any()},
         "working_dir": "/",
     }
+
+
+def _fragments(group: ContainerGroup) -> list[dict[str, Any]]:
+    """Whose signed fragments may be loaded: nobody's, unless the group names one."""
+    found = (aci_platform().fragments[name] for name in group.fragments)
+    return [
+        {"feed": one.feed, "includes": list(one.includes), "issuer": one.issuer, "minimum_svn": one.minimum_svn}
+        for one in found
+    ]
 
 
 def containers_of(group: ContainerGroup) -> list[dict[str, Any]]:
@@ -136,11 +174,11 @@ def render(group: ContainerGroup) -> bytes:
         assign("api_version", API_VERSION),
         assign("framework_version", FRAMEWORK_VERSION),
         "",
-        assign("fragments", []),
+        assign("fragments", _fragments(group)),
         "",
         assign("containers", containers_of(group)),
         "",
-        *(assign(switch, False) for switch in SWITCHES),
+        *(assign(switch, switch in ALLOWED) for switch in SWITCHES),
         "",
         *(f"{point} := data.framework.{point}" for point in ENFORCEMENT_POINTS),
         "",

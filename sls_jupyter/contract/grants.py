@@ -11,9 +11,10 @@ from sls_jupyter.documents import Did, Digest, Document, Model, ShortText, Times
 
 
 class Approval(Document):
-    """A person's yes to a spec's terms. It holds for every run on the same terms until it expires."""
+    """A person's yes to a spec's terms. It holds for every run on the same terms, or with lower limits, until it expires."""
 
     payload_type: ClassVar[str] = "application/vnd.sls.approval.v1+json"
+    deeply_frozen: ClassVar[bool] = True
 
     approver: Did
     authority: Did  # the one authority that may count it
@@ -32,6 +33,7 @@ class Denial(Document):
     """A person's no to a spec's terms, with the reason the requester will read."""
 
     payload_type: ClassVar[str] = "application/vnd.sls.denial.v1+json"
+    deeply_frozen: ClassVar[bool] = True
 
     approver: Did
     authority: Did
@@ -75,6 +77,7 @@ class Grant(Document):
     """An authority's yes to one asset in one spec: a promise to release keys to the right evidence."""
 
     payload_type: ClassVar[str] = "application/vnd.sls.grant.v1+json"
+    deeply_frozen: ClassVar[bool] = True
 
     authority: Did
     spec: Digest

@@ -6,7 +6,8 @@ is the only layer, one SHA-384 the measurement. Changed guest code is therefore 
 CCE policy, another HOST_DATA and another measurement.
 
 What is *not* measured locally: the Python interpreter and the bytes of third-party packages. Their
-names and versions are; on Azure the layers cover every byte.
+names and versions are; of an OCI image the layers cover every byte. ``sls image build`` makes it from
+``constraints.txt``, the lock file that ``make demo`` and ``make test`` install from, so what is measured is what was tested.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from typing import Annotated, Self
 
-from sls_jupyter.documents import digest, lp
+from pydantic import Field
+
+from sls_jupyter.documents import Model, digest, lp
 
 PACKAGE = Path(__file__).resolve().parent.parent
-OUTSIDE_THE_GUEST = ("notebook", "lab", "labextension", "hosts", "safestream", "session", "cli.py", "cli_log.py")
+OUTSIDE_THE_GUEST = ("agent", "notebook", "lab", "labextension", "hosts", "safestream", "session", "cli", "image")
 GUEST_DISTRIBUTIONS = (
     "cryptography",
     "httpx",
@@ -49,6 +53,37 @@ class GuestImage:
     def digest(self) -> str:
         """What an auditor pins: SHA-256 of ``lp("sls-jupyter/image/v1", reference, measurement, layer, …)``."""
         return digest(lp("sls-jupyter/image/v1", self.reference, self.measurement, *self.layers))
+
+
+class WrittenImage(Model):
+    """The guest image of a host, as it is written down: by its layers, as an owner trusts it."""
+
+    reference: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.:/_-]{0,254}@sha256:[0-9a-f]{64}\Z")]
+    layers: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}\Z")], ...], Field(min_length=1, max_length=127)
+    ]
+    """dm-verity root hashes, in order."""
+    measurement: Annotated[str, Field(pattern=r"^(?:[0-9a-f]{96})?\Z")]  # of simulated evidence; "" on hardware alone
+
+    @classmethod
+    def of(cls, image: GuestImage) -> Self:
+        return cls(reference=image.reference, layers=image.layers, measurement=image.measurement.hex())
+
+    def image(self) -> GuestImage:
+        return GuestImage(self.reference, self.layers, bytes.fromhex(self.measurement))
+
+
+def simulated_measurement(layers: tuple[str, ...]) -> bytes:
+    """What simulated evidence shows for an OCI image: SHA-384 of ``lp("sls-jupyter/oci-image/v1", layer, …)``, 48 bytes.
+
+    On Azure the hardware measures Microsoft's utility VM instead, and the layers are in the policy alone.
+    """
+    return hashlib.sha384(lp("sls-jupyter/oci-image/v1", *layers)).digest()
+
+
+def image_of_layers(reference: str, layers: tuple[str, ...]) -> GuestImage:
+    """The image of these layers; its measurement is what simulated evidence shows for it."""
+    return GuestImage(reference, layers, simulated_measurement(layers))
 
 
 def guest_files() -> list[Path]:

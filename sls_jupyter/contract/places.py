@@ -1,4 +1,4 @@
-"""Where the containers of a group meet: mount points and ports. Constants only; the supervisor starts with this."""
+"""Where the containers of a group meet, and as whom: mount points, ports, ids. Constants only; the supervisor starts with this."""
 
 from __future__ import annotations
 
@@ -7,6 +7,16 @@ from typing import Literal
 Role = Literal["input", "program", "output", "audit"]
 ROLES: tuple[Role, ...] = ("input", "program", "output", "audit")
 INPUT_PORT, OUTPUT_PORT = 8443, 8444
+IDS: dict[Role, tuple[int, int]] = {
+    "input": (0, 1001),
+    "program": (1002, 1002),
+    "output": (0, 1003),
+    "audit": (0, 1004),
+}
+"""User and group of each container, as its policy enforces them. The services are user 0 because the node of the SEV
+device is root's, which also closes it to the program; each has a group of its own, by which its neighbours know it.
+Without a capability and without new privileges nobody can change them."""
+UMASK = 0o022
 FEED, RESULT = "/run/sls/feed", "/run/sls/result"
 AUDIT: dict[Role, str] = {"input": "/run/sls/audit-input", "output": "/run/sls/audit-output"}  # not the program
 PRIVATE_FOLDERS = (  # variables that say where programs keep what they remember

@@ -8,10 +8,11 @@ its *terms*: what a person approves once and may then see run again.
 from __future__ import annotations
 
 import secrets
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import FailFast, Field, model_validator
+from pydantic import FailFast, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from sls_jupyter.contract.platform import FragmentName
 from sls_jupyter.documents import (
     Base64,
     Did,
@@ -25,7 +26,7 @@ from sls_jupyter.documents import (
     Timestamp,
     b64decode,
     b64encode,
-    canonical_json,
+    canonical_model_json,
     digest,
     verify,
 )
@@ -35,6 +36,7 @@ from sls_jupyter.identity import Contact, verify_signature
 
 Kind = Literal["table", "text", "figure"]
 KINDS: tuple[Kind, ...] = ("table", "text", "figure")
+MAX_CELLS = 1000  # of a session
 SPEC_SECONDS = 24 * 3600  # default lifetime of a spec, long enough for a person to approve it
 
 
@@ -124,23 +126,47 @@ class Limits(Model):
     processes: Annotated[int, Field(ge=1, le=4096)] = 64
     output_bytes: Annotated[int, Field(ge=1, le=2**40)] = 64 * 2**20
 
+    def within(self, other: Limits) -> bool:
+        """Whether none of these is higher than the other's."""
+        return all(getattr(self, name) <= getattr(other, name) for name in type(self).model_fields)
+
+
+class SessionTerms(Model):
+    """How long a session may live, and what may leave it. Its code comes later, in orders (:mod:`~sls_jupyter.contract.cells`).
+
+    A spec's own limits are those of the group, and of each cell by itself: its wall time and its output. The time of the
+    processor is counted over the whole session.
+    """
+
+    cells: Annotated[int, Field(ge=1, le=MAX_CELLS)] = 100
+    idle_seconds: Annotated[int, Field(ge=1, le=86400)] = 1800  # between the end of a cell and the order of the next
+    wall_seconds: Annotated[int, Field(ge=1, le=7 * 86400)] = 8 * 3600  # from the first cell to the end of the last
+    output_bytes: Annotated[int, Field(ge=1, le=2**40)] = 2**30  # of all cells together
+
 
 class StreamSpec(Document):
-    """The run contract. Two specs that mean the same have the same bytes."""
+    """The run contract. Two specs that mean the same have the same bytes.
 
-    payload_type: ClassVar[str] = "application/vnd.sls.stream-spec.v2+json"
+    With ``session`` it is the contract of a session: inputs, recipients, limits and all else are fixed and measured, and
+    the code, its parameters and its outputs come cell by cell in signed orders.
+    """
+
+    payload_type: ClassVar[str] = "application/vnd.sls.stream-spec.v4+json"
+    deeply_frozen: ClassVar[bool] = True
     max_payload_bytes: ClassVar[int] = 2**19  # a receipt has to hold it beside everything else
 
     requester: Did
     purpose: ShortText
     inputs: Annotated[tuple[AssetInput, ...], FailFast(), Field(min_length=1, max_length=64)]  # sorted by alias
-    code: Digest  # of the cell's exact UTF-8 text
-    parameters: Digest  # of the parameter bundle's bytes
+    code: Digest | None  # of the cell's exact UTF-8 text; None: a session
+    parameters: Digest | None  # of the parameter bundle's bytes; None: a session
     outputs: Annotated[tuple[Name, ...], Field(max_length=256)]  # named tables, sorted
     kinds: tuple[Kind, ...]  # what the requester asks to see, in the order of KINDS
     recipients: Annotated[tuple[Recipient, ...], Field(min_length=1, max_length=16)]  # sorted by DID
     limits: Limits
     tees: tuple[ShortText, ...]  # kinds of TEE the requester accepts, sorted
+    fragments: tuple[FragmentName, ...] = ()  # whose signed containers may join the group, sorted
+    session: SessionTerms | None = None
     nonce: Annotated[str, Field(pattern=r"^[0-9a-f]{32}\Z")]
     issued_at: Timestamp
     expires_at: Timestamp
@@ -163,6 +189,7 @@ class StreamSpec(Document):
         for field, values in (
             ("outputs", self.outputs),
             ("tees", self.tees),
+            ("fragments", self.fragments),
             ("recipients", tuple(person.did for person in self.recipients)),
         ):
             if list(values) != sorted(set(values)):
@@ -173,16 +200,37 @@ class StreamSpec(Document):
             raise ValueError("expires_at: after issued_at")
         return self
 
+    @model_validator(mode="after")
+    def _one_kind(self) -> StreamSpec:
+        has_code = [self.code is not None, self.parameters is not None]
+        if self.session is None and not all(has_code):
+            raise ValueError("code, parameters: needed, but in a session")
+        if self.session is not None and (any(has_code) or self.outputs):
+            raise ValueError("code, parameters, outputs: a session's come with its orders")
+        return self
+
     @property
     def terms(self) -> str:
         """Digest of what this spec asks for, whenever it is asked: without nonce and times."""
-        value = self.model_dump(mode="json", exclude={"nonce", "issued_at", "expires_at"})
-        return digest(canonical_json(value))
+        return self._digest_without("nonce", "issued_at", "expires_at")
+
+    @property
+    def terms_but_limits(self) -> str:
+        """Digest of the terms without the limits: specs that differ in nothing else ask for the same, with more or less."""
+        return self._digest_without("nonce", "issued_at", "expires_at", "limits")
+
+    def is_within(self, approved: StreamSpec) -> bool:
+        """Whether an approval of another spec's terms holds for this one: all else is equal, and no limit is higher."""
+        return self.terms_but_limits == approved.terms_but_limits and self.limits.within(approved.limits)
+
+    def _digest_without(self, *fields: str) -> str:
+        return digest(canonical_model_json(self.model_dump(mode="json", exclude=set(fields))))
 
     @property
     def code_digests(self) -> tuple[str, ...]:
-        """All code that will run: the cell, then each code asset."""
-        return (self.code, *(item.asset for item in self.inputs if item.kind == "code"))
+        """All code that the spec names: the cell, where it has one, then each code asset."""
+        cell = () if self.code is None else (self.code,)
+        return (*cell, *(item.asset for item in self.inputs if item.kind == "code"))
 
     def inputs_of(self, authority: str) -> tuple[AssetInput, ...]:
         """The inputs that one authority decides on."""
@@ -191,6 +239,32 @@ class StreamSpec(Document):
     def authorities(self) -> tuple[tuple[str, str], ...]:
         """Each authority that has to grant, as (DID, URL), sorted."""
         return tuple(sorted({(item.authority, item.authority_url) for item in self.inputs}))
+
+
+class StreamSpecBefore(StreamSpec):
+    """A run's spec as it was signed before there were sessions: in receipts of that time, and nowhere else."""
+
+    payload_type: ClassVar[str] = "application/vnd.sls.stream-spec.v3+json"
+
+    @model_validator(mode="after")
+    def _no_session(self) -> StreamSpecBefore:
+        if self.session is not None:
+            raise ValueError("session: there were none")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _written(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in written(self).items() if name != "session"}
+
+
+def verify_stated_spec(envelope: bytes) -> StreamSpec:
+    """As :func:`verify_stream_spec`, of a spec in a receipt, which may be older than sessions."""
+    if f'"{StreamSpecBefore.payload_type}"'.encode() not in envelope:
+        return verify_stream_spec(envelope)
+    spec: StreamSpec = verify(envelope, StreamSpecBefore, verify_signature, did=None)
+    for person in spec.recipients:
+        person.verify()
+    return spec
 
 
 def verify_stream_spec(envelope: bytes, *, did: str | None = None) -> StreamSpec:

@@ -16,6 +16,7 @@ file events and larger buffers are refused by the seccomp profile.
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import os
 from collections.abc import Iterable
@@ -124,7 +125,9 @@ def usage(stats: dict[int, Stat], limits: ProgramLimits, *, beside: int = 0) -> 
 def _memory_of(pid: int) -> dict[str, int]:
     """Bytes by name, from ``/proc/PID/status``, which every process lets everybody read."""
     try:
-        lines = Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines()
+        lines = (
+            Path(f"/proc/{pid}/status").read_text(errors="replace").split("\n")
+        )  # a name may hold other ends of lines
     except OSError:
         return {}
     told = {name: int(value.split()[0]) for name, value in (line.split(":\t", 1) for line in lines if _is_asked(line))}
@@ -153,10 +156,23 @@ def _shared_memory(pid: int) -> int:
     return sum(found.values())
 
 
+@functools.cache
+def _is_in_memory(path: str, device: int) -> bool:
+    """Whether a file system with this device number is a tmpfs. A platform may give a container a disk there."""
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    for line in Path("/proc/self/mountinfo").read_text(errors="replace").splitlines():
+        words = line.split(" ")
+        if words[2] == wanted:
+            return words[words.index("-") + 1] == "tmpfs"
+    return True  # of another mount namespace, looked at from outside: a sandbox's
+
+
 def file_memory(folders: Iterable[str] = SCRATCH) -> int:
     """Bytes of the file systems in memory at these places, whatever became of the names in them."""
     total = 0
     for path in folders:
+        if not _is_in_memory(path, Path(path).stat().st_dev):
+            continue
         state = os.statvfs(path)
         total += (state.f_blocks - state.f_bfree) * state.f_frsize + (state.f_files - state.f_ffree) * INODE_BYTES
     return total
@@ -181,6 +197,23 @@ def lock_memory(root: str = "") -> int:
 def terminal_memory(root: str = "") -> int:
     """Of the container's own pseudo-terminals."""
     return TERMINAL_BYTES * max(0, len(os.listdir(f"{root}/dev/pts")) - 1)  # noqa: PTH208 - one of them is ``ptmx``
+
+
+KILLS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
+
+
+def out_of_memory_kills(files: Iterable[str] = KILLS) -> int:
+    """How often the kernel ended a process of this container's control group for want of memory; 0 if it shows none.
+
+    Source: Linux ``Documentation/admin-guide/cgroup-v2.rst`` (``memory.events``), ``cgroup-v1/memory.rst``.
+    """
+    for path in files:
+        with contextlib.suppress(OSError, ValueError):
+            for line in Path(path).read_text().splitlines():
+                name, _, value = line.partition(" ")
+                if name == "oom_kill":
+                    return int(value)
+    return 0
 
 
 def beside(process: str = "self") -> int:

@@ -1,4 +1,4 @@
-"""What the audit sidecar knows of a run, and the statement it makes of it.
+"""What the audit sidecar knows of a run, or of a session's cell, and the statement it makes of it.
 
 Input and output are guest code, so their words are taken as they come; only their form is checked. Of a
 run that ended before they could say everything, the statement has less, and then it does not verify as
@@ -7,6 +7,7 @@ a complete receipt: what is missing is never made up.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,13 +15,16 @@ from typing import Any
 from pydantic import ValidationError
 
 from sls_jupyter.contract import cce
+from sls_jupyter.contract.cells import CellOrder
 from sls_jupyter.contract.group import group_for
 from sls_jupyter.contract.image import GuestImage
 from sls_jupyter.contract.spec import StreamSpec
-from sls_jupyter.documents import digest
-from sls_jupyter.errors import MalformedDocument
+from sls_jupyter.documents import digest, verify
+from sls_jupyter.errors import DigestMismatch, MalformedDocument
+from sls_jupyter.identity import verify_signature
 from sls_jupyter.receipt.statement import (
     RUN_STATES,
+    CellRecord,
     ChainRecord,
     EnvelopeJson,
     GateVerdict,
@@ -52,7 +56,7 @@ def _well_formed() -> Iterator[None]:
 
 
 class Account:
-    """One run, from its contract on.
+    """One run, from its contract on; of a session, :meth:`of_cell` makes one for each cell.
 
     Args:
         inputs: for each input of the spec ``{"alias", "manifest", "grant"}``, the latter two as envelopes.
@@ -64,13 +68,12 @@ class Account:
 
     def __init__(self, spec: StreamSpec, envelope: bytes, inputs: Any, *, now: int) -> None:
         self.spec = spec
+        self.contract = spec.digest  # what the chain of records belongs to: the spec, or a cell's order
+        self._cell: tuple[EnvelopeJson, tuple[EnvelopeJson, ...]] | None = None  # order and grants
         self._envelope = EnvelopeJson.of(envelope)
         self._started_at = now
         self._released: dict[str, DisclosedEntry] = {}
-        self._gate: GateVerdict | None = None
-        self._subjects: tuple[Subject, ...] = ()
-        self._end: tuple[str, str | None] = ("failed", None)  # until the output says how
-        self._output_spoke = False
+        self._begin()
         with _well_formed():
             self._inputs = tuple(
                 InputRecord(
@@ -81,6 +84,44 @@ class Account:
                 )
                 for item, one in zip(spec.inputs, inputs, strict=True)
             )
+
+    def _begin(self) -> None:
+        """Nothing is known yet of what happened."""
+        self._gate: GateVerdict | None = None
+        self._subjects: tuple[Subject, ...] = ()
+        self._end: tuple[str, str | None] = ("failed", None)  # until the output says how
+        self._output_spoke = self._doubtful = False
+
+    def of_cell(self, order: Any, grants: Any, *, now: int) -> Account:
+        """Of one cell of this session: what is known of contract and keys holds for all of them.
+
+        Args:
+            order: its envelope. grants: the envelopes of the grants to it.
+            now: when it was accepted.
+
+        Raises:
+            MalformedDocument: they are none, or the order is not this session's.
+        """
+        with _well_formed():
+            envelope = str(order).encode()
+            found = verify(envelope, CellOrder, verify_signature, did=self.spec.requester)
+            if found.session != self.spec.digest:
+                raise DigestMismatch(
+                    "The order is for another session.", found=found.session, expected=self.spec.digest
+                )
+            cell = EnvelopeJson.of(envelope), tuple(EnvelopeJson.of(str(one).encode()) for one in grants)
+        account = copy.copy(self)
+        account._cell, account.contract, account._started_at = cell, found.digest, now
+        account._begin()
+        return account
+
+    @property
+    def is_doubtful(self) -> bool:
+        return self._doubtful
+
+    def doubt(self) -> None:
+        """The gate was open for another cell than was fed: nobody can say for it what it let go of this one."""
+        self._doubtful = True
 
     def release(self, alias: str, logged: Any) -> None:
         """Keys came for an input, with the log's proof of it."""
@@ -113,27 +154,37 @@ class Account:
             raise MalformedDocument("A run cannot end like that.", found=status[:40], expected=", ".join(RUN_STATES))
         self._end, self._output_spoke = (status, None if limit is None else str(limit)[:40]), True
 
+    def retract(self) -> None:
+        """What the output said was not about this run: it has said nothing."""
+        self._gate, self._subjects, self._end, self._output_spoke = None, (), ("failed", None), False
+
     def stopped(self) -> None:
         """The host ended the group; if the output has not said how the run ended, that is how."""
         if not self._output_spoke:
             self._end = ("stopped", None)
 
-    def statement(self, image: GuestImage, records: bytes, head: str, *, now: int) -> Statement:
+    def statement(
+        self, image: GuestImage, records: bytes, head: str, *, now: int, previous: str | None = None
+    ) -> Statement:
         """Everything that is known, for the hardware to sign.
 
         Args:
             image: this group's own.
             records: the record file; ``head`` is the digest of its last record.
+            previous: digest of the statement on the session's cell before.
         """
         policy = cce.render(group_for(self.spec, image))
-        status, limit = self._end
+        status, limit = ("failed", None) if self._doubtful else self._end
         run = {"status": status, "limit": limit, "started_at": self._started_at, "ended_at": max(now, self._started_at)}
         predicate = Predicate(
             spec=self._envelope,
             inputs=tuple(one.model_copy(update={"released": self._released.get(one.alias)}) for one in self._inputs),
             group=GroupRecord(image=ImageRecord.of(image), cce_policy=policy.decode()),
-            gate=self._gate,
+            gate=None if self._doubtful else self._gate,
             run=RunRecord.model_validate(run),
             records=ChainRecord(head=head, count=len(parse_records(records))),
+            cell=None
+            if self._cell is None
+            else CellRecord(order=self._cell[0], grants=self._cell[1], previous=previous),
         )
         return Statement.make((Subject.of(RECORDS, digest(records)), *self._subjects), predicate)

@@ -23,7 +23,6 @@ import pyarrow as pa
 
 from sls_jupyter.documents import b64decode, b64encode, canonical_json, digest, lp, parse_json
 from sls_jupyter.errors import MalformedDocument
-from sls_jupyter.guest.tables import written
 from sls_jupyter.hpke import HpkeKey, seal
 
 MAX_INDEX_BYTES = 1 << 30
@@ -53,6 +52,10 @@ def pack(result: Result) -> bytes:
         "tables": [about for about, _ in result.tables],
         "verdict": result.verdict,
     }
+    if not result.tables:
+        return lp(canonical_json(index))
+    from sls_jupyter.guest.tables import written  # and pandas
+
     return lp(canonical_json(index), *(written(table) for _, table in result.tables))
 
 

@@ -26,7 +26,7 @@ from collections.abc import Callable, Mapping
 from typing import BinaryIO
 
 TEXT_SECONDS = 4.0  # for one text
-RUN_SECONDS = 60.0  # for all texts of a run
+RUN_SECONDS = 60.0  # for all texts of a run, or of a session's cell
 MEMORY_BYTES = 768 * 2**20
 MAX_TEXT_BYTES = 64 * 2**20  # of pictures; markup has bounds of its own
 _HEAD = struct.Struct(">HQ")
@@ -140,7 +140,7 @@ class Cleaner:
         self._process: subprocess.Popen[bytes] | None = None
         self._line: socket.socket | None = None
         self._left = RUN_SECONDS
-        self._closed = False
+        self._closed = self._busy = False
         self._lock = threading.Lock()
 
     def __call__(self, mime: str, text: str) -> tuple[str, str] | None:
@@ -148,14 +148,21 @@ class Cleaner:
         data = text.encode("utf-8", "replace")
         if len(data) > MAX_TEXT_BYTES or self._left <= 0:
             return None
-        started = time.monotonic()
+        started, self._busy = time.monotonic(), True
         try:
             return self._ask(mime.encode(), data, started + min(TEXT_SECONDS, self._left))
         except (OSError, EOFError):  # a deadline is an OSError, too
             self._end()
             return None
         finally:
+            self._busy = False
             self._left -= time.monotonic() - started
+
+    def renew(self) -> None:
+        """Another cell begins: what is still cleaned for the one before is given up, and the time starts anew."""
+        if self._busy:
+            self._end()
+        self._left = RUN_SECONDS
 
     def close(self) -> None:
         """End the process, whatever it does; nothing is cleaned from here on."""

@@ -14,8 +14,6 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
-from sls_jupyter.assets.frames.labels import labels_from, texts_of
-from sls_jupyter.assets.frames.refusals import CONVERSION_ERRORS
 from sls_jupyter.errors import SlsError
 from sls_jupyter.guest.dtypes import fits, is_dtype, is_frequency
 
@@ -205,6 +203,9 @@ def _shows(columns: Sequence[str], words: dict[str, Any]) -> bool:
 
     ``bool("patient 7")`` is ``True``, a float has no place for a hundred digits, and Python reads over comments.
     """
+    from sls_jupyter.assets.frames.labels import labels_from, texts_of  # and pandas, which few outputs need
+    from sls_jupyter.assets.frames.refusals import CONVERSION_ERRORS
+
     try:
         return not columns or texts_of(labels_from(columns, words)) == list(columns)
     except (*CONVERSION_ERRORS, IndexError, ArithmeticError, RecursionError):

@@ -6,6 +6,8 @@ import io
 from collections.abc import Callable
 from typing import BinaryIO, cast
 
+from sls_jupyter.errors import LimitExceeded
+
 
 class _CountedPart(io.RawIOBase):
     """A part whose bytes are counted before they are read."""
@@ -44,3 +46,14 @@ def counted(open_part: Callable[[str], BinaryIO], count: Callable[[int], None]) 
         count: called with a number of bytes before they are read; raises when it is too much.
     """
     return lambda name: cast(BinaryIO, _CountedPart(open_part(name), count))
+
+
+def too_large(alias: str, found: str, allowed: int) -> LimitExceeded:
+    """An input does not fit into this run's memory."""
+    return LimitExceeded(
+        f"The input {alias} is larger than this run's memory.",
+        found=found,
+        expected=f"{allowed} bytes at most, for all inputs",
+        hint="Ask for fewer columns, or raise --memory.",
+        detail={"limit": "memory", "allowed": allowed, "alias": alias},
+    )

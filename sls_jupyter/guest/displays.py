@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -59,16 +60,16 @@ def _tell_bases(shell: Any) -> None:
     shell._showtraceback = show_with_bases
 
 
-def install(shell: Any, *, least: int | None = None) -> None:
+def install(shell: Any, least: Callable[[], int | None] = lambda: None) -> None:
     """Register with IPython's display system.
 
     Args:
-        least: the smallest group that an owner lets out; ``None`` for no such rule.
+        least: gives the smallest group that an owner lets out at the time; ``None`` for no such rule.
     """
     formatter = shell.display_formatter.mimebundle_formatter
-    formatter.for_type(pd.DataFrame, lambda value, **_: _bundle(value, least))
-    formatter.for_type(pd.Series, lambda value, **_: _bundle(value, least))
+    formatter.for_type(pd.DataFrame, lambda value, **_: _bundle(value, least()))
+    formatter.for_type(pd.Series, lambda value, **_: _bundle(value, least()))
     for name in ("DataFrame", "Series"):
         formatter.for_type_by_name("polars.dataframe.frame" if name == "DataFrame" else "polars.series.series", name,
-                                   lambda value, **_: _bundle(value, least))  # fmt: skip
+                                   lambda value, **_: _bundle(value, least()))  # fmt: skip
     _tell_bases(shell)

@@ -1,7 +1,7 @@
 """A door of the group: an HTTPS server whose certificate key stands in REPORT_DATA.
 
 The key is made here, in protected memory, and never leaves it. A client sends a nonce, gets evidence
-with ``REPORT_DATA = SHA-512(lp("sls-jupyter/door/v1", nonce, spki))`` and compares ``spki`` with the
+with ``REPORT_DATA = SHA-512(lp("sls-jupyter/door/v2", role, nonce, spki))`` and compares ``spki`` with the
 certificate of the very connection it came over. Only the requester named in the spec may use the rest.
 """
 
@@ -11,11 +11,12 @@ import asyncio
 import datetime
 import json
 import os
+import re
 import ssl
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import uvicorn
 from cryptography import x509
@@ -28,10 +29,11 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from sls_jupyter.attestation.binding import door_report_data
-from sls_jupyter.attestation.device import Device
+from sls_jupyter.attestation.device.interface import Device
 from sls_jupyter.authority.guard import target_of
 from sls_jupyter.documents import digest, parse_json
 from sls_jupyter.errors import BadInput, NotAuthorised, SlsError, to_problem
+from sls_jupyter.guest.messages import IDLE_SECONDS
 from sls_jupyter.identity import verify_token
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
@@ -115,22 +117,33 @@ class Events:
                 self._waiting.discard(me)
 
 
+def _no_orders(_: dict[str, Any]) -> None:
+    raise BadInput("This door takes no orders.")
+
+
 class Door:
     """The server and its events.
 
     Args:
+        role: of this container, in its evidence.
         device: gives evidence.
         accept: called with the body of ``POST /v1/contract`` and the caller's DID; raises, and has
             changed nothing then, unless the caller is the requester. Called until it accepts, never after.
-        fetch: bodies for ``GET /v1/results/{name}``.
+        order: called with the body of ``POST /v1/cells``; raises, and has changed nothing then.
+        interrupt: the cell that runs is to end, and the session goes on. close: the session is to end.
+        fetch: bodies for ``GET /v1/results/{name}``, by name and number of the cell; of the last one without a number.
     """
 
     def __init__(
         self,
+        role: Literal["input", "output"],
         device: Device,
         accept: Callable[[dict[str, Any], str], None],
         *,
-        fetch: Callable[[str], bytes | None] = lambda _: None,
+        order: Callable[[dict[str, Any]], None] = _no_orders,
+        interrupt: Callable[[], None] = lambda: None,
+        close: Callable[[], None] = lambda: None,
+        fetch: Callable[[str, int | None], bytes | None] = lambda *_: None,
         cancel: Callable[[], None] = lambda: None,
     ) -> None:
         key = ec.generate_private_key(ec.SECP256R1())
@@ -138,7 +151,8 @@ class Door:
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )
         self._context = _server_context(key)
-        self._device, self._accept, self._fetch, self._cancel = device, accept, fetch, cancel
+        self._role, self._device, self._accept, self._order, self._fetch = role, device, accept, order, fetch
+        self._calls = {"/v1/cancel": cancel, "/v1/interrupt": interrupt, "/v1/close": close}
         self._requester: str | None = None
         self._accepting = asyncio.Lock()  # two contracts at once: the second one comes too late
         self.events = Events()
@@ -148,7 +162,14 @@ class Door:
         address, _, port = listen.rpartition(":")
         app = Starlette(routes=self._routes(), exception_handlers={SlsError: _problem})
         config = uvicorn.Config(
-            app, host=address, port=int(port), log_config=None, access_log=False, lifespan="off", ws="none"
+            app,
+            host=address,
+            port=int(port),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            timeout_keep_alive=IDLE_SECONDS,
         )
         config.load()
         config.ssl = self._context
@@ -159,37 +180,40 @@ class Door:
         return (
             Route("/v1/evidence", self._evidence),
             Route("/v1/contract", self._contract, methods=["POST"]),
-            Route("/v1/cancel", self._cancelled, methods=["POST"]),
+            Route("/v1/cells", self._ordered, methods=["POST"]),
+            *(Route(path, self._called, methods=["POST"]) for path in self._calls),
             Route("/v1/events", self._follow),
             Route("/v1/results/{name:path}", self._result),
         )
 
     async def _caller(self, request: Request) -> tuple[str, bytes]:
-        body = b""
+        """Who calls, and the body; of somebody who may not call nothing is read."""
+        caller = self._verified(request, None)
+        if self._requester is not None and caller != self._requester:
+            raise NotAuthorised("Only the run's requester may use this door.", found=caller)
+        body = bytearray()
         async for chunk in request.stream():
             body += chunk
             if len(body) > MAX_BODY_BYTES:
                 raise BadInput("The request is too large.", expected=f"{MAX_BODY_BYTES} bytes at most")
-        token = request.headers.get("authorization", "").removeprefix("Bearer ")
-        audience = digest(self._spki)
-        caller = verify_token(
-            token,
-            audience=audience,
+        return self._verified(request, bytes(body)), bytes(body)
+
+    def _verified(self, request: Request, body: bytes | None) -> str:
+        return verify_token(
+            request.headers.get("authorization", "").removeprefix("Bearer "),
+            audience=digest(self._spki),
             method=request.method,
             path=target_of(request.scope),
             body=body,
             now=int(time.time()),
         )
-        if self._requester is not None and caller != self._requester:
-            raise NotAuthorised("Only the run's requester may use this door.", found=caller)
-        return caller, body
 
     async def _evidence(self, request: Request) -> Response:
         """Anybody may ask who this is."""
         text = request.query_params.get("nonce", "")
         if len(text) != 2 * NONCE_BYTES or not all(letter in "0123456789abcdef" for letter in text):
             raise BadInput("A nonce is 64 lower-case hex digits.", found=f"{len(text)} characters")
-        report_data = door_report_data(bytes.fromhex(text), self._spki)
+        report_data = door_report_data(self._role, bytes.fromhex(text), self._spki)
         evidence = await asyncio.to_thread(self._device.evidence, report_data)
         return Response(evidence.encode(), media_type="application/json")
 
@@ -202,10 +226,16 @@ class Door:
             self._requester = caller
         return JSONResponse({}, 201)
 
-    async def _cancelled(self, request: Request) -> Response:
+    async def _ordered(self, request: Request) -> Response:
+        _, body = await self._caller(request)
+        self._require_contract()
+        await asyncio.to_thread(self._order, parse_json(body, max_bytes=MAX_BODY_BYTES))
+        return JSONResponse({}, 201)
+
+    async def _called(self, request: Request) -> Response:
         await self._caller(request)
         self._require_contract()
-        await asyncio.to_thread(self._cancel)
+        await asyncio.to_thread(self._calls[request.url.path])
         return JSONResponse({}, 202)
 
     async def _follow(self, request: Request) -> Response:
@@ -216,7 +246,10 @@ class Door:
     async def _result(self, request: Request) -> Response:
         await self._caller(request)
         self._require_contract()
-        body = self._fetch(request.path_params["name"])
+        cell = request.query_params.get("cell")
+        if cell is not None and not re.fullmatch("[1-9][0-9]{0,3}", cell):
+            raise BadInput("A cell has a number.", found=cell[:20])
+        body = self._fetch(request.path_params["name"], None if cell is None else int(cell))
         if body is None:
             raise BadInput("There is no such result.", found=request.path_params["name"][:100])
         return Response(body, media_type="application/octet-stream")

@@ -27,10 +27,8 @@ import pyarrow as pa
 from sls_jupyter.contract.grants import Obligations
 from sls_jupyter.documents import canonical_json
 from sls_jupyter.errors import SlsError
-from sls_jupyter.guest import tables, typed
 from sls_jupyter.guest.cleaner import cleaned
 from sls_jupyter.guest.plain_text import released_text, released_value
-from sls_jupyter.guest.result_words import value_in
 from sls_jupyter.guest.well_known import MAX_BASES, known_exception
 
 TABLE_MIME = "application/vnd.apache.arrow.stream"
@@ -47,6 +45,10 @@ Clean = Callable[[str, str], tuple[str, str] | None]  # MIME type and text to wh
 
 class BytesLimit(SlsError):
     """More bytes would leave than all owners and the requester allow."""
+
+
+class SessionBytesLimit(BytesLimit):
+    """More bytes would leave than a session may give out in all its cells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +77,16 @@ _UNSAFE = Judged("", withheld={"unsafe": 1})
 
 @dataclass(slots=True)
 class Gate:
-    """Judges one run's outputs under the obligations of all grants together.
+    """Judges the outputs of one run, or of a session's cell, under the obligations of all grants together.
 
     Args:
+        left: bytes that a session may still give out.
         clean: what pictures and markup go through; a run gives it a process of its own.
     """
 
     obligations: Obligations
     clean: Clean = cleaned
+    left: int | None = None
     released_bytes: int = 0
     withheld: Counter[str] = field(default_factory=Counter)
     released: Counter[str] = field(default_factory=Counter)
@@ -107,6 +111,8 @@ class Gate:
         allowed = self.obligations.max_bytes
         if allowed is not None and size > allowed:
             raise BytesLimit("The run gives out more bytes than it may.", expected=f"{allowed} bytes at most")
+        if self.left is not None and size > self.left:
+            raise SessionBytesLimit("The session gives out more bytes than it may.")
 
     # --- one output at a time, judged and counted -------------------------------------------------
 
@@ -203,6 +209,8 @@ class Gate:
         """
         if "table" not in self.obligations.kinds:
             return _held("table")
+        from sls_jupyter.guest import tables  # and pandas, which a run without tables never needs
+
         if not tables.has_only_known_types(table.schema):
             return _UNSAFE
         try:
@@ -232,6 +240,9 @@ class Gate:
 
     def _judge_value(self, name: str, table: pa.Table) -> Judged:
         """A plain value, read and written anew; its longest sequence counts as rows, and is not cut."""
+        from sls_jupyter.guest import tables, typed
+        from sls_jupyter.guest.result_words import value_in
+
         try:
             value = value_in(table)
             rows, limit = typed.items_in(value), self.obligations.max_rows
@@ -254,6 +265,8 @@ class Gate:
         """The table without rows about small groups and without our own column; ``None`` when sizes are unknown."""
         hidden, minimum = GROUP_SIZE_COLUMN in table.column_names, self.obligations.min_group
         if minimum is not None:
+            from sls_jupyter.guest import tables
+
             if not hidden or table.schema.field(GROUP_SIZE_COLUMN).type != pa.int64():
                 return None
             if tables.has_sequences(table):  # a list in one row can hold a row of each person

@@ -76,6 +76,10 @@ class Budget:
     def __init__(self, allowed: int) -> None:
         self._allowed, self._left = allowed, allowed
 
+    def renew(self) -> None:
+        """Another cell begins, or one has ended."""
+        self._left = self._allowed
+
     def take(self, count: int) -> None:
         self._left -= count
         if self._left < 0:

@@ -1,13 +1,19 @@
-"""What the program's kernel publishes (Jupyter's iopub messages), at the output: what the cell shows and prints.
+"""What the program's kernel publishes (Jupyter's iopub messages), at the output: what each cell shows and prints.
 
 Reading and judging are two threads. Judging takes time (a figure is cleaned), and a kernel whose socket nobody
 reads stands still; so messages are read at once, counted against the program's budget, and wait in a queue that
 the budget bounds.
+
+Each message names the request that it belongs to, by the program's own word. It keeps an honest program's cells apart: what
+a thread of an earlier cell prints is not shown in a later one. A hostile program can mislabel its own words, and the gate of
+the cell that is open judges them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -18,29 +24,33 @@ from jupyter_client.session import Session
 from sls_jupyter.guest import wire
 from sls_jupyter.guest.hostile import Budget
 
+DRAIN_LOOK_SECONDS = 0.002
+_REQUEST = re.compile(r"cell-([1-9][0-9]{0,3})\.[0-9]{1,3}")
 DRAIN_SECONDS = 5.0  # how long one message may take after the program said it is done; more than cleaning one text
 
 
 class Displays:
-    """Follows the kernel's connection until the run has ended.
+    """Follows the kernel's connection until the group has ended.
 
     Args:
-        take: judges one message; raises what it likes, for messages of a hostile program.
+        take: judges one message, of the cell with that number if it names one; raises what it likes, for messages of a
+            hostile program.
         refuse: called with what was raised.
-        ended: set when nothing more is wanted.
+        over: set when nothing more is wanted.
     """
 
     def __init__(
         self,
         budget: Budget,
-        take: Callable[[dict[str, Any]], None],
+        take: Callable[[int | None, dict[str, Any]], None],
         refuse: Callable[[Exception], None],
-        ended: threading.Event,
+        over: threading.Event,
     ) -> None:
-        self._budget, self._take, self._refuse, self._ended = budget, take, refuse, ended
+        self._budget, self._take, self._refuse, self._over = budget, take, refuse, over
         self._messages: queue.SimpleQueue[list[bytes]] = queue.SimpleQueue()  # read, counted, not yet judged
         self._judged_at = 0.0  # time.monotonic() of the last of them
-        self._idle_cells = 0
+        self._cell = 1  # the one that is open
+        self._idle_parts = 0  # of it, that were seen to end
 
     def follow(self, file: wire.ByteFile) -> None:
         """Read to the end of the connection.
@@ -52,27 +62,48 @@ class Displays:
         while (frames := wire.receive_frames(file, self._budget.take)) is not None:
             self._messages.put(frames)
 
-    def drain(self, cells: int) -> None:
-        """Wait until so many cells were seen to end, as long as something comes of it."""
+    def open(self, cell: int) -> int:
+        """Another cell begins; how many messages from before it are thrown away."""
+        dropped = 0
+        while not self._messages.empty():
+            with contextlib.suppress(queue.Empty):
+                self._messages.get_nowait()
+                dropped += 1
+        self._cell, self._idle_parts = cell, 0
+        return dropped
+
+    def drain(self, parts: int, ended: threading.Event) -> None:
+        """Wait until so many pieces of the open cell were seen to end, as long as something comes of it.
+
+        Args:
+            ended: set when the cell has ended otherwise.
+        """
         self._judged_at = time.monotonic()
-        while self._idle_cells < cells and time.monotonic() < self._judged_at + DRAIN_SECONDS:
-            if self._ended.wait(0.005):  # it is another connection; its messages may still be on their way
+        while self._idle_parts < parts and time.monotonic() < self._judged_at + DRAIN_SECONDS:
+            if ended.wait(DRAIN_LOOK_SECONDS):  # it is another connection; its messages may still be on their way
                 return
 
     def _judge(self, session: Any) -> None:
-        while not self._ended.is_set():
+        while not self._over.is_set():
             parts = self._messages.get()
             try:
                 message = session.deserialize(session.feed_identities(parts)[1])
-                if _ends_a_cell(message):
-                    self._idle_cells += 1
-                else:
-                    self._take(message)
+                cell = _cell_of(message)
+                if not _ends_a_piece(message):
+                    self._take(cell, message)
+                elif cell in (None, self._cell):
+                    self._idle_parts += 1
             except Exception as error:  # noqa: BLE001  # hostile bytes raise anything, and the next message may be honest
                 self._refuse(error)
             self._judged_at = time.monotonic()
 
 
-def _ends_a_cell(message: dict[str, Any]) -> bool:
+def _ends_a_piece(message: dict[str, Any]) -> bool:
     idle = message["msg_type"] == "status" and message["content"].get("execution_state") == "idle"
     return bool(idle and message.get("parent_header", {}).get("msg_type") == "execute_request")
+
+
+def _cell_of(message: dict[str, Any]) -> int | None:
+    """The cell that a message names (:mod:`sls_jupyter.guest.driving`); ``None`` for one that names none."""
+    named = _REQUEST.fullmatch(str(message.get("parent_header", {}).get("msg_id")))
+    return None if named is None else int(named[1])

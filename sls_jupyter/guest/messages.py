@@ -15,9 +15,11 @@ from pydantic import Field, JsonValue
 from sls_jupyter.documents import Base64, Did, Digest, Model
 from sls_jupyter.errors import MalformedDocument
 from sls_jupyter.provenance import Checked, Hearsay
+from sls_jupyter.receipt.statement import ImageRecord
 
 MAX_CHOSEN = 64  # URLs of authorities
 MAX_INPUTS = 64
+IDLE_SECONDS = 120  # that a door keeps a connection between two calls: cells come one after another
 
 _ATTESTED = "the door's evidence: the group that the spec derives says so (safestream.doors)"
 _SEALED = f"{_ATTESTED}, and the result that the receipt names"
@@ -49,13 +51,33 @@ class ContractMessage(Model):
 class MaterialMessage(Model):
     """What ``POST /v1/contract`` at the in-door brings beside that."""
 
-    code: Annotated[str, Checked("the spec's digest of it (guest.contract)")]
-    parameters: Annotated[Base64, Checked("the spec's digest of it (guest.contract)")]
+    code: Annotated[str | None, Checked("the spec's digest of it (guest.contract)")] = None  # None: a session
+    parameters: Annotated[Base64 | None, Checked("the spec's digest of it (guest.contract)")] = None
     manifests: Annotated[
         Mapping[Digest, EnvelopeText],
         Field(max_length=MAX_INPUTS),
         Checked("the spec's digest of each, and its owner's signature (assets.opening.verify_manifest)"),
     ]
+    image: Annotated[ImageRecord, Checked("this container's own evidence: HOST_DATA is of the policy that it gives")]
+
+
+class OrderMessage(Model):
+    """``POST /v1/cells`` at the out-door."""
+
+    order: Annotated[EnvelopeText, Checked("the requester's signature and the chain so far (contract.cells)")]
+    grants: Annotated[
+        tuple[EnvelopeText, ...], Field(max_length=MAX_INPUTS), Checked("each authority's signature (contract.cells)")
+    ]
+
+
+class CodeMessage(Model):
+    """What ``POST /v1/cells`` at the in-door brings beside that."""
+
+    code: Annotated[str, Checked("the order's digest of it (guest.cells)")]
+    parameters: Annotated[Base64, Checked("the order's digest of it (guest.cells)")]
+
+
+_TOGETHER: tuple[tuple[type[Model], ...], ...] = ((ContractMessage, MaterialMessage), (OrderMessage, CodeMessage))
 
 
 def part_of(message: type[M], body: Any) -> M:
@@ -64,9 +86,11 @@ def part_of(message: type[M], body: Any) -> M:
     Raises:
         MalformedDocument: a member is missing, of another type, or of neither message.
     """
-    known = {*ContractMessage.model_fields, *MaterialMessage.model_fields}
+    both = next(pair for pair in _TOGETHER if message in pair)
+    known = {name for one in both for name in one.model_fields}
     if not isinstance(body, dict) or not set(body) <= known:
-        raise MalformedDocument("A contract is a spec and its grants, with their material.", expected=", ".join(known))
+        what = "contract is a spec" if message in _TOGETHER[0] else "cell is an order"
+        raise MalformedDocument(f"A {what} and its grants, with their material.", expected=", ".join(sorted(known)))
     return message.from_json({name: body[name] for name in message.model_fields if name in body})
 
 
@@ -78,6 +102,7 @@ class Event(Model):
 
     seq: Annotated[Count, Checked(_ATTESTED)]
     at: Annotated[float, Hearsay("nobody is shown it: the group's clock is its host's")]
+    cell: Annotated[Count | None, Checked(f"{_ATTESTED}, which verified its order")] = None  # of a session
 
 
 class KeyEvent(Event):
@@ -98,9 +123,9 @@ class FedEvent(Event):
 
 
 class WordEvent(Event):
-    """The input goes on: the cell runs, or was told to stop."""
+    """The input goes on: the cell runs, or was told to stop; a session goes on after that."""
 
-    type: Annotated[Literal["running", "cancelled"], Checked(_ATTESTED)]
+    type: Annotated[Literal["running", "cancelled", "interrupted"], Checked(_ATTESTED)]
 
 
 class FinishedEvent(Event):
@@ -170,13 +195,14 @@ class WithheldEvent(Event):
 
 
 class EndEvent(Event):
-    """The last word of the output."""
+    """The last word of the output on a cell."""
 
     type: Annotated[Literal["end"], Checked(_ATTESTED)]
     status: Annotated[Line, Checked(f"{_ATTESTED}; the receipt has it")]
     limit: Annotated[Line | None, Checked(f"{_ATTESTED}; the receipt has it")] = None
     allowed: Annotated[int | None, Checked(_ATTESTED)] = None
     code: Annotated[int | None, Hearsay("the program's exit code; shown beside how it ended")] = None
+    seen: Annotated[Line | None, Checked(_ATTESTED)] = None  # what of a dead program was seen to end
     error: Annotated[Mapping[Line, JsonValue] | None, Field(max_length=10), Hearsay(_CONTENT)] = None
     alias: Annotated[Line | None, Checked(f"{_ATTESTED}: an input of the contract")] = None  # that was not opened
     column: Annotated[
@@ -198,11 +224,19 @@ class EndEvent(Event):
     ] = None
 
 
+class ClosedEvent(Event):
+    """The last event of a session: why there will be no other cell."""
+
+    type: Annotated[Literal["closed"], Checked(_ATTESTED)]
+    reason: Annotated[Literal["asked", "idle", "wall", "cells", "limit", "died"], Checked(_ATTESTED)]
+
+
 _EVENTS: dict[str, type[Event]] = {
     "key": KeyEvent,
     "fed": FedEvent,
     "running": WordEvent,
     "cancelled": WordEvent,
+    "interrupted": WordEvent,
     "finished": FinishedEvent,
     "failed": FailedEvent,
     "stream": StreamEvent,
@@ -212,6 +246,7 @@ _EVENTS: dict[str, type[Event]] = {
     "error": ErrorEvent,
     "withheld": WithheldEvent,
     "end": EndEvent,
+    "closed": ClosedEvent,
 }
 
 

@@ -10,7 +10,7 @@ MemoryError and not a dead container. A cell can stop its supervisor, not write 
 whose supervisor is silent, and a host watches from outside (:mod:`sls_jupyter.hosts.watch`, or a control group).
 
 CPU time counts for every process that was: the profile leaves SIGCHLD alone, so a child's time goes to the
-process that waits for it, and a child without a parent is waited for by process 1.
+process that waits for it, and a child without a parent is waited for by process 1: a sandbox's own, or this one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,16 @@ import sys
 import time
 
 from sls_jupyter.contract.places import RESULT
-from sls_jupyter.contract.usage import ProgramLimits, Usage, below, beside, crossed, usage, visible
+from sls_jupyter.contract.usage import (
+    ProgramLimits,
+    Usage,
+    below,
+    beside,
+    crossed,
+    out_of_memory_kills,
+    usage,
+    visible,
+)
 from sls_jupyter.guest import wire
 
 POLL_SECONDS = 0.05
@@ -54,7 +63,7 @@ def measure(root: int, limits: ProgramLimits, *, everything: bool) -> Usage:
 
 
 def _reap(kernel: int) -> None:
-    """Without a PID namespace, wait for orphans of the program, so that their time counts."""
+    """Where nobody else does, wait for orphans of the program, so that their time counts."""
     for pid, stat in below(os.getpid(), visible()).items():
         if stat.parent == os.getpid() and stat.state == "Z" and pid != kernel:
             with contextlib.suppress(ChildProcessError):
@@ -88,17 +97,17 @@ def _say_alive(file: wire.ByteFile) -> None:
 
 def supervise(kernel: subprocess.Popen[bytes], limits: ProgramLimits) -> dict[str, object]:
     """Wait until the kernel ends or a limit is crossed; says which in one message for the output."""
-    connection = wire.connect(f"{wire.here(RESULT)}/{wire.RESULT_SOCKET}")
+    connection = wire.connect(f"{wire.here(RESULT)}/{wire.RESULT_SOCKET}", "program", "output")
     file = connection.makefile("rwb")
     wire.send(file, {"from": "supervisor"})
     connection.setblocking(False)
-    start, everything = time.monotonic(), os.getppid() == 1
+    start, everything, killed = time.monotonic(), 1 in (os.getpid(), os.getppid()), out_of_memory_kills()
     told = start
     while kernel.poll() is None:
         if time.monotonic() - told > ALIVE_SECONDS:
             told = time.monotonic()
             _say_alive(file)
-        if not everything:
+        if os.getppid() != 1:
             _reap(kernel.pid)
         limit = crossed(measure(os.getpid(), limits, everything=everything), limits, time.monotonic() - start)
         if limit is not None:  # looked at again: a process that ends while we look can be counted twice
@@ -115,6 +124,8 @@ def supervise(kernel: subprocess.Popen[bytes], limits: ProgramLimits) -> dict[st
             time.sleep(POLL_SECONDS)
     else:
         message = {"ended": kernel.returncode}
+        if kernel.returncode == -signal.SIGKILL and out_of_memory_kills() > killed:
+            message = {"limit": "memory", "allowed": limits.memory_bytes}  # the control group was faster than this look
     connection.setblocking(True)
     try:
         wire.send(file, message)
@@ -132,7 +143,7 @@ def main() -> int:
     options.pop("spec")
     limits = ProgramLimits(**options)
     _control(_SET_DUMPABLE, 0)  # nobody below may read or write this process
-    if os.getppid() != 1:  # else process 1 of the sandbox waits for orphans
+    if os.getppid() != 1:  # else process 1 of the sandbox waits for orphans; this one may be process 1 itself
         _control(_SET_SUBREAPER, 1)
     kernel = subprocess.Popen(
         [sys.executable, "-I", "-m", "sls_jupyter.guest.kernel"],

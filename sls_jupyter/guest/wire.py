@@ -21,10 +21,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sls_jupyter.errors import MalformedDocument, Unavailable
+from sls_jupyter.contract.places import Role
+from sls_jupyter.errors import MalformedDocument, Refused, Unavailable
+from sls_jupyter.guest.peers import is_neighbour
 
 if TYPE_CHECKING:
-    from sls_jupyter.attestation.device import Device
+    from sls_jupyter.attestation.device.interface import Device
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 CONNECT_SECONDS = 60.0
@@ -41,7 +43,7 @@ def here(path: str) -> str:
 
 def device() -> Device:
     """This container's TEE."""
-    from sls_jupyter.attestation.device import find_device
+    from sls_jupyter.attestation.device.find import find_device
 
     environ = dict(os.environ)
     if "SLS_TEE_DEVICE" in environ:
@@ -57,38 +59,60 @@ class ByteFile(Protocol):
     def flush(self) -> None: ...
 
 
-def listen(path: str) -> socket.socket:
-    """A listening socket at ``path``, for the neighbours only."""
+def moment() -> int:
+    """Now, in microseconds, by the monotonic clock that all containers of a group share."""
+    return time.monotonic_ns() // 1000
+
+
+def listen(path: str, *, everybody: bool = False) -> socket.socket:
+    """A listening socket at ``path``, for the neighbours only.
+
+    Args:
+        everybody: a neighbour of another user id may connect too; who it is, is asked of each connection.
+    """
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listening.bind(path)
-    Path(path).chmod(0o600)
+    Path(path).chmod(0o666 if everybody else 0o600)
     listening.listen(8)
     return listening
 
 
-def accept_one(listening: socket.socket) -> socket.socket:
+def accept_from(listening: socket.socket, me: Role, neighbour: Role) -> socket.socket:
+    """The next connection of this neighbour; anybody else's is closed, and takes nobody's place."""
+    while True:
+        connection, _ = listening.accept()
+        if is_neighbour(connection, me, neighbour):
+            return connection
+        connection.close()
+
+
+def accept_one(listening: socket.socket, me: Role, neighbour: Role) -> socket.socket:
     """The only connection there will be; nobody reaches this socket after it."""
     with listening:
-        return listening.accept()[0]
+        return accept_from(listening, me, neighbour)
 
 
-def connect(path: str, *, timeout: float = CONNECT_SECONDS) -> socket.socket:
+def connect(path: str, me: Role, neighbour: Role, *, timeout: float = CONNECT_SECONDS) -> socket.socket:
     """Connect to a neighbour that may not have started yet.
 
     Raises:
-        Unavailable: it did not come up in ``timeout`` seconds.
+        Unavailable: it did not come up in ``timeout`` seconds. Refused: somebody else listens there.
     """
     deadline = time.monotonic() + timeout
     while True:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             connection.connect(path)
-            return connection
         except OSError:
             connection.close()
             if time.monotonic() > deadline:
                 raise Unavailable("A neighbouring container did not come up.", found=path) from None
             time.sleep(0.01)  # there is no event to wait for: the socket file is made by another container
+            continue
+        if is_neighbour(connection, me, neighbour):
+            return connection
+        connection.close()
+        raise Refused(f"Another container than {neighbour} listens in its place.", found=path)
 
 
 def send(file: ByteFile, message: dict[str, Any]) -> None:

@@ -2,5 +2,5 @@
 
 ``local`` is this machine. Read it from the top: ``local`` launches, ``firmware`` admits, ``starting`` builds
 each container's command line from ``sandbox`` and ``seccomp``, ``process`` starts and ends it, ``running`` is
-what the caller holds.
+what the caller holds. ``judge`` says what a confidential utility VM would admit; ``firmware`` asks it.
 """

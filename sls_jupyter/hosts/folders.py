@@ -118,7 +118,7 @@ def _remove_level(names: list[str], top: int, numbers: itertools.count[int], dea
 # --- locks -----------------------------------------------------------------------------------------
 
 
-def _try_lock(folder: Path) -> int | None:
+def try_lock(folder: Path) -> int | None:
     """The descriptor of the folder's lock, or ``None`` while a living host holds it.
 
     A folder without its lock is nobody's: a host makes it first, and only a program without a sandbox could
@@ -149,7 +149,7 @@ def sweep(parent: Path, owners: set[int]) -> list[Path]:
             left = deadline - time.monotonic()
             if left < 0 or young or not stat.S_ISDIR(facts.st_mode) or facts.st_uid not in owners:
                 continue
-            lock = _try_lock(folder)
+            lock = try_lock(folder)
             if lock is not None:
                 gone = remove_tree(folder, left)
                 os.close(lock)

@@ -6,7 +6,7 @@ asks for evidence. Containers with a door listen on the loopback of this machine
 
 Where no sandbox can be made, containers are ordinary processes of this user, and the host says so (it is not
 ``isolated``). Each then finds its mounts below the folder that ``SLS_ROOT`` names (``$SLS_ROOT/run/sls/feed``); no
-policy admits that variable, so a confidential group can never be started with it. What a program keeps for itself
+policy admits that variable, so no confidential group is ever started with it. What a program keeps for itself
 lies in a private folder of the run, and goes with it.
 
 A program is watched from outside as well (:mod:`sls_jupyter.hosts.watch`); the other containers bound their own
@@ -16,22 +16,25 @@ memory. A program's standard error is dropped unless a developer asks for it, be
 from __future__ import annotations
 
 import os
-import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
 
+from sls_jupyter.attestation.device.simulated import DevelopmentChain
 from sls_jupyter.contract.group import ContainerGroup
 from sls_jupyter.contract.image import GuestImage, measure_installed
 from sls_jupyter.errors import Unavailable
 from sls_jupyter.hosts import probing, starting
+from sls_jupyter.hosts.compiled import compile_guest
 from sls_jupyter.hosts.firmware import Firmware, Stoppable, start_request
 from sls_jupyter.hosts.folders import RunFolder
+from sls_jupyter.hosts.ports import LOOPBACK, free_ports
 from sls_jupyter.hosts.process import spawner
 from sls_jupyter.hosts.running import LocalGroup, Remains
 from sls_jupyter.hosts.sandbox import NOBODY, Bubblewrap
-from sls_jupyter.hosts.starting import LOOPBACK, Start
+from sls_jupyter.hosts.starting import Start
 from sls_jupyter.safestream.host import HostCapabilities
 
 TEE = "simulated-snp"
@@ -46,17 +49,6 @@ def _unavailable(error: OSError) -> Unavailable:
         found=error.strerror or type(error).__name__,
         hint="Free memory, processes or temporary space, then run again.",
     )
-
-
-def _ports(group: ContainerGroup, held: ExitStack) -> dict[str, int]:
-    """A free loopback port for each door, held until just before the start."""
-    ports: dict[str, int] = {}
-    for container in group.containers:
-        if container.port is not None:
-            holder = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
-            holder.bind((LOOPBACK, 0))
-            ports[container.name] = holder.getsockname()[1]
-    return ports
 
 
 @contextmanager
@@ -113,12 +105,16 @@ class LocalHost:
             return ("Root starts the containers: the kernel does not limit how many processes a program starts.",)
         return ()
 
+    @cached_property
+    def _root_pin(self) -> str:
+        return DevelopmentChain.load_or_create(self._machine_folder).root_pin.hex()
+
     def capabilities(self) -> HostCapabilities:
         affinity = getattr(os, "sched_getaffinity", None)
         cpus = len(affinity(0)) if affinity else os.cpu_count() or 1
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         isolated = self._bubblewrap()[0] is not None
-        return HostCapabilities("local", TEE, cpus, memory, self._warnings(), isolated)
+        return HostCapabilities("local", TEE, cpus, memory, self._warnings(), self._root_pin, isolated)
 
     def _isolation(self) -> tuple[Bubblewrap | None, int | None]:
         """The sandbox maker, and who owns what the containers share if that is not this user."""
@@ -136,28 +132,31 @@ class LocalHost:
 
     # --- launching
 
-    def launch(self, group: ContainerGroup, cce_policy: bytes) -> LocalGroup:
+    def launch(
+        self, group: ContainerGroup, cce_policy: bytes, tell: Callable[[str], None] = lambda _: None
+    ) -> LocalGroup:
         """Start a group; nothing starts unless the policy admits every container of it.
 
-        A door's port is free when this returns; another program may still take it before the container
+        A door's port is held for it. A program that asks for that very port may still take it before the container
         does, and the container then ends and says so in its log.
 
         Raises:
-            MalformedDocument: the policy is not one that this package renders.
+            MalformedDocument: the policy is not data that can be judged.
             Refused: the policy does not admit a container; says which and why.
             Unavailable: this machine cannot start it; nothing is left running.
         """
+        compile_guest()
         firmware = Firmware(cce_policy, measure=self._measure)
         wrap, owner = self._isolation()
         try:
             with ExitStack() as held:
-                ports = _ports(group, held)
+                ports = free_ports(group, held)
                 starts = self._admit(group, ports, firmware)
                 remains = Remains(RunFolder.make(owner))
                 remains.polite |= {container.name for container in group.containers if container.network}
+                remains.ports = held.pop_all()
                 with _ended_on_failure(remains):
                     self._prepare(remains, group, firmware, owner)
-                    held.close()
                     starting.start_all(remains, starts, wrap)
         except OSError as error:
             raise _unavailable(error) from None
@@ -166,8 +165,8 @@ class LocalHost:
     def _admit(self, group: ContainerGroup, ports: Mapping[str, int], firmware: Firmware) -> list[Start]:
         starts, hidden = [], starting.hidden_folders(self._machine_folder)
         for container in group.containers:
-            environment = starting.environment_of(container, ports.get(container.name))
-            firmware.admit(start_request(container, environment))
+            wanted = starting.environment_of(container, ports.get(container.name))
+            environment = firmware.admit(start_request(container, wanted))
             keep_log = container.network or self._keep_program_log
             starts.append(Start(container, environment, starting.bpf_of(container), keep_log, hidden))
         return starts

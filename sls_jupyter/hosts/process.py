@@ -110,7 +110,7 @@ def _commands(init: int) -> list[int]:
     return children
 
 
-def _describe(code: int) -> str:
+def describe(code: int) -> str:
     if code == 0:
         return "ended"
     if code > 128:
@@ -164,7 +164,7 @@ class ContainerProcess:
         if code is None:
             return ContainerState(running=True, detail="running")
         code = 128 - code if code < 0 else code
-        return ContainerState(running=False, exit_code=code, detail=_describe(code))
+        return ContainerState(running=False, exit_code=code, detail=describe(code))
 
     def log(self) -> str:
         return self._log.text() if self._log else ""

@@ -7,6 +7,7 @@ import threading
 import time
 import weakref
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -27,6 +28,7 @@ class Remains:
     processes: dict[str, ContainerProcess] = field(default_factory=dict)
     polite: set[str] = field(default_factory=set)  # containers that are asked before they are ended
     device: Stoppable | None = None
+    ports: ExitStack = field(default_factory=ExitStack)  # of the doors, held so that nobody else is given one
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def end(self) -> None:
@@ -45,6 +47,7 @@ class Remains:
             if self.device is not None:
                 self.device.stop()
                 self.device = None
+            self.ports.close()
             self.folder.remove()
 
 

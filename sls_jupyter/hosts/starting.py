@@ -15,12 +15,12 @@ from sls_jupyter.contract.seccomp import program_profile, program_profile_bytes
 from sls_jupyter.errors import Unavailable
 from sls_jupyter.hosts import entry, sandbox
 from sls_jupyter.hosts.interpreter import plain
+from sls_jupyter.hosts.ports import LOOPBACK
 from sls_jupyter.hosts.process import ContainerProcess, start
 from sls_jupyter.hosts.running import Remains
 from sls_jupyter.hosts.sandbox import Box, Bubblewrap
 from sls_jupyter.hosts.seccomp import compile_profile
 
-LOOPBACK = "127.0.0.1"
 DEVICE_FOLDER, DEVICE_SOCKET = "/run/sls/tee", "device.sock"
 VOLUMES, TEE = "v", "t"  # in the group's folder; short, because socket paths are
 

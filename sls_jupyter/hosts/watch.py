@@ -30,7 +30,10 @@ from sls_jupyter.contract.usage import ProgramLimits, Stat
 from sls_jupyter.hosts.entry import be_a_reaper, die_with
 
 POLL_SECONDS = 0.1
-WORD_SECONDS = 10.0  # on a busy machine, too, for the supervisor to say which limit was crossed
+LOOK_SECONDS = 0.02
+WORD_LOOKS = 500  # 10 s at least, on a busy machine, too, for the supervisor to say which limit was crossed
+FAILED_LOOKS = 20  # one after the other; then nobody knows what the container does
+LEFT_SECONDS = 1.0  # for a sandbox to end by itself, when its supervisor has
 WIDER = ProgramLimits(cpu_seconds=1, wall_seconds=5, memory_bytes=32 << 20, processes=16)  # keepers count here too
 _WRAPPERS = {"bwrap", "setpriv", "prlimit"}  # what a sandbox consists of until its command runs
 
@@ -106,7 +109,13 @@ class Keeper:
         if self.supervisor is None:
             return ()
         pid, started = self.supervisor
-        return (pid,) if pid in family and family[pid].started == started else ()
+        if pid in family:
+            return (pid,) if family[pid].started == started else ()
+        stat = Stat.read(pid)  # the kernel's list of children may leave one out while others end (proc(5))
+        if stat is None or stat.started != started or stat.state == "Z":
+            return ()
+        family[pid] = stat
+        return (pid,)
 
     def _beside(self, supervisor: int) -> int:
         """Memory that the sandbox has the kernel hold."""
@@ -117,16 +126,19 @@ class Keeper:
 
     def close(self) -> None:
         """Stop all but the supervisor and what is above it, let it speak, and end what is left."""
-        deadline = time.monotonic() + WORD_SECONDS
-        while self.process.poll() is None and time.monotonic() < deadline:
+        for _ in range(WORD_LOOKS):
             family = _family()
             speaker = self._speaker(family)
+            if self.process.poll() is not None or not speaker:
+                break
             spared = set(speaker)
             while more := {family[pid].parent for pid in spared if pid in family} - spared:
                 spared |= more
             _signal((pid for pid in family if pid not in spared), signal.SIGSTOP)
             _signal(speaker, signal.SIGCONT)
-            time.sleep(POLL_SECONDS / 5)
+            time.sleep(LOOK_SECONDS)
+        with contextlib.suppress(subprocess.TimeoutExpired):  # a stopped sandbox could not
+            self.process.wait(0.0 if speaker else LEFT_SECONDS)
         end_all()
 
 
@@ -136,11 +148,19 @@ def keep(command: list[str], limits: ProgramLimits) -> int:
     process = subprocess.Popen(mine, close_fds=False)
     os.closerange(3, 1024)  # what the container was given is the container's
     keeper = Keeper(process, limits, time.monotonic(), sandboxed=mine == command)
+    failed = 0
     while process.poll() is None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(POLL_SECONDS)
             break
-        if keeper.look() is not None:
+        try:
+            crossed = keeper.look()
+        except (OSError, ValueError, IndexError):  # what was looked at went, or the kernel had no memory to say so
+            failed += 1
+            crossed = ("processes", 0) if failed > FAILED_LOOKS else None
+        else:
+            failed = 0
+        if crossed is not None:
             keeper.close()
     end_all()
     return process.wait() if process.returncode >= 0 else 128 - process.returncode

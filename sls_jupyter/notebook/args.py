@@ -12,7 +12,7 @@ import builtins
 import difflib
 import re
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -63,6 +63,18 @@ class Parser(argparse.ArgumentParser):
         """Whether a word follows this option."""
         return any(option in action.option_strings and action.nargs != 0 for action in self._actions)
 
+    def within(self, words: Sequence[str]) -> Parser:
+        """The parser of the action that these words name, or this one: ``log`` has a parser for each."""
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                return next((action.choices[word] for word in words if word in action.choices), self)
+        return self
+
+    def actions(self) -> list[str]:
+        """The words that name an action, if it has any."""
+        found = (action for action in self._actions if isinstance(action, argparse._SubParsersAction))
+        return [name for action in found for name in action.choices]
+
     def error(self, message: str) -> NoReturn:
         unknown = next((word for word in message.split() if word.startswith("-")), "")
         hint = (
@@ -87,7 +99,7 @@ class Parser(argparse.ArgumentParser):
             BadInput: an unknown or unfit option, with the nearest one.
         """
         if "-h" in words or "--help" in words:
-            raise HelpWanted(self.format_help())
+            raise HelpWanted(self.within(words).format_help())
         return self.parse_args(words)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -9,15 +10,17 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from sls_jupyter.attestation.aci import NOTHING_ELSE, PROFILES, Profile, Wanted
-from sls_jupyter.attestation.aci_forms import MAX_FILE_BYTES, gather
-from sls_jupyter.attestation.describe import describe
-from sls_jupyter.attestation.evidence import TrustAnchors
+from sls_jupyter.attestation.amd.describe import describe
+from sls_jupyter.attestation.amd.report import Report
+from sls_jupyter.attestation.anchors import TrustAnchors
+from sls_jupyter.attestation.azure.forms import MAX_FILE_BYTES, gather
 from sls_jupyter.attestation.files import Verdict, judge_files, sort_files
-from sls_jupyter.attestation.snp import Report
+from sls_jupyter.attestation.judge import NOTHING_ELSE, PROFILES, Profile, Wanted
 from sls_jupyter.errors import BadInput, MalformedDocument
-from sls_jupyter.notebook.cards import Block, Card, Chip, Facts, Line, Mono, Table
+from sls_jupyter.notebook.cards import Block, Card, Facts, Heading, Line, Mono, Table
+from sls_jupyter.notebook.checks import Checks
 from sls_jupyter.notebook.receipts import looks_like_receipt
+from sls_jupyter.tcb import BULLETINS
 
 
 def read_files(paths: Sequence[str]) -> list[bytes]:
@@ -66,12 +69,32 @@ def read_wanted(path: str | None) -> Wanted:
         return NOTHING_ELSE
     (data,) = read_files([path])
     try:
-        return Wanted.model_validate_json(data)
+        return Wanted.from_json(data)
+    except MalformedDocument as error:
+        known = ", ".join(Wanted.model_fields)
+        found = error.found or error.message
+        raise BadInput("The file of minimums is not valid.", found=found, expected=known) from None
+
+
+def _demanding(wanted: Wanted, bulletins: Sequence[str], mitigations: Sequence[int]) -> Wanted:
+    """The same, and these bulletins and bits as well.
+
+    Raises:
+        BadInput: no such bulletin or bit.
+    """
+    more = {
+        "bulletins": (*wanted.bulletins, *(name.upper() for name in bulletins)),
+        "mitigations": (*wanted.mitigations, *mitigations),
+    }
+    try:
+        return Wanted.model_validate({**wanted.model_dump(exclude_unset=True), **more})
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        known = ", ".join(Wanted.model_fields)
-        raise BadInput("The file of minimums is not valid.", found=f"{where}: {first['msg']}", expected=known) from None
+        raise BadInput(
+            "This cannot be demanded of a machine.",
+            found=first["msg"].removeprefix("Value error, "),
+            expected=f"{', '.join(BULLETINS)}; bits from 0 to 63",
+        ) from None
 
 
 def verify_files(
@@ -80,6 +103,8 @@ def verify_files(
     profile: str | None = None,
     at: str | None = None,
     minimum: str | None = None,
+    bulletins: Sequence[str] = (),
+    mitigations: Sequence[int] = (),
     issuer: str | None = None,
     anchors: TrustAnchors | None = None,
 ) -> Verdict:
@@ -100,22 +125,41 @@ def verify_files(
         )
     found = sort_files(data)
     return judge_files(
-        found, now=read_time(at), profile=chosen, wanted=read_wanted(minimum), issuer=issuer, anchors=anchors
+        found,
+        now=read_time(at),
+        profile=chosen,
+        wanted=_demanding(read_wanted(minimum), bulletins, mitigations),
+        issuer=issuer,
+        anchors=anchors,
+    )
+
+
+def verify_asked(options: argparse.Namespace, anchors: TrustAnchors | None) -> Verdict:
+    """The same, as the options of ``sls attest verify`` and ``%sls verify`` ask for it.
+
+    Raises:
+        BadInput, MalformedDocument: as :func:`verify_files`.
+    """
+    return verify_files(
+        options.files,
+        profile=options.profile,
+        at=options.at,
+        minimum=options.minimum,
+        bulletins=options.bulletin,
+        mitigations=options.mitigation,
+        issuer=options.issuer,
+        anchors=anchors,
     )
 
 
 def verdict_card(verdict: Verdict) -> Card:
     """Green or red, with every check; SIMULATED where it is."""
-    rows = [
-        (Chip("pass", "good") if check.ok else Chip("fail", "bad"), check.name, Mono(check.found), Mono(check.expected))
-        for check in verdict.checks
-    ]
     blocks: list[Block] = [
         Facts([("kind", verdict.kind), ("profile", verdict.profile), ("at", verdict.at.isoformat(timespec="seconds"))])
     ]
     if not verdict.accepted:
         blocks += [Line(verdict.reason), Line(f"→ {verdict.hint}")]
-    blocks += [Table(("", "check", "found", "expected"), rows, "No check could be made.")]
+    blocks += [Heading("Checks"), Checks(verdict.checks)]
     blocks += [Line(note) for note in verdict.notes]
     failed = sum(not check.ok for check in verdict.checks)
     subtitle = f"{failed} of {len(verdict.checks)} checks failed" if failed else f"{len(verdict.checks)} checks passed"

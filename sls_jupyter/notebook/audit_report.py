@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from sls_jupyter.contract import cce
 from sls_jupyter.contract.grants import Grant
+from sls_jupyter.contract.platform import fragment_words
 from sls_jupyter.documents import Envelope
 from sls_jupyter.errors import MalformedDocument
 from sls_jupyter.identity import save_file
@@ -31,13 +32,16 @@ from sls_jupyter.notebook.cards import (
     Tone,
     Warn,
     escape,
+    joined,
     marks,
 )
+from sls_jupyter.notebook.checks import Checks, long_or_words
 from sls_jupyter.notebook.print_style import PRINT_STYLE, page_footer
-from sls_jupyter.notebook.receipts import NOT_PROVEN, Checks, end_words, failed_words, long_or_words, verdict_words
+from sls_jupyter.notebook.receipts import NOT_PROVEN, end_words, failed_words, verdict_words
 from sls_jupyter.notebook.reports import checkpoint_words, facts_words, missing_words, record_words
 from sls_jupyter.notebook.status import withheld_line
 from sls_jupyter.notebook.words import count_words, limit_words, size_words, time_words
+from sls_jupyter.receipt.chain import verify_chain
 
 if TYPE_CHECKING:
     from sls_jupyter.contract.spec import AssetInput
@@ -57,17 +61,67 @@ def audit_page(audit: Audit, *, now: datetime | None = None) -> str:
     Args:
         now: when it is written, with a time zone; not said if it is not given.
     """
-    sections = "".join(
-        f'<section class="{name}"><h2>{number}. {escape(title)}</h2>{"".join(block.html() for block in blocks)}</section>'
-        for number, (name, title, blocks) in enumerate(_sections(audit), start=1)
-    )
     receipt = audit.verdict.id if audit.verdict else ""
+    return _page(f"Audit of run {audit.run}", page_footer(audit.run, receipt), f"{_head(audit, now)}{_body(audit)}")
+
+
+def session_page(name: str, audits: Sequence[Audit], *, now: datetime | None = None) -> str:
+    """All cells of a session on one page: the chain of their receipts first, then each cell as :func:`audit_page` has it.
+
+    Args:
+        audits: of its cells, in their order; one at least.
+    """
+    cells = "".join(
+        f'<article class="cell"><h1>Cell {number}, run <code>{escape(audit.run)}</code></h1>{_body(audit)}</article>\n'
+        for number, audit in enumerate(audits, start=1)
+    )
+    first = audits[0]
+    top = _head(first, now, title=f"Session {escape(name)}", kind="Audit report of a session")
+    footer = page_footer(first.spec.digest.removeprefix("sha256:")[:12], "")
+    return _page(f"Audit of session {name}", footer, f"{top}{_chain_box(audits)}{cells}")
+
+
+def _page(title: str, footer: str, body: str) -> str:
     head = (
         f'<meta charset="utf-8"/>{_POLICY}<meta name="viewport" content="width=device-width"/>'
-        f"<title>Audit of run {escape(audit.run)}</title><style>{PRINT_STYLE}{page_footer(audit.run, receipt)}</style>"
+        f"<title>{escape(title)}</title><style>{PRINT_STYLE}{footer}</style>"
     )
-    body = f"{_head(audit, now)}{_verdict_box(audit)}{sections}"
     return f'<!doctype html>\n<html lang="en"><head>{head}</head><body><main>{body}</main></body></html>\n'
+
+
+def _body(audit: Audit) -> str:
+    """The verdict and every section."""
+    sections = "".join(
+        f'<section class="{name}"><h2>{number}. {escape(title)}</h2>\n{joined(block.html() for block in blocks)}</section>\n'
+        for number, (name, title, blocks) in enumerate(_sections(audit), start=1)
+    )
+    return f"{_verdict_box(audit)}{sections}"
+
+
+def _chain_box(audits: Sequence[Audit]) -> str:
+    """Whether the receipts of all cells are one chain, and each cell in a line."""
+    verdicts = [one.verdict for one in audits if one.verdict is not None]
+    checks = verify_chain(verdicts) if len(verdicts) == len(audits) else ()
+    good = bool(checks) and all(check.ok for check in checks)
+    word = "✓ ONE CHAIN" if good else "✗ NO CHAIN"
+    said = marks(any(one.simulated for one in audits), any(one.isolated is False for one in audits))
+    stamp = "".join(f' <span class="stamp">{one}</span>' for one in said)
+    count = count_words(len(audits), "cell")
+    line = f"{count}, each with a receipt that verifies and names the one before." if good else (
+        f"Of {count}, {len(verdicts)} have a receipt." if len(verdicts) < len(audits)
+        else f"Failed: {', '.join(check.name for check in checks if not check.ok)}. Do not rely on what the receipts state together."
+    )  # fmt: skip
+    rows: list[Sequence[Cell]] = [
+        (str(number), Mono(audit.run), "no receipt" if audit.verdict is None else verdict_words(audit.verdict),
+         Mono(audit.verdict.id) if audit.verdict else "")
+        for number, audit in enumerate(audits, start=1)
+    ]  # fmt: skip
+    table = Table(("cell", "run", "verdict", "receipt"), rows).html()
+    tone = "good" if good else "bad"
+    return (
+        f'<div class="verdict {tone}"><p class="word"><span>{word}</span>{stamp}</p>\n<p>{escape(line)}</p></div>\n'
+        f'<section class="chain"><h2>The cells</h2>\n{table}{Checks(checks, folded=False).html() if checks else ""}</section>\n'
+    )
 
 
 def write_page(text: str, path: Path) -> Path:
@@ -96,15 +150,37 @@ def page_card(audit: Audit, path: Path) -> Card:
     )
 
 
+def session_card(name: str, audits: Sequence[Audit], path: Path) -> Card:
+    """Where a session's page went, and what it says on top."""
+    verdicts = [one.verdict for one in audits if one.verdict is not None]
+    good = len(verdicts) == len(audits) and all(check.ok for check in verify_chain(verdicts))
+    words = f"one chain of {count_words(len(audits), 'receipt')}" if good else "no chain"
+    facts: list[tuple[str, Cell]] = [("file", Mono(str(path))), ("receipts", Chip(words, "good" if good else "bad"))]
+    return Card(
+        f"Audit report of session {name}",
+        [Facts(facts)],
+        simulated=any(one.simulated for one in audits),
+        not_isolated=any(one.isolated is False for one in audits),
+        tone="good" if good else "bad",
+        incomplete=any(one.unreached for one in audits),
+    )
+
+
 # --- the top --------------------------------------------------------------------------------------
 
 
-def _head(audit: Audit, now: datetime | None) -> str:
+def _head(audit: Audit, now: datetime | None, *, title: str = "", kind: str = "Audit report") -> str:
+    """The top of a page.
+
+    Args:
+        title: in HTML; the run by default.
+    """
+    heading = title or f"Run <code>{escape(audit.run)}</code>"
     written = f"Written {now.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if now else ""
     purpose = f"“{audit.spec.purpose}”" if audit.spec.purpose else "Its purpose is not stated."
     return (
-        f'<header><p class="kind">Audit report<span>{escape(written)}</span></p>'
-        f'<h1>Run <code>{escape(audit.run)}</code></h1><p class="purpose">{escape(purpose)}</p></header>'
+        f'<header><p class="kind">{escape(kind)} <span>{escape(written)}</span></p>\n'
+        f'<h1>{heading}</h1>\n<p class="purpose">{escape(purpose)}</p></header>\n'
     )
 
 
@@ -114,10 +190,10 @@ def _verdict_box(audit: Audit) -> str:
     if verdict is not None and verdict.accepted:
         tone, word = "good", "✓ ACCEPTED"
     said = marks(audit.simulated or bool(verdict and verdict.simulated), audit.isolated is False)
-    stamp = "".join(f'<span class="stamp">{word}</span>' for word in said)
-    lines = "".join(f"<p>{escape(line)}</p>" for line in _verdict_lines(audit))
+    stamp = "".join(f' <span class="stamp">{word}</span>' for word in said)
+    lines = "".join(f"<p>{escape(line)}</p>\n" for line in _verdict_lines(audit))
     digest = f"<p><code>{escape(verdict.id)}</code></p>" if verdict else ""
-    return f'<div class="verdict {tone}"><p class="word"><span>{word}</span>{stamp}</p>{lines}{digest}</div>'
+    return f'<div class="verdict {tone}"><p class="word"><span>{word}</span>{stamp}</p>\n{lines}{digest}</div>\n'
 
 
 def _verdict_lines(audit: Audit) -> list[str]:
@@ -152,7 +228,11 @@ def _sections(audit: Audit) -> list[tuple[str, str, Sequence[Block]]]:
         ("gate", "What the output gate enforced", _known(audit, _gate(stated.gate) if stated else [])),
         ("results", "Results and recipients", [*_known(audit, _results(audit)), *_recipients(audit)]),
         ("group", "The container group", _known(audit, _group(verdict, stated) if verdict and stated else [])),
-        ("checks", "Every check of the receipt", [Checks(verdict.checks)] if verdict else [Line(NO_RECEIPT)]),
+        (
+            "checks",
+            "Every check of the receipt",
+            [Checks(verdict.checks, folded=False)] if verdict else [Line(NO_RECEIPT)],
+        ),
         ("logs", "What the logs hold", _logs(audit)),
         ("records", "The audit sidecar's records", _records(audit)),
         ("limits", "What a receipt does not prove", _limits()),
@@ -180,9 +260,18 @@ def _who(audit: Audit, role: str, did: str) -> list[tuple[str, Cell]]:
 
 
 def _run(audit: Audit, stated: Predicate | None) -> list[Block]:
-    spec = audit.spec
+    spec, asked = audit.spec, audit.asked
+    order: list[tuple[str, Cell]] = (
+        [
+            ("cell", f"{asked.number} of a session, which may have {spec.session.cells}"),
+            ("order", Mono(asked.contract)),
+        ]
+        if spec.session is not None
+        else []
+    )
     facts: list[tuple[str, Cell]] = [
         ("contract", Mono(spec.digest)),
+        *order,
         ("purpose", spec.purpose or "not stated"),
         *_who(audit, "asked by", spec.requester),
         ("asked at", time_words(spec.issued_at)),
@@ -190,8 +279,9 @@ def _run(audit: Audit, stated: Predicate | None) -> list[Block]:
         *((f"told {line.log_name}", _told(line)) for line in audit.lines if line.entry.kind in _ENDS),
         ("limits", f"{limit_words(spec.limits)}, {count_words(spec.limits.processes, 'process', 'processes')}"),
         ("TEEs accepted", ", ".join(spec.tees) or "none"),
-        ("code", Mono(spec.code)),
-        ("parameters", Mono(spec.parameters)),
+        ("who else could join", ", ".join(map(fragment_words, spec.fragments)) or "nobody"),
+        ("code", Mono(asked.cells[-1].code)),
+        ("parameters", Mono(asked.cells[-1].parameters)),
     ]
     return [
         Facts(facts),
@@ -222,7 +312,7 @@ def _inputs(audit: Audit, stated: Predicate | None) -> list[Block]:
         ]
         if item.alias in grants:
             facts.append(("grant", Mono(grants[item.alias].digest)))
-        blocks += [Heading(f"{item.alias} ({item.kind})"), Facts(facts)]
+        blocks += [Heading(f"{item.alias} ({item.kind})", 3), Facts(facts)]
     return blocks
 
 
@@ -328,7 +418,7 @@ def _logs(audit: Audit) -> list[Block]:
             for line in audit.lines
             if line.log_name == name
         ]
-        blocks += [Heading(name), Line(f"{checkpoint_words(size)}.".capitalize())]
+        blocks += [Heading(name, 3), Line(f"{checkpoint_words(size)}.".capitalize())]
         blocks.append(Table(("entry", "what", "when (UTC)", "facts"), rows, "No entry about this run."))
     return [*([Warn(words) for words in audit.unreached]), *blocks]
 
@@ -346,7 +436,7 @@ def _records(audit: Audit) -> list[Block]:
     ]
     about = "Chained; the digest of the last one is in the log. The times are the group's clock, which its host sets."
     none = "Not known." if audit.unreached else "None: the run ended before any were sent."
-    table = Table(("", "when (UTC)", "container", "event", "facts"), rows, none)
+    table = Table(("no.", "when (UTC)", "container", "event", "facts"), rows, none)
     return [Line(about), table] if rows else [table]
 
 

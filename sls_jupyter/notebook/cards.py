@@ -1,7 +1,8 @@
 """What a card is made of. Each block knows itself as text and as HTML, so the two never say different things.
 
-HTML has no script and loads nothing; colours are JupyterLab's variables with fall-backs that suit light and
-dark pages; no state is told by colour alone. Every text is escaped here and nowhere else.
+HTML has no script and loads nothing; its looks are in :mod:`sls_jupyter.notebook.sheet`; no state is told by colour alone.
+Between two elements stands white space, so that words stay apart where a reader takes the text alone. Every text is
+escaped here and nowhere else.
 
 Most of what a card shows comes from other people. So every text that goes into a :class:`Block`, whichever block, is
 made one line of seen characters when the block is made (:func:`clean`): a new kind of block cannot forget it. Only a
@@ -18,6 +19,7 @@ from html import escape as escape_html
 from itertools import zip_longest
 from typing import Any, ClassVar, Literal
 
+from sls_jupyter.notebook.sheet import INLINE, SHEET, due_sheet
 from sls_jupyter.printing import one_line, row, visible
 
 Tone = Literal["", "good", "bad", "wait", "note"]
@@ -26,48 +28,10 @@ LEAST_WIDTH = 40  # a terminal that is narrower wraps by itself
 CELL_WIDTH = 48  # of a cell in it, at most
 LEAST_CELL_WIDTH = 12
 CHIP_WIDTH = 24  # a state is not broken
+LONG_WORD = 17  # characters; a longer one is broken in a page where a line ends
+LONG_AMONG_MANY = 12  # the same in a table of many columns
 
 _SIGNS: dict[Tone, str] = {"": "", "good": "✓ ", "bad": "✗ ", "wait": "… ", "note": "! "}
-
-STYLE = """<style>
-.sls-card{font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:13px;line-height:1.5;max-width:860px;
-color:var(--jp-ui-font-color1,inherit);border:1px solid var(--jp-border-color2,rgba(128,128,128,.35));
-border-left:4px solid var(--sls-tone,#8893a2);border-radius:4px;padding:10px 16px 12px;margin:4px 0;
-overflow-x:auto}
-.sls-card *{box-sizing:border-box}
-.sls-good{--sls-tone:var(--jp-success-color1,#388e3c)}.sls-bad{--sls-tone:var(--jp-error-color1,#d32f2f)}
-.sls-wait{--sls-tone:var(--jp-info-color1,#1976d2)}.sls-note{--sls-tone:var(--jp-warn-color1,#d98200)}
-.sls-head{display:flex;flex-wrap:wrap;gap:4px 10px;align-items:baseline;margin:0 0 6px}
-.sls-title{font-size:15px;font-weight:600}.sls-sub{opacity:.75}
-.sls-chip{display:inline-block;border:1px solid var(--sls-tone,#8893a2);border-radius:9px;padding:0 8px;font-size:11px;
-line-height:17px;white-space:nowrap}
-.sls-sim{font-weight:600;letter-spacing:.05em;border-style:dashed}
-.sls-card p{margin:4px 0}.sls-card ul{margin:4px 0 4px;padding-left:20px}.sls-card li{margin:1px 0}
-.sls-card h4{font-size:12px;font-weight:600;margin:10px 0 2px;opacity:.75}
-.sls-card dl{display:grid;grid-template-columns:max-content 1fr;gap:1px 14px;margin:6px 0}
-.sls-card.sls-card dt{opacity:.75;float:none;width:auto;white-space:nowrap;font-weight:400}
-.sls-card.sls-card dd{margin:0;overflow-wrap:anywhere}
-.sls-card.sls-card table{border-collapse:collapse;margin:6px 0;font-size:13px;width:100%;table-layout:auto}
-.sls-card.sls-card th,.sls-card.sls-card td{text-align:left;vertical-align:top;padding:3px 12px 3px 0;overflow-wrap:break-word;
-border-bottom:1px solid var(--jp-border-color2,rgba(128,128,128,.25));background:none;color:inherit;white-space:normal}
-.sls-card.sls-card th{font-weight:600;opacity:.75;font-size:12px;white-space:nowrap}
-.sls-card.sls-card td:last-child{overflow-wrap:anywhere}
-.sls-card code,.sls-card pre{font-family:var(--jp-code-font-family,ui-monospace,monospace);font-size:12px;
-background:none;color:inherit;padding:0}
-.sls-card pre{border:1px solid var(--jp-border-color2,rgba(128,128,128,.25));border-radius:3px;padding:8px 10px;margin:6px 0;
-overflow-x:auto;line-height:1.45;background:var(--jp-cell-editor-background,rgba(128,128,128,.07))}
-.sls-card.sls-card table.sls-steps td{border:0;padding-top:1px;padding-bottom:1px}
-.sls-card .sls-checks table{table-layout:fixed}.sls-card.sls-card .sls-checks td{overflow-wrap:anywhere}
-.sls-checks th:nth-child(1){width:2.6em}.sls-checks th:nth-child(2){width:6.5em}.sls-checks th:nth-child(3){width:11em}
-.sls-card pre.sls-code{padding:6px 0;white-space:pre-wrap;overflow-wrap:anywhere}
-.sls-code .sls-row{display:block;padding:0 10px 0 6.5em;text-indent:-6.5em}
-.sls-code .sls-row>*{text-indent:0}
-.sls-no{opacity:.6;user-select:none;white-space:pre}.sls-odd{background:rgba(217,130,0,.16)}
-.sls-mark{border:1px dashed var(--jp-warn-color1,#d98200);border-radius:3px;font-weight:600}
-.sls-card .sls-warn{border:1px solid var(--sls-tone);border-left-width:4px;padding:2px 8px;font-weight:600}
-.sls-card dd,.sls-card td,.sls-card p,.sls-card li{unicode-bidi:isolate}
-.sls-card details{margin:4px 0}.sls-card td details{margin:0}.sls-card summary{cursor:pointer;opacity:.85}
-</style>"""
 
 
 def escape(text: str) -> str:
@@ -113,10 +77,20 @@ def cell_text(cell: Cell) -> str:
     return one_line(_SIGNS[cell.tone] + cell.word if isinstance(cell, Chip) else str(cell))
 
 
-def cell_html(cell: Cell) -> str:
+def cell_html(cell: Cell, long_word: int = LONG_WORD) -> str:
+    text = cell_text(cell)
+    long = "sls-long" if max(map(len, text.split()), default=0) > long_word else ""
     if isinstance(cell, Chip):
-        return f'<span class="sls-chip sls-{cell.tone or "plain"}">{escape(cell_text(cell))}</span>'
-    return f"<code>{escape(cell)}</code>" if isinstance(cell, Mono) else escape(cell)
+        return f'<span class="sls-chip sls-{cell.tone or "plain"}{long and " " + long}">{escape(text)}</span>'
+    about = f' class="{long}"' if long else ""
+    if isinstance(cell, Mono):
+        return f"<code{about}>{escape(cell)}</code>"
+    return f"<span{about}>{escape(cell)}</span>" if long else escape(cell)
+
+
+def joined(parts: Iterable[str]) -> str:
+    """Elements one after the other, each in a line of its own: the text of two never runs together."""
+    return "\n".join(parts)
 
 
 def wrap(text: str, width: int, first: str = "", then: str = "") -> list[str]:
@@ -182,15 +156,16 @@ class Warn(Block):
 
 @dataclass(frozen=True, slots=True)
 class Heading(Block):
-    """The name of what follows."""
+    """The name of what follows. A card's title is of level 3; what stands under another heading is of level 5."""
 
     words: str
+    level: int = 4
 
     def text(self) -> list[str]:
         return ["", self.words]
 
     def html(self) -> str:
-        return f"<h4>{escape(self.words)}</h4>"
+        return f"<h{self.level}>{escape(self.words)}</h{self.level}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,12 +178,12 @@ class Bullets(Block):
         return [line for item in self.items for line in wrap(item, text_width(), "· ", "  ")]
 
     def html(self) -> str:
-        return "<ul>" + "".join(f"<li>{escape(item)}</li>" for item in self.items) + "</ul>" if self.items else ""
+        return joined(["<ul>", *(f"<li>{escape(item)}</li>" for item in self.items), "</ul>"]) if self.items else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts(Block):
-    """Names and values."""
+    """Names and values; a value without a name is one more of the name above it."""
 
     pairs: Sequence[tuple[str, Cell]]
 
@@ -221,8 +196,9 @@ class Facts(Block):
         return lines
 
     def html(self) -> str:
-        rows = "".join(f"<dt>{escape(name)}</dt><dd>{cell_html(value)}</dd>" for name, value in self.pairs)
-        return f"<dl>{rows}</dl>" if rows else ""
+        names = ((f"<dt>{escape(name)}</dt> " if name else "") for name, _ in self.pairs)
+        rows = [f"{name}<dd>{cell_html(value)}</dd>" for name, (_, value) in zip(names, self.pairs, strict=True)]
+        return joined(["<dl>", *rows, "</dl>"]) if rows else ""
 
 
 def _width(column: Sequence[Sequence[str]]) -> int:
@@ -270,9 +246,24 @@ class Table(Block):
     def html(self) -> str:
         if not self.rows:
             return f"<p>{escape(self.empty)}</p>"
-        head = "".join(f'<th scope="col">{escape(name)}</th>' for name in self.heads)
-        body = "".join("<tr>" + "".join(f"<td>{cell_html(cell)}</td>" for cell in row) + "</tr>" for row in self.rows)
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        head = " ".join(f'<th scope="col">{cell_html(name, self._long)}</th>' for name in self.heads)
+        body = joined(f"<tr>{self._cells(row)}</tr>" for row in self.rows)
+        return f'<table class="sls-columns{self._size}"><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table>'
+
+    def _cells(self, row: Sequence[Cell]) -> str:
+        """A row's cells; where a page is narrow, each stands in a line of its own behind its head."""
+        pairs = zip(self.heads, row, strict=True)
+        return " ".join(f'<td data-head="{escape(name)}">{cell_html(cell, self._long)}</td>' for name, cell in pairs)
+
+    @property
+    def _long(self) -> int:
+        """Characters of the longest word that is not broken."""
+        return LONG_AMONG_MANY if self._size == "-many" else LONG_WORD
+
+    @property
+    def _size(self) -> str:
+        """For the style sheet: how soon a page is too narrow for the columns."""
+        return "-few" if len(self.heads) <= 3 else "" if len(self.heads) <= 5 else "-many"
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,8 +278,8 @@ class Details(Block):
         return [self.summary, *(f"    {line}".rstrip() for line in inner)]
 
     def html(self) -> str:
-        inner = "".join(block.html() for block in self.blocks)
-        return f"<details><summary>{escape(self.summary)}</summary>{inner}</details>"
+        inner = joined(block.html() for block in self.blocks)
+        return f"<details><summary>{escape(self.summary)}</summary>\n{inner}</details>"
 
 
 def marks(simulated: bool, not_isolated: bool) -> tuple[str, ...]:
@@ -299,7 +290,14 @@ def marks(simulated: bool, not_isolated: bool) -> tuple[str, ...]:
 def mark_chips(simulated: bool, not_isolated: bool) -> str:
     """The chips of :func:`marks`."""
     chip = '<span class="sls-chip sls-sim sls-note">{}</span>'
-    return "".join(chip.format(word) for word in marks(simulated, not_isolated))
+    return " ".join(chip.format(word) for word in marks(simulated, not_isolated))
+
+
+def frame_html(tone: Tone, title: str, beside: Iterable[str], body: Iterable[str]) -> str:
+    """A card's markup: its title, what stands beside it, and what follows."""
+    head = " ".join([f"<h3>{escape(title)}</h3>", *filter(None, beside)])
+    parts = [f'<div class="sls-card sls-{tone or "plain"}" style="{INLINE}">', f'<div class="sls-head">{head}</div>']
+    return joined([*parts, *body, "</div>\n"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,17 +334,20 @@ class Card:
         body = [line for block in self.blocks for line in block.text()]
         return "\n".join([row(head), *(f"  {row(line)}".rstrip() for line in body)])
 
-    def _repr_html_(self) -> str:
-        title = f'<span class="sls-title">{escape(self.title)}</span>'
+    def html(self) -> str:
+        """The card's markup without the style sheet."""
         subtitle = f'<span class="sls-sub">{escape(self.subtitle)}</span>' if self.subtitle else ""
         badge = mark_chips(self.simulated, bool(self.not_isolated))
-        body = "".join(block.html() for block in self.blocks)
-        head = f'<div class="sls-head">{title}{subtitle}{badge}</div>'
-        return f'{STYLE}<div class="sls-card sls-{self.tone or "plain"}">{head}{body}</div>'
+        return frame_html(self.tone, self.title, (subtitle, badge), (block.html() for block in self.blocks))
+
+    def _repr_html_(self) -> str:
+        """The card as a page by itself, with the sheet."""
+        return SHEET + self.html()
 
     def _repr_mimebundle_(self, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> dict[str, str]:
+        """The card as an output; the first of a notebook carries the sheet."""
         del include, exclude  # IPython filters by itself
-        return {"text/plain": str(self), "text/html": self._repr_html_()}
+        return {"text/plain": str(self), "text/html": due_sheet() + self.html()}
 
     def __repr__(self) -> str:
         return str(self)

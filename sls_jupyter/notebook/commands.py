@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import argparse
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sls_jupyter.errors import BadInput, SlsError, UnknownName
-from sls_jupyter.notebook import owning, people, render, reports
+from sls_jupyter.errors import BadInput, HostUnsuitable, SlsError, UnknownName
+from sls_jupyter.notebook import going_on, hosts, owning, people, remembered, render, reports, warm, whole
 from sls_jupyter.notebook.args import limits_from, look_up
 from sls_jupyter.notebook.cards import Card, Facts, Line, Mono, Table
-from sls_jupyter.notebook.parsers import command_parsers
+from sls_jupyter.notebook.logs import Asked, Told, log_action
+from sls_jupyter.notebook.parsers import POLICY_FIELDS, command_parsers
 from sls_jupyter.notebook.review import request_card
 from sls_jupyter.notebook.sessions import personas
 from sls_jupyter.notebook.words import is_simulated, short_id, state_chip
-from sls_jupyter.policy.decide import Decision
 from sls_jupyter.safestream.request import StreamRequest
+from sls_jupyter.safestream.run import Run
 from sls_jupyter.session import AssetInfo, RequestInfo, Session
 
 MAX_TOGETHER = 64  # inputs of one stream
 MAX_PAGES = 10  # requests that the inbox opens at once
 MAX_PAGES_CHARACTERS = 200_000  # of code in these; one is opened however long it is
+
+
+def _nobody(what: str) -> None:
+    """Where nobody watches."""
+    del what
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +41,10 @@ class Context:
     options: argparse.Namespace
     cell: str | None = None
     namespace: dict[str, Any] | None = None  # the notebook's variables
-    become: Callable[[str], Session] | None = None  # change the persona
+    become: Callable[[str, bool], Session] | None = None  # change the persona; True makes it, whatever it is like
     forms: bool = False  # a front end can show a form
+    follow: Callable[[Run], None] | None = None  # show a run to its end; in a terminal by default
+    progress: Callable[[str], None] = _nobody  # told what takes long
 
 
 def prepare(session: Session, options: argparse.Namespace, code: str, namespace: Mapping[str, Any]) -> StreamRequest:
@@ -48,11 +56,35 @@ def prepare(session: Session, options: argparse.Namespace, code: str, namespace:
         code_assets=options.code,
         parameters={name: look_up(name, namespace) for name in options.parameter},
         purpose=options.purpose,
-        recipients=options.to,
-        tees=options.tee or (),
+        recipients=[one for one in options.to if not is_place(one)],
+        tees=options.tee or _tees_of(session, getattr(options, "host", None)),
+        fragments=options.fragment,
         kinds=options.kinds,
         limits=limits_from(options.cpu, options.memory, options.time, options.result_size),
     )
+
+
+def is_place(word: str) -> bool:
+    """Whether what follows ``--to`` is where results go, a URL, rather than who gets them."""
+    return "://" in word
+
+
+def results_place(options: argparse.Namespace) -> str | None:
+    """The URL among those of ``--to``.
+
+    Raises:
+        BadInput: there are several.
+    """
+    places = [one for one in options.to if is_place(one)]
+    if len(places) > 1:
+        raise BadInput("Results go to one place.", found=f"{len(places)} URLs after --to", hint="Keep one of them.")
+    return places[0] if places else None
+
+
+def _tees_of(session: Session, host: str | None) -> tuple[str, ...]:
+    """Who names a host accepts its kind of evidence, and no other of the hosts at hand."""
+    named = session.hosts.get(host or "")
+    return () if named is None else (named.capabilities().tee,)
 
 
 def find(name: str) -> Callable[[Context], object]:
@@ -85,16 +117,19 @@ def overview(context: Context) -> Card:
 
 
 def _whoami(context: Context) -> Card:
-    return reports.whoami_card(context.session.whoami(), shared=context.become is not None)
+    background = context.session.background
+    why = "" if background is None else background.why_not()
+    note = remembered.no_agent(why)
+    return remembered.whoami_card(context.session.whoami(), note, shared=context.become is not None)
 
 
 def _as(context: Context) -> Card:
     assert context.become is not None  # noqa: S101  # the command line has no such command
     others = personas(context.session.home)
-    about = context.become(context.options.name).whoami()
+    about = context.become(context.options.name, context.options.new).whoami()
     new = about["name"] not in others
     note = f"New persona {about['name']}, with new keys (you have: {', '.join(others)})." if new else ""
-    return reports.whoami_card(about, note, shared=True)
+    return remembered.whoami_card(about, note, shared=True)
 
 
 def _assets(context: Context) -> Card:
@@ -102,7 +137,8 @@ def _assets(context: Context) -> Card:
 
 
 def _requests(context: Context) -> object:
-    found = context.session.requests()
+    options = context.options
+    found = context.session.requests(waiting=options.waiting, mine=options.mine, by=options.by)
     card = render.requests_card(found, context.session.silent(), context.session.doubts())
     waiting = [one for one in found if one.state == "open" and one.mine_to_decide]
     if not (context.forms and waiting):
@@ -157,29 +193,43 @@ def _can_run(context: Context) -> Card:
     tables = [info for info in session.assets() if info.manifest.kind == "table"]
     rows = []
     for info in tables:
-        decision = _ask_about(session, [info])["a0"]
-        fitting = [name for name, host in session.hosts.items() if host.capabilities().tee in decision.tees]
+        request = _question(session, [info])
+        decision, believed = session.preflight(request)["a0"], _believed(session, request)[0]
+        fitting = [name for name in believed if session.hosts[name].capabilities().tee in decision.tees]
         rows.append((f"{info.owner_name}/{info.name}", ", ".join(fitting), decision))
-    together = _ask_about(session, tables[:MAX_TOGETHER]) if len(tables) > 1 else None
+    together = session.preflight(_question(session, tables[:MAX_TOGETHER])) if len(tables) > 1 else None
     return reports.can_run_card(rows, together, session.names(), session.silent())
 
 
-def _ask_about(session: Session, assets: list[AssetInfo]) -> dict[str, Decision]:
-    """A preflight over these assets, with a purpose that all their owners name, if there is one."""
+def _question(session: Session, assets: list[AssetInfo]) -> StreamRequest:
+    """A request over these assets, with a purpose that all their owners name, if there is one."""
     named = [set(info.policy.purposes) for info in assets if info.policy.purposes]
     purposes = sorted(set.intersection(*named)) if named else []
     inputs = [f"{info.id}=a{number}" for number, info in enumerate(assets)]
-    return session.preflight(session.prepare("", inputs, purpose=purposes[0] if purposes else ""))
+    return session.prepare("", inputs, purpose=purposes[0] if purposes else "")
 
 
-def _preflight(context: Context) -> Card:
-    request = prepare(context.session, context.options, context.cell or "", context.namespace or {})
-    decisions, names = context.session.preflight(request), context.session.names()
-    return reports.preflight_card(decisions, names, with_code=context.cell is not None)
+def _preflight(context: Context) -> object:
+    session, host = context.session, getattr(context.options, "host", None)
+    request = prepare(session, context.options, context.cell or "", context.namespace or {})
+    decisions, names = session.preflight(request), session.names()
+    unbelieved = _believed(session, request)[1]
+    card = reports.preflight_card(decisions, names, with_code=context.cell is not None, unbelieved=unbelieved)
+    if host is None:
+        return card
+    return card, hosts.preflight_card(session, host, request)
+
+
+def _believed(session: Session, request: StreamRequest) -> tuple[list[str], HostUnsuitable | None]:
+    """The hosts whose evidence every authority of a request says that it believes; where there is none, why."""
+    try:
+        return session.believed_hosts(request), None
+    except HostUnsuitable as error:
+        return [], error
 
 
 def _runs(context: Context) -> Card:
-    return reports.runs_card(context.session.runs())
+    return remembered.runs_card(context.session.runs())
 
 
 def _result(context: Context) -> object:
@@ -189,6 +239,11 @@ def _result(context: Context) -> object:
         outputs = session.open_sealed(options.run, receipt, accept_simulated=options.accept_simulated)
         return _result_card(context, f"Result in {options.run}", outputs, simulated=options.accept_simulated)
     wanted = options.run.removeprefix("sha256:")[:12]
+    if getattr(options, "to", None) and not is_place(options.to):
+        return going_on.saved_outputs_card(session, options.run, options.to)
+    if getattr(options, "to", None):
+        where = session.store_results(options.run, options.to)
+        return Card(f"Result of run {wanted}", [Facts([("stored, sealed, in", Mono(where))])])
     outputs = session.result(options.run)
     record = next((one for one in context.session.runs() if one.id.startswith(wanted)), None)
     simulated = record is not None and is_simulated(record.tee)
@@ -216,7 +271,21 @@ def _cancel(context: Context) -> Card:
     return Card(f"Run {run.id}", [Facts([("state", state_chip(run.state))])])
 
 
+def _attach(context: Context) -> object:
+    return going_on.attach(context.session, context.options.run, context.follow)
+
+
+def _run_notebook(context: Context) -> Card:
+    return whole.run(context.session, context.options, context.progress)
+
+
+def _agent(context: Context) -> Card:
+    return going_on.agent(context.session, context.options.action, force=context.options.force)
+
+
 def _audit(context: Context) -> Card:
+    if context.options.report is not None and (cells := context.session.cells_of_session(context.options.run)):
+        return _audit_session(context, context.options.run, cells)
     audit = context.session.audit(context.options.run)
     if context.options.report is None:
         return reports.audit_card(audit)
@@ -226,62 +295,69 @@ def _audit(context: Context) -> Card:
     return page_card(audit, write_page(audit_page(audit, now=datetime.now(UTC)), path))
 
 
+def _audit_session(context: Context, name: str, cells: Sequence[str]) -> Card:
+    """Every cell of a session on one page."""
+    from sls_jupyter.notebook.audit_report import session_card, session_page, write_page
+
+    audits = []
+    for number, run in enumerate(cells, start=1):
+        context.progress(f"Auditing cell {number} of {len(cells)}")
+        audits.append(context.session.audit(run))
+    path = Path(context.options.report or f"audit-{name}.html")
+    return session_card(name, audits, write_page(session_page(name, audits, now=datetime.now(UTC)), path))
+
+
 def _receipt(context: Context) -> Card:
     from sls_jupyter.notebook.receipts import saved_card
 
     options = context.options
     verified = context.session.receipt(options.run, witnesses=options.witnesses)
-    name = options.file or f"receipt-{short_id(verified.spec.digest)}.json"
-    run = short_id(verified.spec.digest)
+    order = verified.verdict.order
+    run = short_id(verified.spec.digest if order is None else order.digest)
+    name = options.file or f"receipt-{run}.json"
     record = next((one for one in context.session.runs() if one.id == run), None)
     return saved_card(verified, verified.save(name), isolated=None if record is None else record.isolated)
 
 
 def _verify(context: Context) -> object:
     from sls_jupyter.notebook import receipts
-    from sls_jupyter.notebook.attest import verdict_card, verify_files
+    from sls_jupyter.notebook.attest import verdict_card, verify_asked
 
     options = context.options
     found = [path for path in options.files if receipts.is_receipt(path)]
     if found:
-        return _verify_receipts(found, options)
+        return _verify_receipts(found, options, context.session.trusted_images())
     receipts.no_pins(options)
-    verdict = verify_files(
-        options.files,
-        profile=options.profile,
-        at=options.at,
-        minimum=options.minimum,
-        issuer=options.issuer,
-        anchors=context.session.anchors if options.accept_simulated else None,
-    )
-    return verdict_card(verdict)
+    return verdict_card(verify_asked(options, context.session.anchors if options.accept_simulated else None))
 
 
-def _verify_receipts(found: list[str], options: argparse.Namespace) -> tuple[Card, ...]:
-    from sls_jupyter.notebook.receipts import advice, judge, receipt_card
-    from sls_jupyter.receipt.files import read_receipt
+def _verify_receipts(found: list[str], options: argparse.Namespace, trusted: Collection[str]) -> tuple[Card, ...]:
+    from sls_jupyter.notebook.receipts import advice, chain_card, judge_all, read_all, receipt_card
 
     if len(found) < len(options.files):
         other = next(path for path in options.files if path not in found)
         raise BadInput("Receipts and other files are verified apart.", found=other[:200], expected="receipts only")
-    if given := [name for name in ("profile", "at", "minimum", "issuer") if getattr(options, name) is not None]:
+    names = ("profile", "at", "minimum", "issuer", "bulletin", "mitigation")
+    if given := [name for name in names if getattr(options, name) not in (None, [])]:
         raise BadInput("These options are not for receipts.", found=", ".join(f"--{name}" for name in given))
-    cards = []
-    for path in found:
-        data = read_receipt(path)
-        verdict = judge(data, options)
-        cards.append(receipt_card(verdict, file=path, advice=advice(data, verdict)))
-    return tuple(cards)
-
-
-def _hosts(context: Context) -> Card:
-    return reports.hosts_card(context.session.hosts)
+    read = [one for path in found for one in read_all(path)]
+    chain = judge_all(read, options, trusted)
+    if chain.of_notebook or (len(read) > 1 and all(verdict.cell is not None for _, verdict in chain.judged)):
+        return (chain_card(chain),)
+    judged = zip(read, (verdict for _, verdict in chain.judged), strict=True)
+    return tuple(
+        receipt_card(verdict, file=one.name, advice=advice(one.data or b"", verdict)) for one, verdict in judged
+    )
 
 
 def _cosign(context: Context) -> Card:
     seen = context.session.cosign(context.options.url)
     facts = Facts([("log", Mono(seen.origin)), ("tree size", f"{seen.tree_size:,}")])
     return Card("Cosigned what you saw", [facts], tone="good")
+
+
+def _log(context: Context) -> Told:
+    return log_action(Asked(context.session.home, context.options, context.progress, context.session))
 
 
 def _withdraw(context: Context) -> Card:
@@ -298,10 +374,17 @@ def _mute(context: Context) -> Card:
 
 
 def _edit(context: Context) -> object:
+    """A form; where none can be shown, or options say what to change, a card that says it in words."""
+    options, name = context.options, context.options.frame
+    data = look_up(name, context.namespace or {})
+    given = {field: getattr(options, field) for field in POLICY_FIELDS if getattr(options, field) is not None}
+    if given or not context.forms:
+        from sls_jupyter.notebook.editing import edit_card
+
+        return edit_card(context.session, name, given)
     from sls_jupyter.notebook.widgets import policy_form
 
-    name = context.options.frame
-    return policy_form(context.session, name, look_up(name, context.namespace or {}))
+    return policy_form(context.session, name, data)
 
 
 def _help(_: Context) -> Card:
@@ -337,16 +420,24 @@ _COMMANDS: Mapping[str, Callable[[Context], object]] = {
     "preflight": _preflight,
     "runs": _runs,
     "result": _result,
+    "attach": _attach,
     "cancel": _cancel,
+    "run": _run_notebook,
+    "submit": lambda context: whole.submit(context.session, context.options),
+    "sessions": lambda context: remembered.sessions_card(context.session.sessions()),
+    "session close": lambda context: warm.closed_card(context.session.close_session(context.options.name)),
+    "agent": _agent,
     "audit": _audit,
+    "audit report": _audit,
     "receipt": _receipt,
     "verify": _verify,
-    "hosts": _hosts,
+    "hosts": lambda context: hosts.hosts(context.session, context.options),
     "connect": lambda context: people.connect(context.session, context.options),
     "name": lambda context: people.name(context.session, context.options),
     "contacts": lambda context: people.contacts(context.session, context.options),
     "contact": lambda context: people.contact(context.session, context.options),
     "cosign": _cosign,
+    "log": _log,
     "withdraw": _withdraw,
     "mute": _mute,
     "edit": _edit,

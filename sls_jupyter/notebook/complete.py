@@ -19,6 +19,7 @@ from typing import Any
 from sls_jupyter.errors import SlsError
 from sls_jupyter.naming import split_names
 from sls_jupyter.notebook.args import Parser
+from sls_jupyter.notebook.command_words import joined
 from sls_jupyter.notebook.parsers import command_parsers, safestream_parser, seal_parser
 from sls_jupyter.printing import is_mark, visible
 from sls_jupyter.session import AssetInfo, Session
@@ -40,6 +41,7 @@ class Names:
     runs: tuple[str, ...] = ()
     personas: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
+    sessions: tuple[str, ...] = ()  # that are open
 
 
 def read_names(session: Session) -> Names:
@@ -65,6 +67,7 @@ def read_names(session: Session) -> Names:
         runs=tuple(one.id for one in session.runs()),
         personas=tuple(session.home.personas()),
         hosts=tuple(session.hosts),
+        sessions=tuple(one.name for one in session.sessions() if one.is_open),
     )
 
 
@@ -125,17 +128,20 @@ def complete_line(line: str, variables: Sequence[str], names: Names) -> tuple[st
     head, *words = re.split(r"\s+", line)
     if not words:
         return "", []
+    words = joined(words) if head == "%sls" and len(words) > 2 else words
     fragment, previous = words[-1], words[-2] if len(words) > 1 else ""
     parser = _parser(head, words)
     if head == "%sls" and len(words) == 1:
-        return fragment, _fitting([(name, "command") for name in command_parsers()], fragment)
+        single = [(name, "command") for name in command_parsers() if " " not in name]
+        return fragment, _fitting(single, fragment)
     if parser is None:
         return fragment, []
     if fragment.startswith("-"):
         return fragment, _fitting([(name, "option") for name in parser.options()], fragment)
     if previous.startswith("-") and parser.takes_value(previous):
         return _value(parser, previous, fragment, names)
-    return fragment, _fitting(_positional(head, words[0], variables, names), fragment)
+    actions: Words = [(name, "command") for name in parser.actions()]
+    return fragment, _fitting(actions or _positional(head, words[0], variables, names), fragment)
 
 
 def _parser(head: str, words: Sequence[str]) -> Parser | None:
@@ -143,7 +149,8 @@ def _parser(head: str, words: Sequence[str]) -> Parser | None:
         return seal_parser(head == "%%seal")
     if head in ("%safestream", "%%safestream"):
         return safestream_parser()
-    return command_parsers().get(words[0]) if len(words) > 1 else None
+    command = command_parsers().get(words[0]) if len(words) > 1 else None
+    return None if command is None else command.within(words[1:-1])
 
 
 def _value(parser: Parser, option: str, fragment: str, names: Names) -> tuple[str, Words]:
@@ -157,6 +164,7 @@ def _value(parser: Parser, option: str, fragment: str, names: Names) -> tuple[st
     known: dict[str, Words] = {
         "code": [(name, "asset") for name in names.code],
         "host": [(name, "host") for name in names.hosts],
+        "session": [(name, "session") for name in names.sessions],
     }
     fitting = next((words for dest, words in known.items() if option in parser.options_of(dest)), [])
     return fragment, _fitting(fitting, fragment)
@@ -167,9 +175,13 @@ def _positional(head: str, command: str, variables: Sequence[str], names: Names)
         return [(name, "instance") for name in variables]
     if head != "%sls":
         return []
+    runs: Words = [(id_, "run") for id_ in names.runs]
     by_command: dict[str, Words] = {
         **{key: [(id_, "request") for id_ in names.requests] for key in ("show", "approve", "deny")},
-        **{key: [(id_, "run") for id_ in names.runs] for key in ("result", "cancel", "audit", "receipt")},
+        **dict.fromkeys(("result", "attach", "cancel", "audit report", "receipt"), runs),
+        "audit": [("report", "command"), *runs],
+        "session": [("close", "command")],
+        "session close": [(name, "session") for name in names.sessions],
         "as": [(name, "persona") for name in names.personas],
         "withdraw": [(name, "asset") for name in (*names.columns, *names.code)],
     }

@@ -1,23 +1,31 @@
 """A run on the screen: one status block that changes in place, and what the cell shows, as it comes.
 
+Under the block stands the line that a screen reader says. It is an output of its own and changes with the step only: the
+block's times change every second, and nobody wants to hear them.
+
 Where a display cannot be changed (a terminal), or ``SLS_NONINTERACTIVE`` is set, each finished step is a
 line instead and the block stands at the end. What happens is the same.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sls_jupyter.notebook.status import StatusBlock, cut_line, step_line, summary_line, withheld_line
+from sls_jupyter.notebook.sheet import due_sheet
+from sls_jupyter.notebook.status import StatusBlock, StepLine, cut_line, step_line, summary_line, withheld_line
 from sls_jupyter.printing import one_line, released, row
 from sls_jupyter.safestream.run import Run
 
 UPDATE_SECONDS = 0.25  # the block changes at most four times a second
 TICK_SECONDS = 1.0  # and once a second while only time passes
+CARD_SECONDS = 1.0  # the card of a run that nobody waits for changes at most once a second
+CARD_TICK_SECONDS = 60.0  # and once a minute while only time passes: it says as of when it is
 
 
 def can_update(shell: Any) -> bool:
@@ -31,6 +39,16 @@ def say(*lines: str) -> None:
     sys.stdout.flush()
 
 
+def _restored(event: Mapping[str, Any]) -> Any:
+    """What the cell showed, from its event."""
+    import pyarrow as pa
+
+    from sls_jupyter.documents import b64decode
+    from sls_jupyter.guest.values import restore
+
+    return restore(pa.ipc.open_stream(b64decode(event["table"])).read_all(), event["shape"])
+
+
 class Screen:
     """Shows one run to one cell.
 
@@ -42,6 +60,9 @@ class Screen:
         self._run = run
         self._updates = updates
         self._handle: Any = None
+        self._line: Any = None
+        self._said = ""  # in that line
+        self._sheet = ""  # of the block, whenever it is drawn anew
         self._shown_at = 0.0
         self._changed = False
         self._lines: set[str] = set()  # steps that a line tells of
@@ -61,7 +82,9 @@ class Screen:
         if self._updates:
             from IPython.display import display
 
-            self._handle = display(StatusBlock(self._run), display_id=True)
+            self._sheet = due_sheet()
+            self._handle = display(self._block(), display_id=True)
+            self._line = display(self._step_line(), display_id=True)
             self._shown_at = time.monotonic()
 
     def take(self, event: dict[str, Any]) -> None:
@@ -121,19 +144,16 @@ class Screen:
         clear_output(wait=True)
         self._placed.clear()
         if self._handle is not None:
-            display(StatusBlock(self._run), display_id=self._handle.display_id)
+            display(self._block(), display_id=self._handle.display_id)
+        if self._line is not None:
+            display(self._step_line(), display_id=self._line.display_id)
 
     def _table(self, event: dict[str, Any]) -> None:
-        import pyarrow as pa
         from IPython.display import display
 
-        from sls_jupyter.documents import b64decode
-        from sls_jupyter.guest.values import restore
-
-        table = pa.ipc.open_stream(b64decode(event["table"])).read_all()
         place, known = self._place(event)
         options = {"display_id": place, "update": known} if place else {}
-        display(restore(table, event["shape"]), **options)
+        display(_restored(event), **options)
         line = cut_line("", event)
         if line:
             say(line)
@@ -152,8 +172,7 @@ class Screen:
     def _refresh(self) -> None:
         self._changed, self._shown_at = False, time.monotonic()
         if self._updates:
-            if self._handle is not None:
-                self._handle.update(StatusBlock(self._run))
+            self._update()
             return
         for step in self._run.steps:
             told = f"{step.name} {step.detail}" if step.detail.startswith("waiting for") else step.name
@@ -161,3 +180,65 @@ class Screen:
             if due and told not in self._lines:
                 self._lines.add(told)
                 say(step_line(step))
+
+    def _update(self) -> None:
+        """Draw the block anew; the line only if it says something else than before."""
+        if self._line is not None and self._said != (line := StepLine(self._run)).words:
+            self._said = line.words
+            self._line.update(line)
+        if self._handle is not None:
+            self._handle.update(self._block())
+
+    def _block(self) -> StatusBlock:
+        return StatusBlock(self._run, self._sheet)
+
+    def _step_line(self) -> StepLine:
+        line = StepLine(self._run)
+        self._said = line.words
+        return line
+
+
+class TextScreen(Screen):
+    """Shows one run to a terminal that has no notebook behind it."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run, updates=False)
+
+    def _display(self, event: dict[str, Any]) -> None:
+        data = event["data"]
+        kinds = one_line(", ".join(data))
+        sys.stdout.write(released(str(data.get("text/plain", f"<{kinds} of run {self._run.id}>"))) + "\n")
+        if "text/plain" not in data:
+            say(f"sls result {self._run.id} --to FOLDER writes it as a file.")
+
+    def _table(self, event: dict[str, Any]) -> None:
+        sys.stdout.write(released(str(_restored(event))) + "\n")
+        line = cut_line("", event)
+        if line:
+            say(line)
+
+
+class LiveCard:
+    """Draws the card of a run anew while it goes on, in a thread that ends with the run.
+
+    Args:
+        draw: called from that thread. What it raises ends the drawing: the front end is gone.
+    """
+
+    def __init__(self, run: Run, draw: Callable[[], None]) -> None:
+        self._run, self._draw = run, draw
+        self._thread = threading.Thread(target=self._follow, name=f"sls-card-{run.id}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def _follow(self) -> None:
+        drawn, changed = time.monotonic(), False
+        with contextlib.suppress(Exception):
+            for event in self._run.follow(len(self._run.journal)):
+                changed = changed or event["type"] in ("status", "summary")
+                waited = time.monotonic() - drawn
+                if waited >= CARD_TICK_SECONDS or (changed and waited >= CARD_SECONDS):
+                    self._draw()
+                    drawn, changed = time.monotonic(), False
+            self._draw()

@@ -7,7 +7,9 @@ import time
 from collections.abc import Generator, Iterable
 from typing import Any
 
-from sls_jupyter.notebook.follow import Screen, can_update, say
+from sls_jupyter.notebook.cards import escape
+from sls_jupyter.notebook.follow import LiveCard, Screen, can_update, say
+from sls_jupyter.notebook.sheet import due_sheet
 from sls_jupyter.notebook.status import StatusBlock
 from sls_jupyter.printing import one_line
 from sls_jupyter.receipt.verdict import VerifiedReceipt
@@ -30,10 +32,14 @@ class RunInterrupted(KeyboardInterrupt):
 
 
 class RunHandle:
-    """A run, its outputs, and the notebook that they go to."""
+    """A run, its outputs, and the notebook that they go to.
 
-    def __init__(self, session: Session, run: Run, shell: Any) -> None:
-        self._session, self._run, self._shell = session, run, shell
+    Args:
+        ours: the cell that waits has started the run, so an interrupt of it ends the run.
+    """
+
+    def __init__(self, session: Session, run: Run, shell: Any, *, ours: bool = True) -> None:
+        self._session, self._run, self._shell, self._ours = session, run, shell, ours
 
     @property
     def id(self) -> str:
@@ -62,7 +68,8 @@ class RunHandle:
     def wait(self) -> None:
         """Follow the run to its end: show what the cell shows, put named outputs into the notebook.
 
-        An interrupt cancels the run; a second one gives up waiting for that.
+        An interrupt of the cell that started the run cancels it; a second one gives up waiting for that. Any other
+        interrupt only ends the waiting.
 
         Raises:
             what the run ended with. KeyboardInterrupt: after an interrupt.
@@ -108,7 +115,11 @@ class RunHandle:
         return screen
 
     def _interrupted(self, screen: Screen) -> None:
-        """Cancel, say so, and raise the interrupt again."""
+        """Cancel what this cell started, say so, and raise the interrupt again."""
+        if not self._ours and self._run.state == "running":
+            raise RunInterrupted(
+                f"run {self.id} goes on; %sls attach {self.id} follows it again, %sls cancel {self.id} ends it"
+            ) from None
         say(f"Interrupted: cancelling run {self.id} …")
         try:
             self.cancel()
@@ -129,17 +140,30 @@ class RunHandle:
     def __repr__(self) -> str:
         return one_line(f"<Run {self.id}: {self.status}>")
 
+    def _ipython_display_(self) -> None:
+        """Show the card under a display of its own, where it changes for as long as this kernel lives."""
+        from IPython.display import display
+
+        sheet = due_sheet()
+        shown = display(self._bundle(sheet), raw=True, display_id=True)
+        if can_update(self._shell) and self._run.state == "running":
+            LiveCard(self._run, lambda: shown.update(self._bundle(sheet), raw=True)).start()
+
     def _repr_mimebundle_(self, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> dict[str, str]:
-        bundle = StatusBlock(self._run)._repr_mimebundle_(include, exclude)
+        del include, exclude
+        return self._bundle(None)
+
+    def _bundle(self, sheet: str | None) -> dict[str, str]:
+        bundle = StatusBlock(self._run, sheet)._repr_mimebundle_()
         hint = self._next_step()
-        return {
-            "text/plain": f"{bundle['text/plain']}\n  {hint}" if hint else bundle["text/plain"],
-            "text/html": f"{bundle['text/html']}<p><small>{hint}</small></p>" if hint else bundle["text/html"],
-        }
+        if not hint:
+            return bundle
+        line = f'<p class="sls-now">{escape(hint)}</p>\n'
+        return {"text/plain": f"{bundle['text/plain']}\n  {hint}", "text/html": bundle["text/html"] + line}
 
     def _next_step(self) -> str:
         if self._run.state == "running":
-            return "_.wait() shows its outputs (interrupting it cancels the run), _.cancel() ends it."
+            return "_.wait() shows its outputs, _.cancel() ends it."
         if self._run.state == "done":
             return f"%sls result {self.id} puts its outputs into the notebook."
         if self._run.state == "failed":

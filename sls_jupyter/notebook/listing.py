@@ -209,13 +209,15 @@ class Listing(Block):
     def html(self) -> str:
         rows, said = self._rows(ROW_WIDTH)
         size, odd, colours = _digits(rows), self._odd(), _Colours(self.code)
-        above = "".join(one.html() for one in said)
+        above = "".join(f"{one.html()}\n" for one in said)
         parts = [rows[start : start + PART_ROWS] for start in range(0, len(rows), PART_ROWS)]
         if len(parts) < 2:
             return f"{above}{_pre(rows, odd, size, colours)}"
         last = max(row.number for row in rows)
-        words = f"<p>{last:,} lines, folded into {len(parts)} parts: open each.</p>"
-        return above + words + "".join(_folded(part, odd, size, colours, first=not at) for at, part in enumerate(parts))
+        words = f"<p>{last:,} lines, folded into {len(parts)} parts: open each.</p>\n"
+        return (
+            above + words + "\n".join(_folded(part, odd, size, colours, first=not at) for at, part in enumerate(parts))
+        )
 
     def _odd(self) -> frozenset[int]:
         return frozenset(line for line, _ in (*odd_names(self.code), *odd_texts(self.code)))
@@ -247,7 +249,7 @@ def _pre(rows: Sequence[Row], odd: frozenset[int], size: int, colours: _Colours)
 def _folded(rows: Sequence[Row], odd: frozenset[int], size: int, colours: _Colours, *, first: bool) -> str:
     numbers = [row.number for row in rows if row.number]
     words = f"lines {numbers[0]:,} to {numbers[-1]:,}" if numbers else "more of the same line"
-    return f"<details{' open' if first else ''}><summary>{words}</summary>{_pre(rows, odd, size, colours)}</details>"
+    return f"<details{' open' if first else ''}><summary>{words}</summary>\n{_pre(rows, odd, size, colours)}</details>"
 
 
 def _spans(units: Sequence[Unit], colours: _Colours) -> Iterator[str]:
@@ -268,15 +270,15 @@ def _looks(units: Sequence[Unit], colours: _Colours) -> Iterator[tuple[str, str]
 
 # --- colours --------------------------------------------------------------------------------------
 
-_COLOURS = (  # of Pygments' kinds of token: JupyterLab's variable, and one that light and dark pages can show
-    ("Token.Keyword", "--jp-mirror-editor-keyword-color", "#2e8b57"),
-    ("Token.Operator.Word", "--jp-mirror-editor-keyword-color", "#2e8b57"),
-    ("Token.Literal.String", "--jp-mirror-editor-string-color", "#c2543c"),
-    ("Token.Literal.Number", "--jp-mirror-editor-number-color", "#5a8a3a"),
-    ("Token.Comment", "--jp-mirror-editor-comment-color", "#7f8c8d"),
-    ("Token.Name.Builtin", "--jp-mirror-editor-builtin-color", "#3b8f8f"),
-    ("Token.Name.Function", "--jp-mirror-editor-def-color", "#4a7fd0"),
-    ("Token.Name.Class", "--jp-mirror-editor-def-color", "#4a7fd0"),
+_COLOURS = (  # of Pygments' kinds of token: the class that the style sheet gives a colour
+    ("Token.Keyword", "sls-keyword"),
+    ("Token.Operator.Word", "sls-keyword"),
+    ("Token.Literal.String", "sls-string"),
+    ("Token.Literal.Number", "sls-number"),
+    ("Token.Comment", "sls-comment"),
+    ("Token.Name.Builtin", "sls-builtin"),
+    ("Token.Name.Function", "sls-def"),
+    ("Token.Name.Class", "sls-def"),
 )
 
 
@@ -290,9 +292,9 @@ class _Colours:
         from pygments.lexers import PythonLexer  # type: ignore[import-untyped]
 
         for start, kind, value in PythonLexer().get_tokens_unprocessed(code):
-            found = (f"var({name},{plain})" for token, name, plain in _COLOURS if str(kind).startswith(token))
-            if colour := next(found, None):
-                self._of[start : start + len(value)] = [f'style="color:{colour}"'] * len(value)
+            found = (name for token, name in _COLOURS if str(kind).startswith(token))
+            if name := next(found, None):
+                self._of[start : start + len(value)] = [f'class="{name}"'] * len(value)
 
     def at(self, place: int) -> str:
         return self._of[place] if place < len(self._of) else ""

@@ -18,16 +18,20 @@ from IPython.display import display
 from traitlets import Unicode
 
 from sls_jupyter.errors import BadInput
-from sls_jupyter.notebook import commands
+from sls_jupyter.notebook import commands, warm
 from sls_jupyter.notebook.args import HelpWanted, look_up, split
+from sls_jupyter.notebook.command_words import joined
 from sls_jupyter.notebook.follow import can_update, say
 from sls_jupyter.notebook.handle import RunHandle
+from sls_jupyter.notebook.logs import Told
 from sls_jupyter.notebook.parsers import POLICY_FIELDS, command_parsers, safestream_parser, seal_parser
 from sls_jupyter.notebook.render import sealed_card
 from sls_jupyter.notebook.sessions import session_for
+from sls_jupyter.printing import row
+from sls_jupyter.safestream.run import Run
 from sls_jupyter.session import Session
 
-PROGRESS_AFTER_SECONDS = 1.0  # a seal that is faster shows no progress
+PROGRESS_AFTER_SECONDS = 1.0  # what is faster shows no progress
 PROGRESS_SECONDS = 0.5
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -49,9 +53,9 @@ class SlsMagics(Magics):  # type: ignore[misc]  # IPython has no types here
         """The session of the chosen persona."""
         return session_for(self.persona or None)
 
-    def become(self, persona: str) -> Session:
+    def become(self, persona: str, new: bool = False) -> Session:
         """Change the persona of all magics of this notebook."""
-        session = session_for(persona)
+        session = session_for(persona, new=new)
         self.persona = persona
         return session
 
@@ -70,7 +74,7 @@ class SlsMagics(Magics):  # type: ignore[misc]  # IPython has no types here
             sealed = self.session.seal_code(cell, options.name, confidential=confidential, **place, **policy)
         else:
             data, name = self._frame(options)
-            groups, progress = _groups(options.group), _Progress(name, updates=can_update(self.shell))
+            groups, progress = _groups(options.group), _sealing(name, _Progress(updates=can_update(self.shell)))
             sealed = self.session.seal(data, name, column_groups=groups, progress=progress, **place, **policy)
         display(sealed_card(sealed).where(self.session.isolated))
 
@@ -93,18 +97,30 @@ class SlsMagics(Magics):  # type: ignore[misc]  # IPython has no types here
         if cell is None or not cell.strip():
             raise BadInput("There is no code to run.", hint="Write %%safestream in the first line, the code below it.")
         session = self.session
-        request = commands.prepare(session, options, cell, self.shell.user_ns)
-        run = session.run(request, host=options.host or self.host or None, wait_for_approval=options.no_wait)
-        handle = RunHandle(session, run, self.shell)
+        run = self._start(session, options, cell)
+        handle = RunHandle(session, run, self.shell, ours=not options.no_wait)
         if options.no_wait:
             return handle.settle()
         handle.wait()
         return None
 
+    def _start(self, session: Session, options: argparse.Namespace, cell: str) -> Run:
+        """A run of its own, or the next cell of a warm session."""
+        warm.require_session(options)
+        if options.session:
+            return warm.start_cell(session, options, cell, self.shell.user_ns, self.host or None)
+        request = commands.prepare(session, options, cell, self.shell.user_ns)
+        return session.run(
+            request,
+            host=options.host or self.host or None,
+            wait_for_approval=options.no_wait,
+            results_to=commands.results_place(options),
+        )
+
     @_magic
     def sls(self, line: str, cell: str | None = None) -> None:
         """The overview, or one of its commands. ``%sls help`` lists them."""
-        words = split(line, self.shell.user_ns)
+        words = joined(split(line, self.shell.user_ns))
         if not words:
             _show(commands.overview(self._context(argparse.Namespace(), cell)))
             return
@@ -119,15 +135,28 @@ class SlsMagics(Magics):  # type: ignore[misc]  # IPython has no types here
 
     def _context(self, options: argparse.Namespace, cell: str | None) -> commands.Context:
         forms = can_update(self.shell)
-        return commands.Context(self.session, options, cell, self.shell.user_ns, self.become, forms)
+        progress = _Progress(updates=forms).say
+        context = (self.session, options, cell, self.shell.user_ns, self.become, forms, self._follow, progress)
+        return commands.Context(*context)
+
+    def _follow(self, run: Run) -> None:
+        """Show a run that this cell did not start."""
+        RunHandle(self.session, run, self.shell, ours=False).wait()
 
 
 magics_class(SlsMagics)
 
 
 def _show(found: object) -> None:
-    for one in found if isinstance(found, tuple) else (found,):
-        display(one)
+    """Cards and values as outputs, lines as text; what failed beside them is raised at the end."""
+    parts = found.parts if isinstance(found, Told) else found if isinstance(found, tuple) else (found,)
+    for one in parts:
+        if isinstance(found, Told) and isinstance(one, str):
+            say(one)
+        else:
+            display(one)
+    if isinstance(found, Told) and found.error is not None:
+        raise found.error
 
 
 def _groups(pairs: list[tuple[str, list[str]]] | None) -> dict[str, list[str]]:
@@ -139,19 +168,28 @@ def _groups(pairs: list[tuple[str, list[str]]] | None) -> dict[str, list[str]]:
     return groups
 
 
-class _Progress:
-    """One line that counts rows, if the seal takes long enough for somebody to wonder."""
+def _sealing(name: str, progress: _Progress) -> Callable[[int, int | None], None]:
+    """Counts the rows of a seal."""
 
-    def __init__(self, name: str, *, updates: bool) -> None:
-        self._name, self._updates = name, updates
+    def say(rows: int, total: int | None) -> None:
+        progress.say(f"Sealing {name}: {rows:,}{f' of {total:,}' if total else ''} rows")
+
+    return say
+
+
+class _Progress:
+    """One line that says how far it is, if it takes long enough for somebody to wonder."""
+
+    def __init__(self, *, updates: bool) -> None:
+        self._updates = updates
         self._due = time.monotonic() + PROGRESS_AFTER_SECONDS
         self._handle: Any = None
 
-    def __call__(self, rows: int, total: int | None) -> None:
+    def say(self, what: str) -> None:
         if not self._updates or time.monotonic() < self._due:
             return
         self._due = time.monotonic() + PROGRESS_SECONDS
-        text = {"text/plain": f"Sealing {self._name}: {rows:,}{f' of {total:,}' if total else ''} rows"}
+        text = {"text/plain": row(what)}
         if self._handle is None:
             self._handle = display(text, raw=True, display_id=True)
         else:

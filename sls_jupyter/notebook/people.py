@@ -14,7 +14,7 @@ from sls_jupyter.notebook.cards import Card, Cell, Facts, Line, Mono, Table
 if TYPE_CHECKING:
     from sls_jupyter.contract.spec import Recipient
     from sls_jupyter.session import Session
-    from sls_jupyter.session.contacts import Who
+    from sls_jupyter.session.contacts import People, Who
 
 # --- the sub-commands of %sls ---------------------------------------------------------------------
 
@@ -28,17 +28,17 @@ def connect(session: Session, options: argparse.Namespace) -> Card:
     return connected_card(owner, session.did_at(url), url, compared=compared, mine=session.is_mine(owner.did))
 
 
-def name(session: Session, options: argparse.Namespace) -> Card:
+def name(session: People, options: argparse.Namespace) -> Card:
     """``name WHO NAME``."""
     return named_card(session.call(options.who, options.name))
 
 
-def contacts(session: Session, _: argparse.Namespace) -> Card:
+def contacts(session: People, _: argparse.Namespace) -> Card:
     """``contacts``."""
     return contacts_card(session.contacts(), session.did)
 
 
-def contact(session: Session, options: argparse.Namespace) -> Card:
+def contact(session: People, options: argparse.Namespace) -> Card:
     """``contact [FILE]`` and ``contact add FILE``."""
     words = options.words
     if words[:1] == ["add"]:

@@ -26,12 +26,12 @@ h1 code{font-size:18pt;font-weight:400}
 .stamp{border:1.2pt dashed #000;font-size:11pt;letter-spacing:.12em;padding:.6mm 2.4mm}
 section{margin:0 0 5.5mm}
 h2{font-size:11.5pt;font-weight:600;margin:0 0 1.8mm;padding:0 0 .7mm;border-bottom:.4pt solid #888;break-after:avoid}
-h4{font-size:9.4pt;font-weight:600;margin:3mm 0 1mm;break-after:avoid}
-h4+p,section>p:first-of-type{break-after:avoid}
+h3{font-size:9.4pt;font-weight:600;margin:3mm 0 1mm;break-after:avoid}
+h3+p,section>p:first-of-type{break-after:avoid}
 .warn{border:1.2pt solid #000;border-left-width:5pt;padding:1.8mm 3mm;margin:0 0 2mm;break-inside:avoid;
 font-weight:600}
 dl{display:grid;grid-template-columns:38mm 1fr;gap:.7mm 4mm;margin:0 0 2mm}
-dt{color:#333}dd{margin:0;overflow-wrap:anywhere}
+dt{color:#333}dd{margin:0;grid-column:2;overflow-wrap:anywhere}
 dt,dd{break-inside:avoid}
 ul{margin:0 0 2mm;padding-left:5mm}
 table{width:100%;table-layout:fixed;border-collapse:collapse;margin:0 0 2.5mm;font-size:8.2pt;line-height:1.36}
@@ -44,6 +44,8 @@ pre{white-space:pre-wrap;border:.4pt solid #888;padding:2mm 3mm;margin:0 0 2mm;b
 .sls-chip{white-space:nowrap}.sls-bad{font-weight:700}
 .checks th:nth-child(1){width:7mm}.checks th:nth-child(2){width:14mm}.checks th:nth-child(3){width:36mm}
 .inputs dl,.limits,.yourself{break-inside:avoid}
+article.cell{break-before:page}
+.chain th:nth-child(1){width:10mm}.chain th:nth-child(2){width:27mm}.chain th:nth-child(3){width:42mm}
 .results th:nth-child(1){width:52mm}
 .logs th:nth-child(1){width:13mm}.logs th:nth-child(2){width:33mm}.logs th:nth-child(3){width:35mm}
 .records th:nth-child(1){width:7mm}.records th:nth-child(2){width:35mm}.records th:nth-child(3){width:19mm}

@@ -10,24 +10,29 @@ import argparse
 import json
 import re
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sls_jupyter.attestation.claims import Check
 from sls_jupyter.attestation.files import sort_files
-from sls_jupyter.documents import parse_json
+from sls_jupyter.documents import digest, parse_json
 from sls_jupyter.errors import BadInput, MalformedDocument
 from sls_jupyter.notebook.cards import Block, Card, Cell, Chip, Facts, Heading, Line, Mono, Table
+from sls_jupyter.notebook.checks import Checks
 from sls_jupyter.notebook.receipt_options import PINS
 from sls_jupyter.notebook.words import count_words, time_words
 from sls_jupyter.printing import one_line
-from sls_jupyter.receipt.files import read_receipt, verify_file
+from sls_jupyter.receipt.chain import verify_chain
+from sls_jupyter.receipt.files import cells_in, read_receipt, verify_file
+from sls_jupyter.receipt.findings import line, need, refuse
 from sls_jupyter.receipt.statement import RUN_STATES, Predicate
+from sls_jupyter.session.cell import one_spelling
 
 if TYPE_CHECKING:
-    from sls_jupyter.attestation.evidence import Check
     from sls_jupyter.receipt.verdict import ReceiptVerdict, Taken, VerifiedReceipt
 
 NOT_PROVEN = (
@@ -35,10 +40,13 @@ NOT_PROVEN = (
     "that the code computes what its author says",
     "that the host did not stop another run of the same terms",
 )
-_CODE = re.compile(r"[0-9a-f]{32}|did:[a-z0-9]+:")
 _IMAGE = re.compile(r"sha256:[0-9a-f]{64}")
 _IN_TOTO = b"vnd.in-toto"  # stands in every receipt, in the type of its payload
 _BEGINNING = b'{"recorded":['  # of a receipt in canonical form: one that was cut off may have no more
+_NOT_OF_NOTEBOOK = (
+    "That the outputs in this notebook are what its cells gave: whoever has the file can write others. Receipts have the"
+    " digests of the sealed results; sls result RUN shows the requester's own."
+)
 _IS_EVIDENCE = "This file is attestation evidence, not a receipt: sls attest verify FILE judges it."
 
 
@@ -46,11 +54,70 @@ _IS_EVIDENCE = "This file is attestation evidence, not a receipt: sls attest ver
 
 
 def is_receipt(path: str) -> bool:
-    """Whether a file calls itself a receipt: JSON with the members ``statement`` and ``recorded``, or what is left of it."""
+    """Whether a file calls itself a receipt: JSON with the members ``statement`` and ``recorded``, or what is left of it.
+
+    A notebook is one of receipts, or of nothing that can be verified.
+    """
+    if path.endswith(".ipynb"):
+        return True
     try:
         return looks_like_receipt(read_receipt(path))
     except BadInput:
         return False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A receipt, and in an executed notebook the cell in whose place it stands; or a cell with outputs and without one."""
+
+    name: str
+    data: bytes | None = field(repr=False)
+    code: str | None = field(default=None, repr=False)  # of that cell; None: a file of its own
+
+
+def read_all(file: str) -> list[Found]:
+    """What a file has: its receipt, or those of a notebook that was run whole. Nothing is verified.
+
+    Raises:
+        BadInput: it cannot be read, or is no such notebook.
+    """
+    if not file.endswith(".ipynb"):
+        return [Found(file, read_receipt(file))]
+    cells = [one for one in cells_in(file) if one.receipt is not None or one.shows]
+    return [Found(f"{file}, cell {one.place}", one.receipt, one.source) for one in cells]
+
+
+def judge_all(found: Sequence[Found], options: argparse.Namespace, trusted: Collection[str] = ()) -> Chained:
+    """Verify receipts that were given together: each, their chain and, in a notebook, that they are of the code that stands there.
+
+    Args:
+        options, trusted: as :func:`judge` takes them.
+    """
+    pairs = [(one, judge(one.data, options, trusted)) for one in found if one.data is not None]
+    checks = () if all(one.code is None for one in found) else _notebook_checks(found, pairs)
+    return Chained([(one.name, verdict) for one, verdict in pairs], checks)
+
+
+def _notebook_checks(found: Sequence[Found], pairs: Sequence[tuple[Found, ReceiptVerdict]]) -> tuple[Check, ...]:
+    def code() -> str:
+        for one, verdict in pairs:
+            if one.code is not None:
+                stated = need(verdict.order, "cell of a receipt").cell.code
+                stands = digest(one_spelling(one.code).encode("utf-8", "surrogatepass"))
+                if stands != stated:
+                    refuse(f"Other code than ran stands in {one.name}.", stands, stated)
+        return count_words(len(pairs), "cell")
+
+    def cells() -> str:
+        bare = [one.name for one in found if one.data is None]
+        if bare:
+            refuse("A cell has outputs and no receipt.", ", ".join(bare)[:500], "a receipt in each")
+        return count_words(len(found), "cell")
+
+    return (
+        line("code", "each receipt is of the code in its cell", code),
+        line("cells", "every cell with outputs has a receipt", cells),
+    )
 
 
 def looks_like_receipt(data: bytes) -> bool:
@@ -64,8 +131,11 @@ def looks_like_receipt(data: bytes) -> bool:
     return isinstance(found, dict) and {"statement", "recorded"} <= set(found)
 
 
-def judge(data: bytes, options: argparse.Namespace) -> ReceiptVerdict:
+def judge(data: bytes, options: argparse.Namespace, trusted: Collection[str] = ()) -> ReceiptVerdict:
     """Verify a receipt offline, with the options of :mod:`sls_jupyter.notebook.receipt_options`.
+
+    Args:
+        trusted: digests of the images that this persona trusts; they are believed, too.
 
     Raises:
         BadInput: an option cannot be used. A refusal is a verdict, not an error.
@@ -77,7 +147,7 @@ def judge(data: bytes, options: argparse.Namespace) -> ReceiptVerdict:
         data,
         owners=options.owner,
         logs=options.log,
-        images=options.image,
+        images=[*options.image, *trusted],
         witnesses=options.witness,
         needed=options.witnesses,
         accept_simulated=options.accept_simulated,
@@ -119,46 +189,6 @@ def advice(data: bytes, verdict: ReceiptVerdict) -> str:
 
 
 # --- what a person sees ---------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Checks(Block):
-    """Every check of a verdict, numbered; in the text form each is one line."""
-
-    checks: Sequence[Check]
-
-    def text(self) -> list[str]:
-        width = max((len(one_line(check.name)) for check in self.checks), default=0)
-        return [
-            f"{number:>2}  {'✓ pass' if check.ok else '✗ FAIL'}  {one_line(check.name):<{width}}  {_found(check)}"
-            for number, check in enumerate(self.checks, start=1)
-        ]
-
-    def html(self) -> str:
-        rows = [
-            (str(number), Chip("pass", "good") if check.ok else Chip("FAIL", "bad"), check.name, *_cells(check))
-            for number, check in enumerate(self.checks, start=1)
-        ]
-        table = Table(("", "", "check", "found", "expected"), rows, "No check was made.")
-        return f'<div class="sls-checks">{table.html()}</div>'
-
-
-def _found(check: Check) -> str:
-    found = one_line(check.found) or "nothing"
-    return (
-        f"{found}  (as expected)"
-        if check.found == check.expected
-        else f"{found}  (expected: {one_line(check.expected)})"
-    )
-
-
-def _cells(check: Check) -> tuple[Cell, Cell]:
-    return long_or_words(check.found), "as found" if check.found == check.expected else long_or_words(check.expected)
-
-
-def long_or_words(text: str) -> Cell:
-    """In the code font if a digest, a DID or a key is in it; a sentence stays one."""
-    return Mono(text) if _CODE.search(text) else text
 
 
 def verdict_words(verdict: ReceiptVerdict) -> str:
@@ -226,6 +256,9 @@ def _facts(verdict: ReceiptVerdict, file: str) -> list[tuple[str, Cell]]:
     ]
     if verdict.predicate is not None:
         facts.append((f"run{said}", end_words(verdict.predicate)))
+    if verdict.order is not None:
+        before = Mono(verdict.previous) if verdict.previous is not None else "none: this is the first cell"
+        facts += [(f"cell{said}", f"{verdict.cell} of its session"), (f"receipt before{said}", before)]
     if verdict.spec is not None:
         facts += [
             (f"contract{said}", Mono(verdict.spec.digest)),
@@ -236,6 +269,62 @@ def _facts(verdict: ReceiptVerdict, file: str) -> list[tuple[str, Cell]]:
         at = f"judged at {verdict.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
         facts.append((f"evidence{said}", f"{verdict.kind}{' (SIMULATED)' if verdict.simulated else ''}, {at}"))
     return [*facts, ("file", Mono(file))] if file else facts
+
+
+# --- the receipts of a session --------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Chained:
+    """Receipts that were given together, with the verdict on each and on their chain."""
+
+    judged: Sequence[tuple[str, ReceiptVerdict]]  # (file, verdict)
+    of_notebook: tuple[Check, ...] = ()  # what was checked of the notebook that they stand in
+
+    @cached_property
+    def checks(self) -> tuple[Check, ...]:
+        return (*verify_chain([verdict for _, verdict in self.judged]), *self.of_notebook)
+
+    @property
+    def accepted(self) -> bool:
+        """Every receipt verifies, and they are a chain."""
+        return all(check.ok for check in self.checks)
+
+    @property
+    def simulated(self) -> bool:
+        return any(verdict.simulated for _, verdict in self.judged)
+
+    def to_json(self) -> str:
+        """For programs."""
+        receipts = [{"file": file, **verdict.to_json()} for file, verdict in self.judged]
+        chain = [check.model_dump() for check in self.checks]
+        return json.dumps({"accepted": self.accepted, "chain": chain, "receipts": receipts}, indent=2)
+
+
+def chain_card(chain: Chained) -> Card:
+    """Green or red: each receipt in a line, then what makes them one chain."""
+    rows: list[Sequence[Cell]] = [
+        (
+            Mono(file),
+            "" if verdict.cell is None else str(verdict.cell),
+            Chip(verdict_words(verdict), "good" if verdict.accepted else "bad"),
+            Mono(verdict.id) if verdict.id else "cannot be read",
+        )
+        for file, verdict in chain.judged
+    ]
+    blocks: list[Block] = [
+        Line(f"{count_words(len(rows), 'receipt')}, as those of one session's cells."),
+        Table(("file", "cell", "verdict", "receipt"), rows),
+        Heading("Checks of the chain"),
+        Checks(chain.checks),
+        Heading("What a chain does not prove"),
+        Line(
+            "That the session had no more cells after the last of these. sls verify FILE has all checks of one receipt."
+        ),
+        *([Line(_NOT_OF_NOTEBOOK)] if chain.of_notebook else []),
+    ]
+    title = "ACCEPTED" if chain.accepted else "REFUSED"
+    return Card(title, blocks, simulated=chain.simulated, tone="good" if chain.accepted else "bad")
 
 
 def _taken(taken: Sequence[Taken]) -> list[Block]:

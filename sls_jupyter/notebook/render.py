@@ -29,7 +29,7 @@ from sls_jupyter.notebook.words import (
     takes_simulated,
     time_words,
 )
-from sls_jupyter.policy.words import describe_policy
+from sls_jupyter.policy.words import describe_changes, describe_policy
 
 if TYPE_CHECKING:
     from sls_jupyter.session import AssetInfo, RequestInfo, Sealed
@@ -81,7 +81,14 @@ def sealed_card(sealed: Sealed) -> Card:
     )
     return Card(
         f"Sealed {info.name}",
-        [facts, *unreachable_lines(sealed.unreachable), *_left_out(sealed), *_policy_blocks(info), evidence],
+        [
+            facts,
+            *unreachable_lines(sealed.unreachable),
+            *_left_out(sealed),
+            *_changed(sealed),
+            *_policy_blocks(info),
+            evidence,
+        ],
         simulated=takes_simulated(info.policy),
         tone="good",
     )
@@ -95,6 +102,14 @@ def _left_out(sealed: Sealed) -> list[Block]:
     return [Line(words)] if shown else []
 
 
+def _changed(sealed: Sealed) -> list[Block]:
+    """What the policy says otherwise than that of the version before."""
+    if sealed.policy_before is None:
+        return []
+    changes = describe_changes(sealed.policy_before, sealed.info.policy, sealed.info.names)
+    return [Heading("What the policy says otherwise than before"), Bullets(list(changes))] if changes else []
+
+
 def _replaced(sealed: Sealed) -> str:
     earlier = "the earlier one is" if sealed.version == 2 else f"the {sealed.version - 1} earlier ones are"
     return f"{sealed.version}: {earlier} closed, with no new grant and no key on an older one"
@@ -106,7 +121,7 @@ def _columns(info: AssetInfo) -> list[tuple[Cell, Cell]]:
 
 
 def _policy_blocks(info: AssetInfo) -> list[Block]:
-    return [Heading("Policy"), Bullets(describe_policy(info.policy, info.names))]
+    return [Heading("Policy"), Bullets([*describe_policy(info.policy, info.names), *info.images])]
 
 
 def unreachable_lines(why: str) -> list[Block]:
@@ -156,6 +171,7 @@ def requests_card(requests: Sequence[RequestInfo], silent: Sequence[Silent] = ()
         (
             short_id(one.id),
             state_chip(one.state),
+            time_words(one.created_at) if one.created_at else "not said",
             str(one.who),
             ", ".join(_input_words(item) for item in one.inputs),
             f"“{one.spec.purpose}”" if one.spec.purpose else "not stated",
@@ -163,11 +179,11 @@ def requests_card(requests: Sequence[RequestInfo], silent: Sequence[Silent] = ()
         )
         for one in requests
     ]
-    heads = ("request", "state (said)", "from", "assets", "purpose (said)", "who decides")
+    heads = ("request", "state (said)", "asked (said)", "from", "assets", "purpose (said)", "who decides")
     waiting = sum(one.state == "open" and one.mine_to_decide for one in requests)
     lines = [
         Line(
-            "A state is the word of the authority, a purpose that of the requester; the rest was signed and verified."
+            "A state and a time are the word of the authority, a purpose that of the requester; the rest was signed and verified."
         ),
         Line("%sls show ID shows one with its code; %sls approve ID, or %sls deny ID --reason TEXT, decides."),
     ]

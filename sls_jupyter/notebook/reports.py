@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sls_jupyter.notebook.cards import (
@@ -21,14 +19,15 @@ from sls_jupyter.notebook.cards import (
     Mono,
     Table,
     Tone,
-    marks,
 )
 from sls_jupyter.notebook.receipts import failed_words, verdict_words
+from sls_jupyter.notebook.remembered import tee_words
 from sls_jupyter.notebook.render import silent_lines, unreachable_lines
-from sls_jupyter.notebook.words import count_words, is_simulated, size_words, state_chip, time_words
+from sls_jupyter.notebook.words import count_words, is_simulated, size_words, time_words
 from sls_jupyter.policy.words import describe_decision
 
 if TYPE_CHECKING:
+    from sls_jupyter.errors import HostUnsuitable
     from sls_jupyter.policy.decide import Decision
     from sls_jupyter.receipt.verdict import ReceiptVerdict
     from sls_jupyter.safestream.host import Host
@@ -41,21 +40,34 @@ _VERDICTS: Mapping[str, Chip] = {
     "deny": Chip("denied", "bad"),
 }
 
+_VERDICT_WORDS = {
+    "allow": "this run may start",
+    "ask": "this run needs approval",
+    "deny": "this run would be denied",
+}
+
 _SAID = ("its authority says", "and advises")  # of reasons and fixes: nobody signed them
 
 
 # --- decisions ------------------------------------------------------------------------------------
 
 
-def preflight_card(decisions: Mapping[str, Decision], names: Mapping[str, str], *, with_code: bool) -> Card:
+def preflight_card(
+    decisions: Mapping[str, Decision],
+    names: Mapping[str, str],
+    *,
+    with_code: bool,
+    unbelieved: HostUnsuitable | None = None,
+) -> Card:
     """What every owner would decide about a run; the first condition that fails, and its fix, stand on top.
 
     Args:
         decisions: by alias.
         names: DID to the name that the reader knows somebody by.
+        unbelieved: what an authority will not believe of the hosts at hand; such a run would get no key.
     """
     worst = worst_of(decisions.values())
-    blocks: list[Block] = []
+    blocks: list[Block] = [] if unbelieved is None else [Line(line) for line in unbelieved.lines()]
     first = next(((alias, one) for alias, one in decisions.items() if one.verdict == worst and worst != "allow"), None)
     if first is not None:
         reason = first[1].reasons[0]
@@ -74,11 +86,9 @@ def preflight_card(decisions: Mapping[str, Decision], names: Mapping[str, str], 
     return Card(
         "Preflight",
         blocks,
-        subtitle={"allow": "this run may start", "ask": "this run needs approval", "deny": "this run would be denied"}[
-            worst
-        ],
+        subtitle="this run would get no key" if unbelieved is not None else _VERDICT_WORDS[worst],
         simulated=any(is_simulated(tee) for one in decisions.values() for tee in one.tees),
-        tone=_VERDICTS[worst].tone,
+        tone="bad" if unbelieved is not None else _VERDICTS[worst].tone,
     )
 
 
@@ -124,35 +134,6 @@ def can_run_card(
 
 
 # --- runs -----------------------------------------------------------------------------------------
-
-
-def runs_card(records: Sequence[RunRecord]) -> Card:
-    """Runs of this persona, newest first. Why one ended says itself when it is another party's word."""
-    rows: list[Sequence[Cell]] = [
-        (
-            Mono(one.id),
-            state_chip(one.state),
-            time_words(one.started_at),
-            ", ".join(one.inputs),
-            one.purpose or "not stated",
-            _tee_words(one.tee, one.isolated is False) or "none",
-            one.reason,
-        )
-        for one in records
-    ]
-    heads = ("run", "state", "started", "assets", "purpose", "TEE", "why it ended")
-    return Card(
-        "Runs",
-        [Table(heads, rows, "No run yet.")],
-        simulated=any(is_simulated(one.tee) for one in records),
-        not_isolated=any(one.isolated is False for one in records),
-    )
-
-
-def _tee_words(tee: str, not_isolated: bool) -> str:
-    """A TEE with what has to be said beside it; nothing for no TEE."""
-    said = ", ".join(marks(is_simulated(tee), not_isolated))
-    return f"{tee} ({said})" if said else tee
 
 
 def audit_card(audit: Audit) -> Card:
@@ -263,7 +244,7 @@ def hosts_card(hosts: Mapping[str, Host]) -> Card:
     rows: list[Sequence[Cell]] = [
         (
             Mono(name),
-            _tee_words(has.tee, not has.isolated),
+            tee_words(has.tee, not has.isolated),
             str(has.max_cpus),
             size_words(has.max_memory_bytes),
             "; ".join(has.warnings) or "none",
@@ -271,33 +252,14 @@ def hosts_card(hosts: Mapping[str, Host]) -> Card:
         for name, has in known.items()
     ]
     table = Table(("host", "TEE", "CPUs", "memory", "warnings"), rows, "No host.")
+    roots = [(f"root of {name}'s evidence", Mono(has.root)) for name, has in known.items() if has.root]
+    more = [(f"{name}'s {what}", said) for name, has in known.items() for what, said in has.facts]
     return Card(
         "Hosts",
-        [table],
+        [table, *([Facts([*more, *roots])] if roots or more else [])],
         simulated=any(is_simulated(has.tee) for has in known.values()),
         not_isolated=not all(has.isolated for has in known.values()),
     )
-
-
-def whoami_card(about: Mapping[str, str], note: str = "", *, shared: bool = False) -> Card:
-    """Whose session it is.
-
-    Args:
-        shared: it stays in a document that others read, who learn nothing of the machine from it.
-    """
-    folder = _without_user(about["home"]) if shared else about["home"]
-    return Card(
-        f"You are {about['name']}",
-        [*([Line(note)] if note else []), Facts([("DID", Mono(about["did"])), ("folder", Mono(folder))])],
-    )
-
-
-def _without_user(path: str) -> str:
-    """A folder without the place and the name of a user's home, or of the one that SLS_HOME names."""
-    for place, name in ((os.environ.get("SLS_HOME", ""), "$SLS_HOME"), (os.path.expanduser("~"), "~")):  # noqa: PTH111
-        if place and Path(path).is_relative_to(place):
-            return str(Path(name) / Path(path).relative_to(place))
-    return Path(path).name
 
 
 def overview_card(

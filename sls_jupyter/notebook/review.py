@@ -13,11 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from sls_jupyter.contract.spec import KINDS, StreamSpec
+from sls_jupyter.contract.platform import fragment_words
+from sls_jupyter.contract.spec import KINDS
 from sls_jupyter.documents import b64decode, digest
 from sls_jupyter.errors import SlsError
-from sls_jupyter.notebook.cards import Block, Card, Cell, Details, Facts, Heading, Line, Mono, Table, Warn
+from sls_jupyter.notebook.cards import Block, Bullets, Card, Cell, Details, Facts, Heading, Line, Mono, Table, Warn
 from sls_jupyter.notebook.listing import Listing
+from sls_jupyter.notebook.review_cells import notebook_blocks, session_holds
 from sls_jupyter.notebook.values import parameter_blocks, rest_words
 from sls_jupyter.notebook.words import (
     STATES,
@@ -25,6 +27,7 @@ from sls_jupyter.notebook.words import (
     limit_words,
     said_state,
     short_id,
+    size_words,
     time_words,
 )
 from sls_jupyter.printing import one_line
@@ -34,6 +37,7 @@ from sls_jupyter.session.parameters import read_parameters
 if TYPE_CHECKING:
     from sls_jupyter.session import RequestInfo
     from sls_jupyter.session.inbox import InputReview
+    from sls_jupyter.session.reviewing import Earlier
 
 _KIND_WORDS = {"table": "tables", "text": "text", "figure": "figures"}
 _NOBODY: Mapping[str, str] = MappingProxyType({})
@@ -56,12 +60,13 @@ def request_card(
         *(Warn(words) for words in shown),
         *([Warn("Clear up these doubts before you approve anything.")] if shown else []),
         Facts(_facts(request)),
-        *_assets(request, values),
+        *_compared(request.earlier),
+        *_assets(request, {name: value for given in values for name, value in (given or {}).items()}),
         *_leaving(request, people),
-        *parameter_blocks(request, values, everything),
-        *_code(request, everything),
+        *(parameter_blocks(request, values[-1], everything) if request.order is None else ()),
+        *_code(request, values, everything),
         *_holds(request, int(time.time()) if now is None else now),
-        Details("Evidence", [Facts(_evidence(request.spec))]),
+        Details("Evidence", [Facts(_evidence(request))]),
     ]
     return Card(
         f"Request {short_id(request.id)}",
@@ -77,10 +82,11 @@ def request_card(
 
 def _doubts(request: RequestInfo) -> Iterator[str]:
     """What is here and is not what was signed; the session looked before, and this page looks again."""
-    spec = request.spec
-    if digest(request.code.encode(errors="surrogatepass")) != spec.code:
+    spec, asked = request.spec, request.proposal
+    codes = [digest(one.code.encode(errors="surrogatepass")) for one in request.texts]
+    if codes != [cell.code for cell in asked.cells]:
         yield "The code below is not the code that the requester signed."
-    if request.id != spec.terms:
+    if request.id != asked.terms:
         yield "The request's number is not that of its terms."
     if [(one.alias, one.asset, one.kind) for one in request.inputs] != [
         (item.alias, item.asset, item.kind) for item in spec.inputs
@@ -88,15 +94,38 @@ def _doubts(request: RequestInfo) -> Iterator[str]:
         yield "The assets below are not those that the requester signed."
 
 
-def _parameters(request: RequestInfo) -> tuple[Mapping[str, Any], list[str]]:
-    """The values that the code will get, if they are the signed ones; else what is wrong."""
-    if digest(request.parameters) != request.spec.parameters:
-        words = "are not those that the requester signed" if request.parameters else "were not handed over"
-        return {}, [f"The parameters {words}: what the code will be given is not known."]
+def _parameters(request: RequestInfo) -> tuple[list[Mapping[str, Any] | None], list[str]]:
+    """The values that each cell will get, if they are the signed ones, else ``None``; and what is wrong."""
+    found: list[Mapping[str, Any] | None] = []
+    doubts = []
+    for number, cell in enumerate(request.proposal.cells):
+        given = request.texts[number].parameters if number < len(request.texts) else b""
+        where = "" if request.order is None else f" of cell {number + 1}"
+        values, doubt = _read(given, cell.parameters, where)
+        found.append(values)
+        doubts += [doubt] if doubt else []
+    return found, doubts
+
+
+def _read(given: bytes, signed: str, where: str) -> tuple[Mapping[str, Any] | None, str]:
+    if digest(given) != signed:
+        words = "are not those that the requester signed" if given else "were not handed over"
+        return None, f"The parameters{where} {words}: what the code will be given is not known."
     try:
-        return read_parameters(request.parameters), []
+        return read_parameters(given), ""
     except SlsError as error:
-        return {}, [f"The parameters cannot be read: {error.sentence}"]
+        return {}, f"The parameters{where} cannot be read: {error.sentence}"
+
+
+# --- what is new ----------------------------------------------------------------------------------
+
+
+def _compared(earlier: Earlier | None) -> list[Block]:
+    """What differs from a request that was let run before; the whole request stands below all the same."""
+    if earlier is None:
+        return []
+    said = f"Request {short_id(earlier.id)} of the same requester was {earlier.state}, as its authority says."
+    return [Heading("What is other than before"), Line(said), Bullets(list(earlier.differences))]
 
 
 # --- who asks for what ----------------------------------------------------------------------------
@@ -106,11 +135,30 @@ def _facts(request: RequestInfo) -> list[tuple[str, Cell]]:
     spec = request.spec
     return [
         ("state", said_state(request.state)),
+        *([("asked", f"{time_words(request.created_at)} (as its authority says)")] if request.created_at else []),
         ("asked by", str(request.who)),
         ("purpose", f"“{spec.purpose}” (the requester's words)" if spec.purpose else "not stated"),
-        ("limits", limit_words(spec.limits)),
+        *_session(request),
+        ("limits" if spec.session is None else "limits of a cell", limit_words(spec.limits)),
         ("TEE", ", ".join(spec.tees)),
+        ("who else may join", _joining(spec.fragments)),
     ]
+
+
+def _session(request: RequestInfo) -> list[tuple[str, Cell]]:
+    """How long the kernel is kept, and which cell this is."""
+    session = request.spec.session
+    if session is None:
+        return []
+    lives = f"{session.idle_seconds} s between two cells, {session.wall_seconds} s in all"
+    leaves = f"{size_words(session.output_bytes)} of output in all"
+    words = f"cell {len(request.proposal.cells)} of at most {session.cells} in one kernel; {lives}; {leaves}"
+    return [("session", words)]
+
+
+def _joining(fragments: Sequence[str]) -> str:
+    """Whose containers an approver lets in beside the four of the run."""
+    return "; ".join(f"{fragment_words(name)} ({name})" for name in fragments) or "nobody"
 
 
 def _label(item: InputReview) -> str:
@@ -184,10 +232,15 @@ def _leaving(request: RequestInfo, people: Mapping[str, str]) -> list[Block]:
     together = [kind for kind in KINDS if kind in spec.kinds and all(kind in item.kinds for item in request.inputs)]
     facts: list[tuple[str, Cell]] = [
         ("can leave", f"{_kinds(together)} (what every owner lets out, of {_kinds(spec.kinds)} asked for)"),
-        ("named results", ", ".join(spec.outputs) or "none by name"),
+        ("named results", ", ".join(_outputs(request)) or "none by name"),
         *((f"sealed {'to' if at == 0 else 'and to'}", words) for at, words in enumerate(_recipients(request, people))),
     ]
     return [Heading("What can leave, and to whom"), Facts(facts)]
+
+
+def _outputs(request: RequestInfo) -> tuple[str, ...]:
+    """Every name that the code, or a cell of it, returns."""
+    return tuple(dict.fromkeys(name for cell in request.proposal.cells for name in cell.outputs))
 
 
 def _recipients(request: RequestInfo, people: Mapping[str, str]) -> Iterator[str]:
@@ -204,17 +257,22 @@ def _recipients(request: RequestInfo, people: Mapping[str, str]) -> Iterator[str
 # --- code -----------------------------------------------------------------------------------------
 
 
-def _code(request: RequestInfo, everything: bool) -> list[Block]:
-    """Every text that runs, in the order of the guest: the code assets as the contract lists them, then the cell."""
+def _code(request: RequestInfo, values: Sequence[Mapping[str, Any] | None], everything: bool) -> list[Block]:
+    """Every text that runs, in the order of the guest: the code assets as the contract lists them, then the cells."""
     assets = [item for item in request.inputs if item.kind == "code"]
-    count, rest = len(assets) + 1, "" if everything else rest_words(request)
+    count, rest = len(assets) + len(request.proposal.cells), "" if everything else rest_words(request)
     blocks: list[Block] = [
-        Heading("Code, exactly as it will run" + (f": {count} texts, in this order" if assets else ""))
+        Heading("Code, exactly as it will run" + (f": {count} texts, in this order" if count > 1 else ""))
     ]
     for number, item in enumerate(assets, start=1):
-        blocks += [Heading(f"{number} of {count}: code asset {item.alias} = {_label(item)}"), *_asset_text(item, rest)]
+        blocks += [
+            Heading(f"{number} of {count}: code asset {item.alias} = {_label(item)}", 5),
+            *_asset_text(item, rest),
+        ]
+    if request.order is not None:
+        return [*blocks, *notebook_blocks(request, values, rest, everything)]
     if assets:
-        blocks.append(Heading(f"{count} of {count}: the cell"))
+        blocks.append(Heading(f"{count} of {count}: the cell", 5))
     return [*blocks, Listing(request.code, rest)]
 
 
@@ -242,10 +300,11 @@ def _asset_text(item: InputReview, rest: str) -> list[Block]:
 def _holds(request: RequestInfo, now: int) -> list[Block]:
     short = short_id(request.id)
     days, until = APPROVAL_SECONDS // 86400, time_words(now + APPROVAL_SECONDS)
-    same = "this code, these assets and columns, parameters, results, kinds, recipients, limits and TEEs"
+    same = "this code, these assets and columns, parameters, results, kinds, recipients and TEEs, and these limits or lower ones"
+    what = f"Every run that {request.who} asks for on the same terms: {same}. Anything else is a new request."
     return [
         Heading("What an approval holds for"),
-        Line(f"Every run that {request.who} asks for on the same terms: {same}. Anything else is a new request."),
+        Line(what if request.order is None else session_holds(request)),
         Line(f"For {days} days from its signature (until {until} if you sign now), or until a policy ends before."),
         *(
             [Line(f"%sls approve {short} approves it; %sls deny {short} --reason TEXT denies it.")]
@@ -255,13 +314,12 @@ def _holds(request: RequestInfo, now: int) -> list[Block]:
     ]
 
 
-def _evidence(spec: StreamSpec) -> list[tuple[str, Cell]]:
-    facts: list[tuple[str, Cell]] = [
-        ("request", Mono(spec.terms)),
-        ("requester", Mono(spec.requester)),
-        ("code", Mono(spec.code)),
-        ("parameters", Mono(spec.parameters)),
-    ]
+def _evidence(request: RequestInfo) -> list[tuple[str, Cell]]:
+    spec, asked = request.spec, request.proposal
+    facts: list[tuple[str, Cell]] = [("request", Mono(asked.terms)), ("requester", Mono(spec.requester))]
+    for number, cell in enumerate(asked.cells, start=1):
+        of_cell = "" if request.order is None else f" of cell {number}"
+        facts += [(f"code{of_cell}", Mono(cell.code)), (f"parameters{of_cell}", Mono(cell.parameters))]
     for person in spec.recipients:
         facts += [("recipient", Mono(person.did)), ("sealed to key", Mono(digest(b64decode(person.hpke_public_key))))]
     for item in spec.inputs:

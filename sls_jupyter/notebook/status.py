@@ -8,13 +8,15 @@ from dataclasses import replace
 from typing import Any
 
 from sls_jupyter.errors import ApprovalPending
-from sls_jupyter.notebook.cards import STYLE, Tone, escape, mark_chips, marks
+from sls_jupyter.notebook.cards import Mono, Tone, cell_html, escape, frame_html, joined, mark_chips, marks
+from sls_jupyter.notebook.sheet import SHEET, due_sheet
 from sls_jupyter.notebook.words import count_words, is_simulated
-from sls_jupyter.printing import one_line
+from sls_jupyter.printing import one_line, short_digest
 from sls_jupyter.safestream.run import Run, Step
 
 NO_RECEIPT = "NO RECEIPT: the group could not send one to every authority"
 _SIGNS = {"waiting": "·", "active": "…", "done": "✓", "failed": "✗"}
+_STATES = {"waiting": "not yet", "active": "now", "done": "done", "failed": "failed"}
 _TONES: Mapping[str, Tone] = {"running": "wait", "done": "good", "failed": "bad", "cancelled": "note"}
 _WITHHELD = {  # rule of the gate -> one, many, why
     "text": ("text", "texts", "print and the text of a value may not leave"),
@@ -30,19 +32,28 @@ _WITHHELD = {  # rule of the gate -> one, many, why
 
 
 class StatusBlock:
-    """A picture of a run as it is at this moment; ``text/plain`` and ``text/html``."""
+    """A picture of a run as it is at this moment; ``text/plain`` and ``text/html``.
 
-    def __init__(self, run: Run) -> None:
+    Args:
+        sheet: the style sheet or nothing, where the picture takes the place of one that had it; found out by default.
+    """
+
+    def __init__(self, run: Run, sheet: str | None = None) -> None:
+        self._sheet = sheet
         self._steps = [(_clean(step), _seconds(step)) for step in run.steps]
-        self._run_id, self._state = run.id, run.state
+        self._called, self._state = _called(run), run.state
         self._pending = isinstance(run.error, ApprovalPending)
+        self._request = short_digest(str(run.summary.get("request", "")))  # what %sls show and approve take
         simulated = is_simulated(str(run.summary.get("tee", "")))
         self._marks = simulated, run.summary.get("isolated") is False
+        self._as_of = "" if run.state != "running" else f"As of {_now()} · %sls attach {run.id} brings the end."
 
     @property
     def _title(self) -> str:
+        if self._pending and self._request:
+            return " · ".join((f"Request {self._request}", "waits for approval", *marks(*self._marks)))
         words = "waits for approval" if self._pending else self._state
-        return " · ".join((f"SafeStream {self._run_id}", words, *marks(*self._marks)))
+        return " · ".join((self._called, words, *marks(*self._marks)))
 
     def lines(self) -> list[str]:
         """The text form, line by line."""
@@ -50,7 +61,7 @@ class StatusBlock:
         for step, seconds in self._steps:
             if step.state != "waiting":
                 lines.append(f"  {self._sign(step)} {step.name:<13} {seconds:>8}  {step.detail}".rstrip())
-        return lines
+        return [*lines, f"  {self._as_of}"] if self._as_of else lines
 
     def __repr__(self) -> str:
         return "\n".join(self.lines())
@@ -58,34 +69,73 @@ class StatusBlock:
     def _sign(self, step: Step) -> str:
         return "…" if self._pending and step.state == "failed" else _SIGNS[step.state]
 
-    def _repr_html_(self) -> str:
-        tone = "wait" if self._pending else _TONES[self._state]
+    def html(self) -> str:
+        """The block's markup without the style sheet. It is no live region: its times change every second."""
+        tone: Tone = "wait" if self._pending else _TONES[self._state]
         title, state, *_ = self._title.split(" · ")
-        badge = mark_chips(*self._marks)
-        head = f'<span class="sls-title">{escape(title)}</span>'
-        head += f'<span class="sls-chip">{escape(state)}</span>{badge}'
-        rows = "".join(self._row(step, seconds) for step, seconds in self._steps)
-        return (
-            f'{STYLE}<div class="sls-card sls-{tone}" role="status" aria-label="SafeStream {escape(self._run_id)}">'
-            f'<div class="sls-head">{head}</div><table class="sls-steps"><tbody>{rows}</tbody></table></div>'
+        beside = (f'<span class="sls-chip">{escape(state)}</span>', mark_chips(*self._marks))
+        heads = " ".join(f'<th scope="col">{name}</th>' for name in ("step", "took", "what it found"))
+        rows = joined(self._row(step, seconds) for step, seconds in self._steps)
+        table = (
+            f'<table class="sls-steps"><thead class="sls-heads"><tr>{heads}</tr></thead>\n<tbody>{rows}</tbody></table>'
         )
+        as_of = [f'<p class="sls-sub">{cell_html(self._as_of)}</p>'] if self._as_of else []
+        return frame_html(tone, title, beside, [table, *as_of])
 
     def _row(self, step: Step, seconds: str) -> str:
-        detail = f"<span>{escape(step.detail)}</span>"
+        detail = cell_html(step.detail)
         if step.evidence:
-            items = "".join(f"<li><code>{escape(line)}</code></li>" for line in step.evidence)
-            detail = f"<details><summary>{escape(step.detail) or 'evidence'}</summary><ul>{items}</ul></details>"
-        faint = ' style="opacity:.5"' if step.state == "waiting" else ""
-        return (
-            f'<tr{faint}><td style="width:1.6em">{self._sign(step)}</td>'
-            f'<td style="width:9em;white-space:nowrap">{escape(step.name)}</td>'
-            f'<td style="width:5em;text-align:right;font-variant-numeric:tabular-nums">{seconds}</td>'
-            f'<td style="padding-left:12px">{detail}</td></tr>'
-        )
+            items = joined(f"<li>{cell_html(Mono(line))}</li>" for line in step.evidence)
+            detail = f"<details><summary>{escape(step.detail) or 'evidence'}</summary>\n<ul>{items}</ul></details>"
+        later = ' class="sls-later"' if step.state == "waiting" else ""
+        sign = f'<span role="img" aria-label="{_STATES[step.state]}">{self._sign(step)}</span>'
+        return f'<tr{later}><th scope="row">{sign} {escape(step.name)}</th> <td>{seconds}</td> <td>{detail}</td></tr>'
+
+    def _repr_html_(self) -> str:
+        """The block as a page by itself."""
+        return SHEET + self.html()
 
     def _repr_mimebundle_(self, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> dict[str, str]:
         del include, exclude
-        return {"text/plain": repr(self), "text/html": self._repr_html_()}
+        sheet = due_sheet() if self._sheet is None else self._sheet
+        return {"text/plain": repr(self), "text/html": sheet + self.html()}
+
+
+class StepLine:
+    """What a run does now, in a line that a screen reader says when it changes: the step, and no time that runs."""
+
+    def __init__(self, run: Run) -> None:
+        self._label = _called(run)
+        self.words = f"{self._label}: {_now_words(run)}"
+
+    def __repr__(self) -> str:
+        return self.words
+
+    def _repr_mimebundle_(self, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> dict[str, str]:
+        del include, exclude
+        label = f'role="status" aria-live="polite" aria-label="{escape(self._label)}"'
+        return {"text/plain": self.words, "text/html": f'<p class="sls-now" {label}>{escape(self.words)}</p>\n'}
+
+
+def _called(run: Run) -> str:
+    """A run's title: its id, and in a session whose cell it is."""
+    name, number = str(run.summary.get("session_name", "")), run.summary.get("cell")
+    return f"SafeStream {run.id}" + (f", {one_line(name)} cell {number}" if name and number else "")
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
+
+
+def _now_words(run: Run) -> str:
+    """The step that a run is at, or how it ended."""
+    if isinstance(run.error, ApprovalPending):
+        return "waits for approval"
+    if run.state != "running":
+        return run.state
+    steps = list(run.steps)
+    at = next((number for number, step in enumerate(steps, start=1) if step.state == "active"), 0)
+    return f"step {at} of {len(steps)}, {steps[at - 1].name}" if at else "starting"
 
 
 def _clean(step: Step) -> Step:
@@ -94,10 +144,9 @@ def _clean(step: Step) -> Step:
 
 
 def _seconds(step: Step) -> str:
-    if step.state == "waiting" or (step.started is None and step.seconds is None):
+    if step.state == "waiting" or (step.began is None and step.seconds is None):
         return ""
-    seconds = step.seconds if step.seconds is not None else time.monotonic() - (step.started or 0.0)
-    return f"{seconds:.2f} s" if step.seconds is not None else f"{seconds:.0f} s"
+    return f"{step.took():.2f} s" if step.seconds is not None else f"{step.took():.0f} s"
 
 
 def step_line(step: Step) -> str:

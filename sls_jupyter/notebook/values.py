@@ -8,7 +8,6 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from sls_jupyter.documents import digest
 from sls_jupyter.notebook.cards import Block, Heading, Line, Mono, Table, Warn
 from sls_jupyter.notebook.listing import Listing
 from sls_jupyter.notebook.words import count_words, short_id
@@ -24,12 +23,21 @@ MAX_TABLES = 20  # among the parameters
 MAX_ROWS, MAX_COLUMNS, MAX_CELL = 10, 12, 80  # of each
 
 
-def parameter_blocks(request: RequestInfo, values: Mapping[str, Any], everything: bool) -> list[Block]:
-    if digest(request.parameters) != request.spec.parameters:
-        return [Heading("Parameters"), Line("Not shown: see the doubts above.")]
+def parameter_blocks(
+    request: RequestInfo, values: Mapping[str, Any] | None, everything: bool, *, level: int = 4
+) -> list[Block]:
+    """What one cell is given.
+
+    Args:
+        values: ``None`` where they are not those that were signed, or cannot be read.
+        level: of the heading.
+    """
+    if values is None:
+        return [Heading("Parameters", level), Line("Not shown: see the doubts above.")]
     if not values:
-        return [Heading("Parameters"), Line("None.")]
-    blocks: list[Block] = [Heading(f"Parameters: {count_words(len(values), 'value')} that the code is given")]
+        return [Heading("Parameters", level), Line("None.")]
+    words = f"Parameters: {count_words(len(values), 'value')} that the code is given"
+    blocks: list[Block] = [Heading(words, level)]
     values = {name: _tabular(value) for name, value in values.items()}
     plain = {name: value for name, value in values.items() if not hasattr(value, "columns")}
     lines, cuts = [], []

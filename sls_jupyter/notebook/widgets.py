@@ -6,21 +6,20 @@ form's button reports an error under itself; it is no cell that could fail.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import ipywidgets as w
-import yaml
 
 from sls_jupyter.contract.spec import KINDS
 from sls_jupyter.errors import SlsError
-from sls_jupyter.naming import quoted
+from sls_jupyter.naming import quoted, split_names
 from sls_jupyter.notebook.cards import Card, Line, escape
+from sls_jupyter.notebook.editing import changes_of, not_on_a_line, policy_yaml, seal_line, start_from
 from sls_jupyter.notebook.render import decided_card, sealed_card
 from sls_jupyter.notebook.words import short_id
-from sls_jupyter.policy.model import DEFAULT_KINDS
+from sls_jupyter.policy.model import DEFAULT_KINDS, HARDWARE_TEES, SIMULATED_TEES
 from sls_jupyter.session import RequestInfo, Session
 
 
@@ -110,80 +109,136 @@ def error_lines(error: SlsError) -> list[Line]:
 # --- the policy editor ----------------------------------------------------------------------------
 
 
-def seal_line(frame: str, options: Mapping[str, Any]) -> str:
-    """The ``%seal`` line that says the same as a form."""
-    words = ["%seal", frame]
-    for name, value in options.items():
-        for one in value if isinstance(value, list) else [value]:
-            words += [f"--{name.replace('_', '-')}", shlex.quote(str(one))]
-    return " ".join(words)
-
-
-def policy_yaml(options: Mapping[str, Any]) -> str:
-    """The same as a file for ``--policy``."""
-    fields = {name.replace("_", "-"): value for name, value in options.items() if name != "as"}
-    return str(yaml.safe_dump(fields, sort_keys=False, allow_unicode=True))
-
-
 def policy_form(session: Session, frame: str, data: Any) -> Form:
-    """A form for the policy of a table; it shows the ``%seal`` line that says the same, and Seal seals."""
+    """A form for the policy of a table, filled with the one in force; Seal seals.
+
+    Below it stand the ``%seal`` line that says the same, and what it changes of the policy in force.
+
+    Raises:
+        BadInput: the policy in force is a module of the owner's, or cannot be said in options otherwise.
+    """
     columns = [str(name) for name in getattr(data, "columns", ())]
-    controls = _controls(frame, columns)
+    info = session.in_force(frame)
+    editor = _Editor(frame, columns, start_from(info))
     words, seal, answer = w.HTML(), w.Button(description="Seal", button_style="primary"), w.HTML()
+    known = {frame: info}
+
+    def changes(options: dict[str, Any]) -> list[str]:
+        name = options.pop("as", frame)
+        try:
+            if name not in known:
+                known[name] = session.in_force(name)
+            return changes_of(known[name], session.policy_from(**options), session.names())
+        except SlsError as error:
+            return error.lines()
 
     def show(_: Any = None) -> None:
-        options = _options(frame, columns, controls)
+        options = editor.options()
         line, text = escape(seal_line(frame, options)), escape(policy_yaml(options))
-        words.value = f"<pre>{line}</pre><details><summary>As YAML for --policy</summary><pre>{text}</pre></details>"
+        items = "".join(f"<li>{escape(one)}</li>" for one in changes(dict(options)))
+        note = escape(not_on_a_line(options))
+        words.value = (
+            f"<b>What changes</b><ul>{items}</ul><pre>{line}</pre>{note}"
+            f"<details><summary>As YAML for --policy</summary><pre>{text}</pre></details>"
+        )
 
     def press(_: Any) -> None:
-        options = _options(frame, columns, controls)
+        options = editor.options()
         name = options.pop("as", frame)
         _attempt(answer, lambda: sealed_card(session.seal(data, name, **options)).where(session.isolated)._repr_html_())
+        known.clear()
 
-    for control in controls.values():
+    for control in editor.controls.values():
         control.observe(show, "value")
     seal.on_click(press)
     show()
-    plain = f"Policy of {frame}, as a form. The same on a line: {seal_line(frame, {'allow_code': 'reviewed'})}"
-    return Form([*controls.values(), words, seal, answer], plain)
+    plain = f"Policy of {frame}, as a form. The same on a line: {seal_line(frame, editor.options())}"
+    return Form([*editor.controls.values(), words, seal, answer], plain)
 
 
-def _controls(frame: str, columns: Sequence[str]) -> dict[str, Any]:
+class _Editor:
+    """The controls, and the options that they say.
+
+    What nobody touches stays as it was, also what no control shows: who may ask, who approves, firmware's floors.
+    """
+
+    def __init__(self, frame: str, columns: Sequence[str], start: Mapping[str, Any]) -> None:
+        self._frame, self._columns, self._start = frame, columns, dict(start)
+        wanted = split_names(self._start["columns"]) if "columns" in self._start else columns
+        self.controls = _controls(frame, columns, self._start, [name for name in columns if name in wanted])
+        if set(wanted) - set(columns):  # the table has lost some
+            self._start["columns"] = ",".join(map(quoted, self.controls["columns"].value))
+        self._untouched = self._values()
+
+    def _values(self) -> dict[str, Any]:
+        return {name: control.value for name, control in self.controls.items()}
+
+    def options(self) -> dict[str, Any]:
+        """What the form says, without what is the default anyway."""
+        values, said = self._values(), dict(self._start)
+        chosen = self._chosen(values)
+        for name in (name for name, value in values.items() if value != self._untouched[name]):
+            said[name] = chosen[name]
+        first = {"as": said.pop("as", None), "allow_code": said.pop("allow_code", "reviewed")}
+        return {name: one for name, one in {**first, **said}.items() if one is not None}
+
+    def _chosen(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        """The option of each control; ``None`` where it is the default."""
+        purposes = [text.strip() for text in value["purpose"].split(";") if text.strip()]
+        hardware = [one for one in _tees(self._start) if one not in SIMULATED_TEES]
+        tees = [*hardware, *(SIMULATED_TEES if value["tee"] else ())]
+        return {
+            "as": value["as"] if value["as"] != self._frame else None,
+            "allow_code": value["allow_code"],
+            "columns": ",".join(map(quoted, value["columns"])) if set(value["columns"]) != set(self._columns) else None,
+            "purpose": purposes or None,
+            "kinds": ",".join(value["kinds"]) if set(value["kinds"]) != set(DEFAULT_KINDS) else None,
+            "min_group": value["min_group"] or None,
+            "max_rows": value["max_rows"] or None,
+            "max_runs": value["max_runs"] or None,
+            "expires": value["expires"].strip() or None,
+            "tee": ",".join(tees or HARDWARE_TEES) if set(tees or HARDWARE_TEES) != set(HARDWARE_TEES) else None,
+        }
+
+
+def _tees(start: Mapping[str, Any]) -> list[str]:
+    return str(start["tee"]).split(",") if "tee" in start else list(HARDWARE_TEES)
+
+
+def _controls(frame: str, columns: Sequence[str], start: Mapping[str, Any], chosen: Sequence[str]) -> dict[str, Any]:
     wide, style = w.Layout(width="520px"), {"description_width": "150px"}
     common = {"layout": wide, "style": style}
+    codes = [("after my review", "reviewed"), ("any", "any")]
+    code = start["allow_code"]
+    codes += [] if code in ("reviewed", "any") else [("as it is now: " + code[:60], code)]
+    kinds = tuple(start["kinds"].split(",")) if "kinds" in start else DEFAULT_KINDS
+
+    def number(name: str, words: str) -> Any:
+        return w.BoundedIntText(start.get(name, 0), min=0, max=10**15, description=words, **common)
+
     return {
         "as": w.Text(frame, description="Name", **common),
         "columns": w.SelectMultiple(
-            options=columns, value=tuple(columns), rows=min(8, max(2, len(columns))), description="Columns", **common
+            options=columns, value=tuple(chosen), rows=min(8, max(2, len(columns))), description="Columns", **common
         ),
-        "allow_code": w.Dropdown(
-            options=[("after my review", "reviewed"), ("any", "any")], description="Code may run", **common
+        "allow_code": w.Dropdown(options=codes, value=code, description="Code may run", **common),
+        "purpose": w.Text(
+            "; ".join(start.get("purpose", ())),
+            placeholder="any purpose; several with ;",
+            description="Purposes",
+            **common,
         ),
-        "purpose": w.Text(placeholder="any purpose; several with ;", description="Purposes", **common),
-        "kinds": w.SelectMultiple(options=KINDS, value=DEFAULT_KINDS, rows=3, description="May leave", **common),
-        "min_group": w.BoundedIntText(0, min=0, max=10**9, description="Least group size", **common),
-        "max_rows": w.BoundedIntText(0, min=0, max=10**9, description="Most rows", **common),
-        "max_runs": w.BoundedIntText(0, min=0, max=10**9, description="Most runs", **common),
-        "expires": w.Text(placeholder="never; for instance 30d", description="Expires after", **common),
-        "tee": w.Checkbox(False, description="SIMULATED TEE too (for demonstrations)", indent=True, **common),
+        "kinds": w.SelectMultiple(options=KINDS, value=kinds, rows=3, description="May leave", **common),
+        "min_group": number("min_group", "Least group size"),
+        "max_rows": number("max_rows", "Most rows"),
+        "max_runs": number("max_runs", "Most runs"),
+        "expires": w.Text(
+            start.get("expires", ""), placeholder="never; for instance 30d", description="Expires after", **common
+        ),
+        "tee": w.Checkbox(
+            any(one in SIMULATED_TEES for one in _tees(start)),
+            description="SIMULATED TEE too (for demonstrations)",
+            indent=True,
+            **common,
+        ),
     }
-
-
-def _options(frame: str, columns: Sequence[str], controls: Mapping[str, Any]) -> dict[str, Any]:
-    """What the form says, without what is the default anyway."""
-    value = {name: control.value for name, control in controls.items()}
-    purposes = [text.strip() for text in value["purpose"].split(";") if text.strip()]
-    chosen: dict[str, Any] = {
-        "as": value["as"] if value["as"] != frame else None,
-        "allow_code": value["allow_code"],
-        "columns": ",".join(map(quoted, value["columns"])) if set(value["columns"]) != set(columns) else None,
-        "purpose": purposes or None,
-        "kinds": ",".join(value["kinds"]) if set(value["kinds"]) != set(DEFAULT_KINDS) else None,
-        "min_group": value["min_group"] or None,
-        "max_rows": value["max_rows"] or None,
-        "max_runs": value["max_runs"] or None,
-        "expires": value["expires"].strip() or None,
-        "tee": "sev-snp,tdx,sgx,simulated-snp" if value["tee"] else None,
-    }
-    return {name: one for name, one in chosen.items() if one is not None}

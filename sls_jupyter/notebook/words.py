@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from sls_jupyter.contract.spec import Limits, StreamSpec
 from sls_jupyter.notebook.cards import Chip, Mono, Tone
-from sls_jupyter.policy.model import OwnerPolicy
+from sls_jupyter.printing import count_words as count_words
+from sls_jupyter.printing import short_digest
+from sls_jupyter.printing import size_words as size_words
+from sls_jupyter.printing import time_words as time_words
+
+if TYPE_CHECKING:
+    from sls_jupyter.contract.spec import Limits, StreamSpec
+    from sls_jupyter.policy.model import OwnerPolicy
 
 STATES: Mapping[str, Tone] = {
     "done": "good",
@@ -18,33 +24,10 @@ STATES: Mapping[str, Tone] = {
     "cancelled": "note",
     "open": "wait",
     "running": "wait",
+    "waiting": "wait",
+    "lost": "bad",
     "waits for approval": "wait",  # the session's WAITS, not imported: sls verify needs no session
 }
-
-
-def size_words(count: int) -> str:
-    """Bytes as a person reads them, in powers of 1024."""
-    if count < 1024:
-        return f"{count} B"
-    value, unit = count / 1024, "KiB"
-    for larger in ("MiB", "GiB", "TiB"):
-        if value < 1024:
-            break
-        value, unit = value / 1024, larger
-    return f"{value:.1f} {unit}"
-
-
-def time_words(seconds: int) -> str:
-    """A moment in UTC; a number that no calendar has stays a number."""
-    try:
-        return f"{dt.datetime.fromtimestamp(seconds, dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
-    except (ValueError, OverflowError, OSError):
-        return f"{seconds} seconds after 1970"
-
-
-def count_words(count: int, one: str, many: str = "") -> str:
-    """``1 row``, ``2 rows``."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def state_chip(state: str) -> Chip:
@@ -59,7 +42,7 @@ def said_state(state: str) -> Chip:
 
 def short_id(id_: str) -> Mono:
     """Enough of a digest to name it on a line."""
-    return Mono(id_.removeprefix("sha256:")[:12])
+    return Mono(short_digest(id_))
 
 
 def is_simulated(tee: str) -> bool:

@@ -50,7 +50,16 @@ _Level = Literal["deny", "ask", "note"]
 _LEVELS: tuple[_Level, ...] = ("deny", "ask", "note")
 _OUR_ENTRYPOINT = "sls/owner_policy/result"
 _MAX_NAMED = 20  # columns in a sentence
-_ASKED = {"requester", "purpose", "code", "recipients", "recipient_keys", "kinds"}  # what our rules read of a request
+_ASKED = {
+    "requester",
+    "purpose",
+    "code",
+    "recipients",
+    "recipient_keys",
+    "kinds",
+    "fragments",
+    "session",
+}  # what our rules read of a request
 _MAX_TEES = 64  # of a request; there are not so many kinds
 
 

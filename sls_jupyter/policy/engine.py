@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from sls_jupyter.documents import canonical_json
+from sls_jupyter.documents import canonical_model_json
 from sls_jupyter.errors import BadInput, SlsError, Unavailable
 from sls_jupyter.policy import worker
 
@@ -42,7 +42,7 @@ def evaluate(module: str, entrypoint: str, value: object) -> Any:
         MalformedDocument: the input is not JSON.
         Unavailable: the engine is missing, or gives no result.
     """
-    text = canonical_json(value).decode()
+    text = canonical_model_json(value).decode()
     try:
         with _lock:
             interpreter, bundle = _compiled(module, entrypoint)
@@ -66,7 +66,9 @@ def evaluate_apart(module: str, entrypoint: str, value: object, *, deadline_seco
         MalformedDocument: the input is not JSON.
         Unavailable: the process cannot be started.
     """
-    return _run({"module": module, "entrypoint": entrypoint, "input": canonical_json(value).decode()}, deadline_seconds)
+    return _run(
+        {"module": module, "entrypoint": entrypoint, "input": canonical_model_json(value).decode()}, deadline_seconds
+    )
 
 
 def compile_apart(module: str, entrypoint: str, *, deadline_seconds: float = DEADLINE_SECONDS) -> None:

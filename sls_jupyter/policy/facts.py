@@ -8,7 +8,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from sls_jupyter.contract.grants import Obligations
-from sls_jupyter.contract.spec import AssetInput, Kind, StreamSpec
+from sls_jupyter.contract.proposal import Proposal
+from sls_jupyter.contract.spec import AssetInput, Kind
 from sls_jupyter.documents import Did, Digest, Model, Timestamp
 from sls_jupyter.errors import SlsError
 
@@ -37,39 +38,58 @@ class InputFacts(Model):
     authority: Did
 
 
+class SessionFacts(Model):
+    """A session as its spec fixes it, and which of its cells is asked for."""
+
+    cells: int  # that it may have
+    idle_seconds: int
+    wall_seconds: int
+    output_bytes: int
+    cell: int  # this one's number, from 1
+
+
 class RequestFacts(Model):
-    """What the requester's signed spec asks for."""
+    """What the requester's signed spec asks for, and in a session the order of its next cell."""
 
     requester: Did
     purpose: str
     columns: tuple[str, ...] | None  # of this asset; None: every column that the owner grants
-    code: tuple[Digest, ...]  # StreamSpec.code_digests
+    code: tuple[Digest, ...]  # the cell's, then each code asset
     recipients: tuple[Did, ...]
     recipient_keys: dict[Did, Digest] = Field(default_factory=dict)  # SHA-256 of the key that each would get it under
     kinds: tuple[Kind, ...]
     outputs: tuple[str, ...]
     limits: dict[str, int]
     tees: tuple[str, ...]
+    fragments: tuple[str, ...] = ()  # whose signed containers may join the group
     inputs: tuple[InputFacts, ...]
+    session: SessionFacts | None = None  # None: a run
 
     @classmethod
-    def of(cls, spec: StreamSpec, item: AssetInput) -> RequestFacts:
-        """The facts of a spec for one of its inputs."""
+    def of(cls, asked: Proposal, item: AssetInput, *, granted: int = 0) -> RequestFacts:
+        """The facts of what is asked for, for one input.
+
+        Args:
+            granted: how many cells of this session were granted before; the code is that of the others.
+        """
+        spec = asked.spec
         return cls(
             requester=spec.requester,
             purpose=spec.purpose,
             columns=item.columns,
-            code=spec.code_digests,
+            code=asked.code_digests[granted:],
             recipients=tuple(person.did for person in spec.recipients),
             recipient_keys={person.did: person.key_digest for person in spec.recipients},
             kinds=spec.kinds,
-            outputs=spec.outputs,
+            outputs=asked.cells[-1].outputs,
             limits=spec.limits.model_dump(),
             tees=spec.tees,
+            fragments=spec.fragments,
             inputs=tuple(
                 InputFacts(asset=other.asset, kind=other.kind, owner=other.owner, authority=other.authority)
                 for other in spec.inputs
             ),
+            session=None if spec.session is None else SessionFacts(**spec.session.model_dump(), cell=len(asked.cells)),
         )
 
 

@@ -16,9 +16,10 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from sls_jupyter.contract.grants import Obligations
+from sls_jupyter.contract.platform import FragmentName
 from sls_jupyter.contract.spec import KINDS, Kind
 from sls_jupyter.documents import Did, Digest, Document, ShortText, Timestamp
-from sls_jupyter.tcb import floor_fault
+from sls_jupyter.tcb import bulletin_fault, floor_fault
 
 HARDWARE_TEES = ("sev-snp", "sgx", "tdx")
 SIMULATED_TEES = ("simulated-snp",)
@@ -52,13 +53,15 @@ Identifier = Annotated[str, AfterValidator(_identifier)]
 Platform = Annotated[str, AfterValidator(_platform)]
 Count = Annotated[int, Field(ge=1, lt=2**53)]
 Size = Annotated[int, Field(ge=0, lt=2**53)]
+RegisterName = Annotated[str, Field(pattern=r"^rtmr[0-3]\Z")]
+Digest384 = Annotated[str, Field(pattern=r"^[0-9a-f]{96}\Z")]  # hex
 Minimum = Annotated[dict[Identifier, Size], Field(min_length=1)]  # component of the TCB -> lowest version
 
 
 class OwnerPolicy(Document):
     """Under which conditions an owner lets an asset be used. Two policies that mean the same have the same bytes."""
 
-    payload_type: ClassVar[str] = "application/vnd.sls.owner-policy.v2+json"
+    payload_type: ClassVar[str] = "application/vnd.sls.owner-policy.v5+json"
 
     owner: Did
     requesters: tuple[Did, ...] = ()  # empty: anyone, but each request needs approval
@@ -66,13 +69,20 @@ class OwnerPolicy(Document):
     code_digests: tuple[Digest, ...] = ()
     tees: Annotated[tuple[Identifier, ...], Field(min_length=1)] = HARDWARE_TEES
     minimum_tcb: dict[Platform, Minimum] = Field(default_factory=dict)
+    bulletins: tuple[ShortText, ...] = ()  # AMD's, each of which a machine has to meet (AMD-SB-3016)
+    mitigations: tuple[Annotated[int, Field(ge=0, lt=64)], ...] = ()  # SEV-SNP: bits of both mitigation vectors
+    registers: dict[RegisterName, Annotated[tuple[Digest384, ...], Field(min_length=1)]] = Field(default_factory=dict)
+    """TDX: the values that are accepted of each run-time register that is named."""
+    fragments: tuple[FragmentName, ...] = ()  # whose signed containers may join a group beside the asset
     columns: tuple[str, ...] | None = None  # grantable; None: all
     purposes: tuple[Annotated[ShortText, Field(min_length=1)], ...] = ()  # empty: any
     kinds: Annotated[tuple[Kind, ...], Field(min_length=1)] = DEFAULT_KINDS  # in the order of KINDS
     min_group: Count | None = None  # smallest group a row of a result may describe
     max_rows: Size | None = None  # of one table
     max_bytes: Size | None = None  # of everything that leaves one run
-    max_runs: Count | None = None
+    max_runs: Count | None = None  # each cell of a session is one
+    sessions: bool = True  # False: every cell is a run of its own
+    max_cells: Count | None = None  # that one session may ask for
     full_errors: bool = False  # False: only the type of an exception leaves
     recipients: tuple[Did, ...] = ()  # empty: only the requester
     recipient_keys: dict[Did, Digest] = Field(default_factory=dict)  # of recipients: SHA-256 of the one HPKE key
@@ -90,7 +100,10 @@ class OwnerPolicy(Document):
             "requesters": self.requesters,
             "code_digests": self.code_digests,
             "tees": self.tees,
+            "bulletins": self.bulletins,
+            "fragments": self.fragments,
             "columns": self.columns or (),
+            **{f"registers.{name}": values for name, values in self.registers.items()},
             "purposes": self.purposes,
             "recipients": self.recipients,
             "approvers": self.approvers,
@@ -98,6 +111,8 @@ class OwnerPolicy(Document):
         for field, values in lists.items():
             if list(values) != sorted(set(values)):
                 raise ValueError(f"{field}: unique and sorted")
+        if list(self.mitigations) != sorted(set(self.mitigations)):
+            raise ValueError("mitigations: unique and sorted")
         if list(self.kinds) != [kind for kind in KINDS if kind in self.kinds]:
             raise ValueError("kinds: unique and in order")
         return self
@@ -108,6 +123,8 @@ class OwnerPolicy(Document):
             raise ValueError("code_digests: has no meaning where any code may run")
         if self.code == "listed" and not self.code_digests:
             raise ValueError("code_digests: at least one where only listed code may run")
+        if not self.sessions and self.max_cells is not None:
+            raise ValueError("max_cells: has no meaning where there are no sessions")
         if not set(self.recipient_keys) <= set(self.recipients):
             raise ValueError("recipient_keys: only of recipients")
         if self.required_approvals > max(1, len(self.approvers)):
@@ -115,6 +132,9 @@ class OwnerPolicy(Document):
         for platform, floor in self.minimum_tcb.items():
             if fault := floor_fault(platform, floor):
                 raise ValueError(f"minimum_tcb: {fault}")
+        for name in self.bulletins:
+            if fault := bulletin_fault(name):
+                raise ValueError(f"bulletins: {fault}")
         return self
 
     def obligations(self) -> Obligations:

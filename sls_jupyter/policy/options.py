@@ -11,22 +11,26 @@ import re
 import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
+from sls_jupyter.contract.platform import FRAGMENTS
 from sls_jupyter.contract.spec import KINDS
 from sls_jupyter.errors import BadInput, MalformedDocument
 from sls_jupyter.identity import public_key_from_did
 from sls_jupyter.naming import split_names
 from sls_jupyter.policy.model import HARDWARE_TEES, SIMULATED_TEES, OwnerPolicy
-from sls_jupyter.tcb import floor_fault
+from sls_jupyter.tcb import BULLETINS, bulletin_fault, floor_fault
 
 MAX_YAML_CHARACTERS = 64 * 1024
 KNOWN_TEES = (*HARDWARE_TEES, *SIMULATED_TEES)
 _PEOPLE = {"requester": "requesters", "recipient": "recipients", "approver": "approvers"}  # option -> field
+_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+REGISTERS = ("rtmr0", "rtmr1", "rtmr2", "rtmr3")  # of TDX
 _BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 
 
@@ -59,7 +63,8 @@ def policy_from_options(owner: str, *, now: int, people: Lookup = by_did, **opti
         now: seconds since 1970-01-01 UTC; durations in ``expires`` count from it.
         people: whom a word of ``requester``, ``recipient`` or ``approver`` means; only DIDs mean somebody by default.
         options: ``allow_code``, ``requester``, ``columns``, ``purpose``, ``kinds``, ``min_group``, ``max_rows``,
-            ``max_bytes``, ``max_runs``, ``expires``, ``tee``, ``minimum_tcb``, ``recipient``, ``approver``,
+            ``max_bytes``, ``max_runs``, ``no_sessions``, ``max_cells``, ``expires``, ``tee``, ``minimum_tcb``,
+            ``bulletin``, ``mitigations``, ``registers``, ``recipient``, ``approver``,
             ``approvals``, ``full_errors``, ``module``. ``None`` is the same as not given.
 
     Raises:
@@ -226,19 +231,42 @@ def _size(name: str, value: object, _: int) -> dict[str, Any]:
     return {"max_bytes": number}
 
 
-def _flag(name: str, value: object, _: int) -> dict[str, Any]:
-    if not isinstance(value, bool):
-        raise BadInput(f"The field {name} is true or false.", found=_shown(value))
-    return {"full_errors": value}
+def _flag(field: str, *, means: bool = True) -> _Reader:
+    """True or false; ``means`` is what the field is when the option is true."""
+
+    def read(name: str, value: object, _: int) -> dict[str, Any]:
+        if not isinstance(value, bool):
+            raise BadInput(f"The field {name} is true or false.", found=_shown(value))
+        return {field: value is means}
+
+    return read
 
 
 def _expires(name: str, value: object, now: int) -> dict[str, Any]:
+    """A duration from now, or a moment in UTC, which is later than now."""
     found = re.fullmatch(r"([1-9][0-9]{0,5})\s*([mhdw])", _plain(value))
-    if found is None:
-        raise BadInput(
-            f"The field {name} takes a duration.", found=_shown(value), expected="for instance 30d, 12h or 4w"
-        )
-    return {"expires_at": now + int(found.group(1)) * _SECONDS[found.group(2)]}
+    if found is not None:
+        return {"expires_at": now + int(found.group(1)) * _SECONDS[found.group(2)]}
+    moment = _moment(value)
+    if moment is None:
+        expected = "for instance 30d, 12h or 4w, or a moment such as 2027-01-15T08:00:00Z"
+        raise BadInput(f"The field {name} takes a duration.", found=_shown(value), expected=expected)
+    if moment <= now:
+        hint = "Choose a later one, or leave it away: never."
+        raise BadInput(f"The moment of {name} is over.", found=_shown(value), hint=hint)
+    return {"expires_at": moment}
+
+
+def _moment(value: object) -> int | None:
+    """Seconds since 1970 of ``2027-01-15T08:00:00Z``; YAML has read it already."""
+    if isinstance(value, datetime):
+        return int(value.replace(tzinfo=value.tzinfo or UTC).timestamp())
+    if not isinstance(value, str) or not _MOMENT.fullmatch(value.strip()):
+        return None
+    try:
+        return int(datetime.fromisoformat(value.strip()).timestamp())
+    except ValueError:
+        return None
 
 
 def _code(name: str, value: object, _: int) -> dict[str, Any]:
@@ -272,6 +300,41 @@ def _tcb(name: str, value: object, _: int) -> dict[str, Any]:
     return {"minimum_tcb": value}
 
 
+def _bulletins(name: str, value: object, _: int) -> dict[str, Any]:
+    words = sorted({word.upper() for word in _words(name, value)})
+    for word in words:
+        if fault := bulletin_fault(word):
+            raise BadInput(f"The field {name} has no such value.", found=fault, expected=", ".join(BULLETINS))
+    return {"bulletins": tuple(words)}
+
+
+def _mitigations(name: str, value: object, _: int) -> dict[str, Any]:
+    """Bits of the mitigation vectors of a SEV-SNP report: one number or a list."""
+    bits = value if isinstance(value, list | tuple) else [value]
+    if not bits or not all(type(bit) is int and 0 <= bit < 64 for bit in bits):
+        raise BadInput(f"The field {name} takes bits.", found=_shown(value), expected="numbers from 0 to 63")
+    return {"mitigations": tuple(sorted(set(bits)))}
+
+
+def _registers(name: str, value: object, _: int) -> dict[str, Any]:
+    """``{rtmr1: HEX}``, or a list of values for a register."""
+    found = value if isinstance(value, dict) else {}
+    lists = {key: [values] if isinstance(values, str) else values for key, values in found.items()}
+    if not lists or not all(
+        key in REGISTERS
+        and isinstance(values, list)
+        and values
+        and all(isinstance(text, str) and re.fullmatch(r"[0-9a-f]{96}", text) for text in values)
+        for key, values in lists.items()
+    ):
+        raise BadInput(
+            f"The field {name} takes values of run-time registers.",
+            found=_shown(value),
+            expected="for instance {rtmr1: 96 lower-case hex digits}, of rtmr0 to rtmr3",
+        )
+    return {"registers": {key: tuple(sorted(set(values))) for key, values in lists.items()}}
+
+
 def _module(name: str, value: object, _: int) -> dict[str, Any]:
     (text,) = _texts(name, value)[:1] or ("",)
     if not re.fullmatch(r"sha256:[0-9a-f]{64}", text):
@@ -288,10 +351,16 @@ _READERS: dict[str, _Reader] = {
     "max-rows": _number("max_rows", 0),
     "max-bytes": _size,
     "max-runs": _number("max_runs", 1),
+    "no-sessions": _flag("sessions", means=False),
+    "max-cells": _number("max_cells", 1),
     "expires": _expires,
     "tee": _sorted_words("tees", KNOWN_TEES),
     "minimum-tcb": _tcb,
+    "bulletin": _bulletins,
+    "mitigations": _mitigations,
+    "fragment": _sorted_words("fragments", FRAGMENTS),
+    "registers": _registers,
     "approvals": _number("required_approvals", 1),
-    "full-errors": _flag,
+    "full-errors": _flag("full_errors"),
     "module": _module,
 }

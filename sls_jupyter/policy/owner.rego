@@ -62,6 +62,44 @@ deny contains {
 	input.runs >= input.policy.max_runs
 }
 
+# --- sessions ------------------------------------------------------------------------------------
+
+in_session if is_object(input.request.session)
+
+deny contains {
+	"code": "session",
+	"text": "The owner takes no sessions: each cell has to be a run of its own.",
+	"fix": "Run the cell without --session, or ask the owner to seal again without --no-sessions.",
+	"values": {},
+} if {
+	in_session
+	input.policy.sessions == false
+}
+
+# A list fixes the code before anything runs; a session's code comes afterwards.
+deny contains {
+	"code": "session",
+	"text": "The owner lets only listed code run, so there are no sessions.",
+	"fix": "Run listed code without --session, or ask the owner to seal again with --allow-code reviewed.",
+	"values": {},
+} if {
+	in_session
+	not own_module
+	input.policy.code == "listed"
+	input.policy.sessions == true
+}
+
+deny contains {
+	"code": "session-cells",
+	"text": "The session asks for {asked} cells; the owner allows {allowed}.",
+	"fix": "Open it with --cells {allowed}, or ask the owner to seal again with a higher --max-cells.",
+	"values": {"asked": input.request.session.cells, "allowed": input.policy.max_cells},
+} if {
+	in_session
+	is_number(input.policy.max_cells)
+	input.request.session.cells > input.policy.max_cells
+}
+
 # --- who, why, for whom --------------------------------------------------------------------------
 
 known_requester if input.request.requester in input.policy.requesters
@@ -204,6 +242,17 @@ deny contains {
 	"values": {"asked": input.request.tees, "allowed": input.policy.tees, "simulated": simulated_tees},
 } if {
 	count(common_tees) == 0
+}
+
+strange_fragments := [name | some name in input.request.fragments; not name in input.policy.fragments]
+
+deny contains {
+	"code": "fragment",
+	"text": "Containers that somebody else signs might join the group ({asked}); the owner does not let them.",
+	"fix": "Run without --fragment, or ask the owner to seal again with --fragment {asked}.",
+	"values": {"asked": strange_fragments},
+} if {
+	count(strange_fragments) > 0
 }
 
 proved if {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from sls_jupyter.contract.grants import Obligations
+from sls_jupyter.contract.platform import fragment_words
 from sls_jupyter.policy.facts import Decision
 from sls_jupyter.policy.model import OwnerPolicy, utc_text
 
@@ -29,8 +30,24 @@ def describe_policy(policy: OwnerPolicy, names: Mapping[str, str]) -> tuple[str,
         _columns(policy),
         *_tees(policy),
         *_results(policy, names),
+        *_sessions(policy),
         *_limits(policy),
     )
+
+
+def describe_changes(old: OwnerPolicy, new: OwnerPolicy, names: Mapping[str, str]) -> tuple[str, ...]:
+    """What a new policy says otherwise than the one before: sentences that go (−), then those that come (+). Empty: nothing."""
+    before, after = describe_policy(old, names), describe_policy(new, names)
+    gone = [f"− {one}" for one in before if one not in after]
+    come = [f"+ {one}" for one in after if one not in before]
+    keys = sorted(set(old.recipient_keys) & set(new.recipient_keys))
+    come += [
+        f"+ Results for {_named([did], names)} are sealed to another key."
+        for did in keys
+        if old.recipient_keys[did] != new.recipient_keys[did]
+    ]
+    come += [] if gone or come or old == new else ["+ The same in other words: it is signed anew."]
+    return (*gone, *come)
 
 
 def describe_decision(decision: Decision) -> tuple[str, ...]:
@@ -121,6 +138,16 @@ def _tees(policy: OwnerPolicy) -> tuple[str, ...]:
     for platform, least in sorted(policy.minimum_tcb.items()):
         versions = _joined([f"{component} {version}" for component, version in sorted(least.items())])
         sentences.append(f"On {platform}, firmware is at least at {versions}.")
+    if policy.bulletins:
+        sentences.append(f"A SEV-SNP machine meets {_joined(policy.bulletins)}, as far as its evidence shows.")
+    if policy.mitigations:
+        bits = _joined([str(bit) for bit in policy.mitigations])
+        sentences.append(f"A SEV-SNP machine has mitigation {bits} in place, at launch and now.")
+    for name in policy.fragments:
+        sentences.append(f"On Azure, {fragment_words(name)} ({name}): who signs them is inside with the data.")
+    for register, values in sorted(policy.registers.items()):
+        shown = _joined([f"{value[:12]}…" for value in values], "or")
+        sentences.append(f"A TDX machine's {register} is {shown}.")
     return tuple(sentences)
 
 
@@ -151,10 +178,20 @@ def _obligations(obligations: Obligations) -> tuple[str, ...]:
     return tuple(sentences)
 
 
+def _sessions(policy: OwnerPolicy) -> tuple[str, ...]:
+    """Whether a kernel may be kept for more cells; nothing is said of the default."""
+    if not policy.sessions:
+        return ("No sessions: each cell is a run of its own.",)
+    if policy.max_cells is not None:
+        return (f"A session has at most {policy.max_cells} cell{'s' if policy.max_cells != 1 else ''}.",)
+    return ()
+
+
 def _limits(policy: OwnerPolicy) -> tuple[str, ...]:
     sentences = []
     if policy.max_runs is not None:
-        sentences.append(f"At most {policy.max_runs} run{'s' if policy.max_runs != 1 else ''}.")
+        each = "; each cell of a session counts as one" if policy.sessions and policy.code != "listed" else ""
+        sentences.append(f"At most {policy.max_runs} run{'s' if policy.max_runs != 1 else ''}{each}.")
     if policy.expires_at is not None:
         sentences.append(f"Until {utc_text(policy.expires_at)}.")
     return tuple(sentences)

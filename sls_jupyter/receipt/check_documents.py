@@ -1,15 +1,15 @@
-"""Checks 1 to 8: the statement itself, what people and authorities signed, and the group that follows from it."""
+"""Checks 1 to 5 and 7 to 9: the statement itself, what people and authorities signed, and the group that follows from it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from sls_jupyter.assets.opening import verify_manifest
-from sls_jupyter.attestation.evidence import Check
+from sls_jupyter.attestation.claims import Check
 from sls_jupyter.contract import cce
 from sls_jupyter.contract.grants import Grant
 from sls_jupyter.contract.group import group_for
-from sls_jupyter.contract.spec import AssetInput, verify_stream_spec
+from sls_jupyter.contract.spec import AssetInput, verify_stated_spec
 from sls_jupyter.documents import verify
 from sls_jupyter.identity import verify_signature
 from sls_jupyter.receipt.findings import Findings, NotMade, line, need, refuse
@@ -37,7 +37,7 @@ def check_spec(found: Findings) -> Iterable[Check]:
 
     def check() -> str:
         envelope = need(found.stated, "receipt").statement.predicate.spec.encode()
-        spec = verify_stream_spec(envelope)
+        spec = verify_stated_spec(envelope)
         spec_id = spec.digest
         if wanted is not None and spec_id != wanted:
             refuse("The receipt of another run.", spec_id, wanted)
@@ -93,7 +93,7 @@ def check_grants(found: Findings) -> Iterable[Check]:
 
 
 def check_owners(found: Findings) -> Iterable[Check]:
-    """6. The owners are those expected."""
+    """7. The owners are those expected."""
     aliases: dict[str, list[str]] = {}
     try:
         for manifest, (item, _) in zip(found.of_all(found.manifests, "asset"), found.inputs(), strict=True):
@@ -104,7 +104,7 @@ def check_owners(found: Findings) -> Iterable[Check]:
 
 
 def check_image(found: Findings) -> Iterable[Check]:
-    """7. The guest image is one whose results the auditor believes."""
+    """8. The guest image is one whose results the auditor believes."""
     expected = ", ".join(sorted(found.wanted.images)) or "an accepted image: give --image"
 
     def check() -> str:
@@ -117,7 +117,7 @@ def check_image(found: Findings) -> Iterable[Check]:
 
 
 def check_policy(found: Findings) -> Iterable[Check]:
-    """8. The container policy is the one that this spec and this image give; its digest has to be HOST_DATA."""
+    """9. The container policy is the one that this spec and this image give; its digest has to be HOST_DATA."""
 
     def check() -> str:
         group = need(found.stated, "receipt").statement.predicate.group

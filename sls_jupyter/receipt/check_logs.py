@@ -1,4 +1,4 @@
-"""Checks 9 to 13: what the authorities' logs hold about the run, and who vouches for the logs."""
+"""Checks 10 to 14: what the authorities' logs hold about the run, and who vouches for the logs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from sls_jupyter.attestation.evidence import Check
+from sls_jupyter.attestation.claims import Check
 from sls_jupyter.contract.spec import AssetInput
 from sls_jupyter.documents import b64decode, digest
 from sls_jupyter.identity import public_key_from_did
@@ -25,7 +25,7 @@ NO_ENTRIES = "not checked, because a log entry is not good"
 
 
 def check_releases(found: Findings) -> Iterable[Check]:
-    """9. Each input's keys were released to this kind of TEE for this spec, and its authority logged it."""
+    """10. Each input's keys were released to this kind of TEE for this spec, and its authority logged it."""
 
     def check(item: AssetInput, one: InputRecord) -> str:
         spec, stated = need(found.spec, "spec"), need(found.stated, "receipt")
@@ -42,15 +42,18 @@ def check_releases(found: Findings) -> Iterable[Check]:
 
 
 def check_recorded(found: Findings) -> Iterable[Check]:
-    """10. Each authority took exactly this receipt, and logged its digest."""
+    """11. Each authority took exactly this receipt, and logged its digest."""
 
     def check(recorded: Recorded, log: str) -> str:
         spec, stated = need(found.spec, "spec"), need(found.stated, "receipt")
         chain = stated.statement.predicate.records
-        facts = {"record_root": chain.head, "records": chain.count, "tee": stated.evidence.kind}
+        facts: dict[str, str | int] = {"record_root": chain.head, "records": chain.count, "tee": stated.evidence.kind}
         facts["keys"] = len(_release_proofs(found, log))
+        order = found.ordered()
+        facts |= {} if order is None else {"cell": order.number}
         entry = _about(recorded.entry, log, "run.records", {"receipt": found.receipt_id, **facts})
-        _require_meaning(recorded.entry, {"spec": found.spec_id, "requester": spec.requester})
+        of_cell = {} if order is None else {"order": order.digest}
+        _require_meaning(recorded.entry, {"spec": found.spec_id, "requester": spec.requester, **of_cell})
         if envelope not in envelopes:
             refuse("No log has the receipt with this signature.", envelope, " or ".join(sorted(envelopes)))
         found.records[log] = entry
@@ -78,7 +81,7 @@ def _pairs(found: Findings) -> list[tuple[Recorded, str]]:
 
 
 def check_extends(found: Findings) -> Iterable[Check]:
-    """11. Each log's last tree begins with the trees that its earlier proofs are about: it is one log."""
+    """12. Each log's last tree begins with the trees that its earlier proofs are about: it is one log."""
 
     def check(recorded: Recorded, log: str) -> str:
         last = proof_checkpoint(recorded.entry.proof)
@@ -115,7 +118,7 @@ def _release_proofs(found: Findings, log: str) -> list[LogProof]:
 
 
 def check_logs(found: Findings) -> Iterable[Check]:
-    """12. The logs are those expected."""
+    """13. The logs are those expected."""
     if not _all_recorded(found):
         return [fail("logs", NO_ENTRIES, "the logs expected")]
     spec = need(found.spec, "spec")
@@ -124,7 +127,7 @@ def check_logs(found: Findings) -> Iterable[Check]:
 
 
 def check_witnesses(found: Findings) -> Iterable[Check]:
-    """13. Every cosignature in the receipt verifies, and there are enough of them if some are demanded."""
+    """14. Every cosignature in the receipt verifies, and there are enough of them if some are demanded."""
     policy = found.wanted.witnesses
 
     def check() -> str:

@@ -1,19 +1,20 @@
-"""Checks 14 to 16: when the run was, what the gate enforced, and which results there are."""
+"""Checks 15 to 17: when the run was, what the gate enforced, and which results there are."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from sls_jupyter.attestation.evidence import Check
-from sls_jupyter.contract.grants import combined_obligations
+from sls_jupyter.attestation.claims import Check
+from sls_jupyter.contract.cells import cell_obligations
+from sls_jupyter.contract.grants import Grant, Obligations, combined_obligations
 from sls_jupyter.identity import CLOCK_SKEW_SECONDS
 from sls_jupyter.receipt.findings import Findings, line, need, refuse
 from sls_jupyter.receipt.statement import RUN_STATES
 
 
 def check_times(found: Findings) -> Iterable[Check]:
-    """14. Contract, release, end and records are in their order, and none lies in the future."""
+    """15. Contract, release, end and records are in their order, and none lies in the future."""
 
     def check() -> str:
         run = need(found.stated, "receipt").statement.predicate.run
@@ -32,12 +33,15 @@ def _order(found: Findings, recorded: int, last_recorded: int) -> list[tuple[str
     released = [entry.at for entry in found.of_all(found.releases, "release of keys")]
     pairs = list(zip(released, found.of_all(found.grants, "grant"), strict=True))
     keys, ended = "Keys were released", "The run ended"
+    # a session's keys are released with its first cell, and each of its receipts is about one cell
+    accepted = [("The contract was accepted", run.started_at, "the first key was released", min(released))]
     return [
         ("The spec was issued", spec.issued_at, "its keys were released", min(released)),
         (keys, max(released), "the spec expired", spec.expires_at),
         *(("The grant was issued", one.issued_at, "its keys were released", at) for at, one in pairs),
         *((keys, at, "the grant expired", one.expires_at) for at, one in pairs),
-        ("The contract was accepted", run.started_at, "the first key was released", min(released)),
+        *(accepted if found.ordered() is None else []),
+        ("The run began", run.started_at, "it ended", run.ended_at),
         (keys, max(released), "the run ended", run.ended_at),
         (ended, run.ended_at, "it was recorded", recorded),
         ("The run was recorded", last_recorded, "now", int(found.wanted.now.timestamp())),
@@ -49,12 +53,12 @@ def _time(seconds: int) -> str:
 
 
 def check_gate(found: Findings) -> Iterable[Check]:
-    """15. The gate has said what it let go, under the strictest of all grants."""
+    """16. The gate has said what it let go, under the strictest of all grants."""
 
     def check() -> str:
         predicate = need(found.stated, "receipt").statement.predicate
         grants = tuple(found.of_all(found.grants, "grant"))
-        rules = combined_obligations(need(found.spec, "spec"), grants)
+        rules = _rules(found, grants)
         gate, ended = predicate.gate, RUN_STATES[predicate.run.status]
         if gate is None:
             refuse(f"The gate has not said what it let go ({ended}).", None, "the gate's verdict")
@@ -67,13 +71,22 @@ def check_gate(found: Findings) -> Iterable[Check]:
     return [line("gate", "the strictest of all grants was enforced", check)]
 
 
+def _rules(found: Findings, grants: tuple[Grant, ...]) -> Obligations:
+    """What had to be enforced."""
+    spec = need(found.spec, "spec")
+    if found.ordered() is None:
+        return combined_obligations(spec, grants)
+    return cell_obligations(spec, grants, need(found.cell_grants or None, "cell grants"))
+
+
 def check_results(found: Findings) -> Iterable[Check]:
-    """16. The subjects are the results of this spec, sealed to exactly its recipients."""
+    """17. The subjects are the results of this spec, sealed to exactly its recipients."""
 
     def check() -> str:
         spec, statement = need(found.spec, "spec"), need(found.stated, "receipt").statement
         subjects = set(statement.subjects())
-        outputs = {f"output/{name}" for name in spec.outputs}
+        order = found.ordered()
+        outputs = {f"output/{name}" for name in (spec.outputs if order is None else order.cell.outputs)}
         needed = {"records"}
         if statement.predicate.run.status != "stopped":  # nothing is sealed for anybody then
             needed |= {"result", *(f"sealed/{person.did}" for person in spec.recipients)}

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from sls_jupyter.attestation.evidence import TrustAnchors
+from sls_jupyter.attestation.anchors import TrustAnchors
 from sls_jupyter.contract.image import installed_image
-from sls_jupyter.documents import MAX_DOCUMENT_BYTES
-from sls_jupyter.errors import BadInput
+from sls_jupyter.documents import MAX_DOCUMENT_BYTES, canonical_json, parse_json
+from sls_jupyter.errors import BadInput, MalformedDocument
 from sls_jupyter.identity import did_from_public_key, public_key_from_did
 from sls_jupyter.receipt.receipt import Receipt
 from sls_jupyter.receipt.verdict import ReceiptVerdict, VerifiedReceipt
 from sls_jupyter.receipt.verify import verify_receipt
 from sls_jupyter.transparency.cosignature import WitnessPolicy
 from sls_jupyter.transparency.note import parse_verifier_key
+
+MAX_NOTEBOOK_BYTES = 256 << 20  # with the outputs and the receipts of all its cells
+MAX_NOTEBOOK_VALUES = 4_000_000  # JSON values
 
 
 def verify_file(
@@ -91,6 +96,54 @@ def read_receipt(path: str | Path) -> bytes:
             expected=f"{MAX_DOCUMENT_BYTES} bytes at most",
         )
     return data
+
+
+@dataclass(frozen=True, slots=True)
+class CellFound:
+    """A code cell of an executed notebook, as its file says; nothing is verified."""
+
+    place: int  # among all cells, from 1
+    source: str
+    receipt: bytes | None
+    shows: bool  # it has outputs
+
+
+def receipts_in(path: str | Path) -> list[bytes]:
+    """The receipts in a notebook that was run whole, in the order of its cells: see :func:`cells_in`."""
+    return [cell.receipt for cell in cells_in(path) if cell.receipt is not None]
+
+
+def cells_in(path: str | Path) -> list[CellFound]:
+    """The code cells of a notebook that was run whole, each with its receipt: member ``receipt`` of the cell's ``sls``.
+
+    A cell that calls itself another one and has a receipt is among them.
+
+    Raises:
+        BadInput: it cannot be read, is too large, or is no notebook with receipts.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(MAX_NOTEBOOK_BYTES + 1)
+        found = parse_json(data, max_bytes=MAX_NOTEBOOK_BYTES, max_values=MAX_NOTEBOOK_VALUES)
+        every = enumerate(found["cells"] if isinstance(found, dict) else [], start=1)
+        cells = [one for place, cell in every if (one := _cell(place, cell)) is not None]
+    except (OSError, MalformedDocument, KeyError, TypeError, AttributeError, ValueError):
+        cells = []
+    if not any(cell.receipt is not None for cell in cells):
+        raise BadInput(
+            "This notebook has no receipts.",
+            found=str(path)[:200],
+            expected="an .ipynb file that sls run or papermill --engine safestream wrote",
+        )
+    return cells
+
+
+def _cell(place: int, cell: Any) -> CellFound | None:
+    ours = cell.get("metadata", {}).get("sls", {})
+    receipt = canonical_json(ours["receipt"]) if isinstance(ours, dict) and "receipt" in ours else None
+    if receipt is None and cell.get("cell_type") != "code":
+        return None
+    return CellFound(place, "".join(cell.get("source", "")), receipt, bool(cell.get("outputs")))
 
 
 def _log_did(key: str) -> str:

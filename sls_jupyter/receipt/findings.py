@@ -12,7 +12,9 @@ from datetime import UTC, datetime
 from typing import NoReturn, TypeVar
 
 from sls_jupyter.assets.manifest import AssetManifest
-from sls_jupyter.attestation.evidence import Check, TrustAnchors
+from sls_jupyter.attestation.anchors import TrustAnchors
+from sls_jupyter.attestation.claims import Check
+from sls_jupyter.contract.cells import CellGrant, CellOrder
 from sls_jupyter.contract.grants import Grant
 from sls_jupyter.contract.spec import AssetInput, StreamSpec
 from sls_jupyter.errors import SlsError
@@ -37,6 +39,7 @@ class Wanted:
     witnesses: WitnessPolicy | None
     accept_simulated: bool
     spec: str | None  # digest
+    order: str | None = None  # digest, of one cell of a session
 
 
 @dataclass(slots=True)
@@ -54,6 +57,8 @@ class Findings:
     grants: dict[str, Grant] = field(default_factory=dict)  # by alias
     releases: dict[str, Entry] = field(default_factory=dict)  # key.released, by alias
     records: dict[str, Entry] = field(default_factory=dict)  # run.records, by log
+    order: CellOrder | None = None  # of a cell; a run has none
+    cell_grants: tuple[CellGrant, ...] = ()  # of every authority, once they were found good
     init_data: bytes | None = None  # 32, of the policy that spec and image give
     taken: list[Taken] = field(default_factory=list)
 
@@ -77,6 +82,16 @@ class Findings:
         """When the last of the owners' logs recorded the receipt, so that no one of them can backdate it; else now."""
         times = [entry.at for entry in self.records.values()]
         return datetime.fromtimestamp(max(times), UTC) if times else self.wanted.now
+
+    def ordered(self) -> CellOrder | None:
+        """The order of the cell, found good; ``None`` for a run.
+
+        Raises:
+            NotMade: it was not, or it is not known whether this is a run.
+        """
+        if need(self.spec, "spec").session is None:
+            return None
+        return need(self.order, "cell")
 
     # --- lines ------------------------------------------------------------------------------------
 

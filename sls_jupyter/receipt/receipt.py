@@ -7,7 +7,7 @@
 
 The signature of the envelope is the JSON of an :class:`Evidence`, its key id the kind of evidence, and::
 
-    REPORT_DATA = SHA-512(lp("sls-jupyter/receipt/v1", "sha256:" || hex(SHA-256(PAE))))
+    REPORT_DATA = SHA-512(lp("sls-jupyter/receipt/v2", "audit", "sha256:" || hex(SHA-256(PAE))))
 
 with DSSE's PAE over payload type and payload. The logs' proofs come after the hardware has signed, so
 they are beside the envelope; each of them names the receipt's digest and proves itself.
@@ -23,7 +23,7 @@ from typing import Annotated, ClassVar
 from pydantic import FailFast, Field
 
 from sls_jupyter.attestation.binding import receipt_report_data
-from sls_jupyter.attestation.evidence import Evidence
+from sls_jupyter.attestation.claims import Evidence
 from sls_jupyter.documents import Base64, Document, Envelope, Model, digest
 from sls_jupyter.errors import MalformedDocument
 from sls_jupyter.identity import save_file

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import ConfigDict, FailFast, Field
+from pydantic import ConfigDict, FailFast, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from sls_jupyter.contract.grants import Obligations
 from sls_jupyter.contract.image import GuestImage
@@ -25,14 +25,15 @@ from sls_jupyter.documents import (
     Name,
     ShortText,
     Timestamp,
-    canonical_json,
+    canonical_model_json,
     parse_json,
 )
 from sls_jupyter.errors import MalformedDocument
 from sls_jupyter.transparency.proofs import DisclosedEntry
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
-PREDICATE_TYPE = "urn:sls-jupyter:receipt:v1"
+PREDICATE_TYPE = "urn:sls-jupyter:receipt:v2"
+PREDICATE_BEFORE = "urn:sls-jupyter:receipt:v1"  # without sessions; its predicate has no member ``cell``
 
 RunStatus = Literal["ok", "error", "limit", "died", "malformed", "failed", "stopped"]
 RUN_STATES: Mapping[RunStatus, str] = {
@@ -85,12 +86,12 @@ class EnvelopeJson(Model):
             MalformedDocument: not an envelope with one signature.
         """
         try:
-            return cls.model_validate_json(canonical_json(parse_json(envelope)))
+            return cls.model_validate_json(canonical_model_json(parse_json(envelope)))
         except ValueError:
             raise MalformedDocument("This is not a DSSE envelope with one signature.") from None
 
     def encode(self) -> bytes:
-        return canonical_json(self.model_dump(mode="json"))
+        return canonical_model_json(self.model_dump(mode="json"))
 
 
 class InputRecord(Model):
@@ -147,6 +148,15 @@ class ChainRecord(Model):
     count: Count
 
 
+class CellRecord(Model):
+    """Which cell of its session this was, with what its requester and the authorities signed about it."""
+
+    order: EnvelopeJson  # CellOrder, by the requester
+    grants: Annotated[tuple[EnvelopeJson, ...], FailFast(), Field(min_length=1, max_length=64)]
+    # CellGrant, of each authority, in the order of the spec's
+    previous: Digest | None  # the receipt of the cell before, by its identifier; None: the first cell
+
+
 class Predicate(Model):
     spec: EnvelopeJson  # StreamSpec, by the requester
     inputs: Annotated[tuple[InputRecord, ...], FailFast(), Field(max_length=64)]  # in the order of the spec
@@ -154,18 +164,32 @@ class Predicate(Model):
     gate: GateVerdict | None  # None: the output container was gone before its gate could say
     run: RunRecord
     records: ChainRecord
+    cell: CellRecord | None = None  # None: a run
 
 
 class Statement(Document):
-    """The payload that the hardware signs."""
+    """The payload that the hardware signs. One of the first version is read too, and is a run's."""
 
     payload_type: ClassVar[str] = "application/vnd.in-toto+json"
     model_config = ConfigDict(serialize_by_alias=True)
 
     type_: Literal["https://in-toto.io/Statement/v1"] = Field(alias="_type")
     subject: Annotated[tuple[Subject, ...], FailFast(), Field(min_length=1, max_length=1000)]
-    predicate_type: Literal["urn:sls-jupyter:receipt:v1"] = Field(alias="predicateType")
+    predicate_type: Literal["urn:sls-jupyter:receipt:v1", "urn:sls-jupyter:receipt:v2"] = Field(alias="predicateType")
     predicate: Predicate
+
+    @model_validator(mode="after")
+    def _one_version(self) -> Self:
+        if self.predicate_type == PREDICATE_BEFORE and self.predicate.cell is not None:
+            raise ValueError("cell: there were no sessions in this version")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _written(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        value: dict[str, Any] = written(self)
+        if self.predicate_type == PREDICATE_BEFORE:
+            value["predicate"] = {name: one for name, one in value["predicate"].items() if name != "cell"}
+        return value
 
     def subjects(self) -> dict[str, str]:
         """Digest (``sha256:…``) by name.
@@ -180,6 +204,6 @@ class Statement(Document):
 
     @classmethod
     def make(cls, subject: tuple[Subject, ...], predicate: Predicate) -> Self:
-        """A statement of our two types."""
+        """A statement of today's types."""
         fields: dict[str, Any] = {"_type": STATEMENT_TYPE, "predicateType": PREDICATE_TYPE}
         return cls(**fields, subject=subject, predicate=predicate)

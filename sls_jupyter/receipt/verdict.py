@@ -15,7 +15,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, final
 
-from sls_jupyter.attestation.evidence import Check
+from sls_jupyter.attestation.claims import Check
+from sls_jupyter.contract.cells import CellOrder
 from sls_jupyter.contract.spec import StreamSpec
 from sls_jupyter.errors import VerificationError
 from sls_jupyter.printing import printable
@@ -53,11 +54,23 @@ class ReceiptVerdict:
     predicate: Predicate | None
     subjects: tuple[tuple[str, str], ...]  # (name, digest) of the results
     receipt: Receipt | None  # as it was parsed
+    order: CellOrder | None = None  # in a session, of the cell that it is about, if that was found good
 
     @property
     def simulated(self) -> bool:
         """No hardware stands behind it."""
         return self.kind.startswith("simulated")
+
+    @property
+    def cell(self) -> int | None:
+        """Which cell of its session it is about, from 1; ``None`` for a run."""
+        return None if self.order is None else self.order.number
+
+    @property
+    def previous(self) -> str | None:
+        """The receipt of the cell before, by its identifier."""
+        record = None if self.predicate is None else self.predicate.cell
+        return None if record is None else record.previous
 
     @property
     def failed(self) -> tuple[Check, ...]:
@@ -99,8 +112,12 @@ class ReceiptVerdict:
                 {"what": one.what, "value": one.value, "about": one.about} for one in self.taken
             ],
             "subjects": dict(self.subjects),
+            "session": None if self.order is None else self._session(self.order),
             "statement": None if self.predicate is None else _summary(self.predicate, self.spec),
         }
+
+    def _session(self, order: CellOrder) -> dict[str, Any]:
+        return {"spec": order.session, "cell": order.number, "order": order.digest, "receipt_before": self.previous}
 
 
 _BY_REQUIRE = object()

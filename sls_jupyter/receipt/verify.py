@@ -7,18 +7,19 @@
     3  inputs         those of the spec
     4  asset          each input's manifest, signed by its owner, as the spec names it
     5  grant          each input's grant, signed by its authority, for this spec and these columns
-    6  owners         those that the auditor expects
-    7  image          a guest image that the auditor accepts
-    8  policy         the container policy that this spec and this image give
-    9  released       each input's key.released, in its authority's log, about this spec and this asset
-    10 recorded       each authority's run.records, in its log, about this very receipt
-    11 extends        each log's last tree begins with its earlier ones
-    12 logs           those that the auditor expects
-    13 witnesses      every cosignature verifies; enough of them, if the auditor demands some
-    14 times          contract, release, end and records in their order, none in the future
-    15 gate           it enforced what all grants together demand
-    16 results        the subjects are this run's, sealed to exactly the recipients
-    17 evidence       a kind of TEE that all accept, and every check of attestation: chain, code, policy, REPORT_DATA
+    6  cell           of a session: its order, signed by the requester, and every authority's grant of it
+    7  owners         those that the auditor expects
+    8  image          a guest image that the auditor accepts
+    9  policy         the container policy that this spec and this image give
+    10 released       each input's key.released, in its authority's log, about this spec and this asset
+    11 recorded       each authority's run.records, in its log, about this very receipt
+    12 extends        each log's last tree begins with its earlier ones
+    13 logs           those that the auditor expects
+    14 witnesses      every cosignature verifies; enough of them, if the auditor demands some
+    15 times          contract, release, end and records in their order, none in the future
+    16 gate           it enforced what all grants together demand
+    17 results        the subjects are this run's, sealed to exactly the recipients
+    18 evidence       a kind of TEE that all accept, and every check of attestation: chain, code, policy, REPORT_DATA
 
 Some have a line for each input, each log or each property of the evidence.
 
@@ -32,12 +33,15 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from datetime import datetime
 
+from sls_jupyter.attestation.anchors import TrustAnchors
 from sls_jupyter.attestation.appraise import appraise
-from sls_jupyter.attestation.azure_facts import endorsers_of
-from sls_jupyter.attestation.evidence import Check, ReferenceValues, TrustAnchors
-from sls_jupyter.attestation.simulated import root_pin_of
+from sls_jupyter.attestation.azure.facts import endorsers_of
+from sls_jupyter.attestation.claims import Check
+from sls_jupyter.attestation.device.simulated import root_pin_of
+from sls_jupyter.attestation.evidence import ReferenceValues
 from sls_jupyter.attestation.verify import verify as verify_evidence
 from sls_jupyter.errors import BadInput, EvidenceRejected, SlsError
+from sls_jupyter.receipt.check_cell import check_cell
 from sls_jupyter.receipt.check_documents import (
     check_assets,
     check_form,
@@ -75,6 +79,7 @@ def verify_receipt(
     witnesses: WitnessPolicy | None = None,
     accept_simulated: bool = False,
     spec: str | None = None,
+    order: str | None = None,
 ) -> ReceiptVerdict:
     """Check everything that a receipt states. Reads no clock, no file and no network.
 
@@ -92,6 +97,7 @@ def verify_receipt(
         witnesses: who must have cosigned the last checkpoint of each log.
         accept_simulated: accept a receipt that no hardware signed. The verdict says SIMULATED then.
         spec: digest of the spec whose run it is; ``None`` takes any.
+        order: digest of the order whose cell it is, in a session; ``None`` takes any.
 
     Returns:
         The verdict; a refusal is a verdict, not an error.
@@ -101,7 +107,7 @@ def verify_receipt(
     """
     if now.tzinfo is None:
         raise BadInput("The time to verify at needs a time zone.", found=now, hint="Use datetime.now(UTC).")
-    wanted = Wanted(now, images, anchors or TrustAnchors(), owners, logs, witnesses, accept_simulated, spec)
+    wanted = Wanted(now, images, anchors or TrustAnchors(), owners, logs, witnesses, accept_simulated, spec, order)
     found = Findings(data, wanted)
     checks = tuple(plain(check) for step in STEPS for check in step(found))
     stated, statement = found.stated, found.stated.statement if found.stated else None
@@ -116,11 +122,12 @@ def verify_receipt(
         predicate=statement.predicate if statement else None,
         subjects=tuple((one.name, f"sha256:{one.digest.sha256}") for one in statement.subject) if statement else (),
         receipt=found.receipt,
+        order=found.order,
     )
 
 
 def _check_evidence(found: Findings) -> Iterable[Check]:
-    """17. The hardware signed this statement, in the group that the spec derives."""
+    """18. The hardware signed this statement, in the group that the spec derives."""
     try:
         stated, init_data = need(found.stated, "receipt"), need(found.init_data, "policy")
         tees = set(need(found.spec, "spec").tees)
@@ -172,6 +179,7 @@ STEPS: tuple[Callable[[Findings], Iterable[Check]], ...] = (
     check_inputs,
     check_assets,
     check_grants,
+    check_cell,
     check_owners,
     check_image,
     check_policy,

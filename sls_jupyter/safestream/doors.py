@@ -10,20 +10,22 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from sls_jupyter.attestation.anchors import TrustAnchors
 from sls_jupyter.attestation.appraise import appraise
-from sls_jupyter.attestation.azure_facts import endorsers_of
+from sls_jupyter.attestation.azure.facts import endorsers_of
 from sls_jupyter.attestation.binding import door_report_data
-from sls_jupyter.attestation.evidence import AttestationResult, Evidence, ReferenceValues, TrustAnchors
+from sls_jupyter.attestation.claims import Evidence
+from sls_jupyter.attestation.evidence import AttestationResult, ReferenceValues
 from sls_jupyter.attestation.verify import verify
 from sls_jupyter.documents import digest, parse_json
 from sls_jupyter.errors import MalformedDocument, SlsError, Unavailable, from_problem
-from sls_jupyter.guest.messages import check_event
+from sls_jupyter.guest.messages import IDLE_SECONDS, check_event
 from sls_jupyter.identity import SigningKey, make_token
 from sls_jupyter.network import Answer, Http, NotReached
 
@@ -34,6 +36,9 @@ MAX_EVENT_BYTES = 512 * 1024 * 1024
 MAX_EVIDENCE_BYTES = 4 * 1024 * 1024  # who answers is not known yet
 
 
+DoorRole = Literal["input", "output"]
+
+
 @dataclass(frozen=True, slots=True)
 class Expected:
     """What evidence of this group must show, whatever is bound in its REPORT_DATA."""
@@ -42,6 +47,7 @@ class Expected:
     tees: tuple[str, ...]
     measurement: bytes  # 48
     init_data: bytes  # 32, HOST_DATA
+    report_id: str | None = None  # hex; of the guest behind the other door
 
 
 def _peer_certificate(address: str, port: int, deadline: float, alive: Callable[[], bool]) -> bytes:
@@ -96,6 +102,7 @@ class AttestedDoor:
         key: SigningKey,
         expected: Expected,
         *,
+        role: DoorRole,
         now: datetime,
         deadline: float,
         alive: Callable[[], bool] = lambda: True,
@@ -103,6 +110,7 @@ class AttestedDoor:
         """Connect, ask for evidence over this very connection, and keep it if the evidence is as expected.
 
         Args:
+            role: which container has to answer.
             key: the requester's; signs a token for each call.
             deadline: of ``time.monotonic``, for a container that is still starting.
             alive: whether it is still worth waiting for.
@@ -118,7 +126,7 @@ class AttestedDoor:
         except (ValueError, TypeError, UnsupportedAlgorithm, ssl.SSLError) as error:
             raise Unavailable("Something else than a guest answers.", found=type(error).__name__) from None
         url = f"https://{address}:{port}"
-        http = Http(anywhere=True, seconds=CALL_SECONDS, tls=context)
+        http = Http(anywhere=True, seconds=CALL_SECONDS, kept_seconds=IDLE_SECONDS / 2, tls=context)
         try:
             nonce = secrets.token_bytes(32)
             asked = f"{url}/v1/evidence?nonce={nonce.hex()}"
@@ -128,7 +136,8 @@ class AttestedDoor:
                 tees=expected.tees,
                 measurements=frozenset({expected.measurement}),
                 init_data=expected.init_data,
-                report_data=door_report_data(nonce, spki),
+                report_data=door_report_data(role, nonce, spki),
+                report_id=expected.report_id,
                 uvm_feeds=endorsers_of(verified.claims.tee),
             )
             result = appraise(verified, reference)
@@ -186,9 +195,10 @@ class AttestedDoor:
         except NotReached as failure:
             raise Unavailable("The connection to the container group broke.", found=failure.reason) from None
 
-    def result_for(self, recipient: str) -> bytes:
-        """The sealed result of one recipient."""
-        return self._call("GET", f"/v1/results/{recipient}", b"", RESULT_SECONDS)
+    def result_for(self, recipient: str, cell: int | None = None) -> bytes:
+        """The sealed result of one recipient; in a session, of the cell with this number, by default the last one's."""
+        query = "" if cell is None else f"?cell={cell}"
+        return self._call("GET", f"/v1/results/{recipient}{query}", b"", RESULT_SECONDS)
 
     def close(self) -> None:
         self._http.close()

@@ -14,10 +14,19 @@ LIMIT_HINTS = {
     "cpu": "Ask for more with --time 30m, or compute less.",
     "time": "Ask for more with --time 30m, or compute less.",
     "processes": "Start fewer processes; pandas and scikit-learn need n_jobs=1 here.",
+    "session time": "Open a new session; its spec says how long it may live.",
+    "session output": "Open a new session, or return less; its spec says how much may leave in all.",
     "output": "Ask for more with --result-size 256M, or return less; an owner's own limit (--max-bytes) holds all the same.",
 }
 
-_UNITS = {"cpu": "seconds of CPU time", "time": "seconds", "processes": "processes"}
+DEATHS = {  # what the output saw of a program that ended before its cell did
+    "ended": "its kernel ended",
+    "closed": "its supervisor ended without a word",
+    "silent": "its supervisor said nothing any more",
+    "lost": "its kernel shows nothing any more",
+}
+
+_UNITS = {"cpu": "seconds of CPU time", "time": "seconds", "session time": "seconds", "processes": "processes"}
 
 
 def judge_end(end: Mapping[str, Any], steps: Steps) -> None:
@@ -54,11 +63,18 @@ def judge_end(end: Mapping[str, Any], steps: Steps) -> None:
     if status != "ok":
         raise RunFailed(
             "The program ended before its cell did.",
-            found=f"{status} {end.get('code', '')}".strip(),
+            found=_death(end),
             hint="The cell ended its own process, or crashed it.",
         )
     steps.blame("returned")
     _require_outputs(end)
+
+
+def _death(end: Mapping[str, Any]) -> str:
+    """How a program ended; of the words only known ones, because they come from a container."""
+    seen, code = DEATHS.get(str(end.get("seen"))), end.get("code")
+    words = f"{end.get('status')}" if seen is None else seen
+    return words if code is None else f"{words}: {code}" if seen else f"{words} {code}"
 
 
 def _program_error(end: Mapping[str, Any]) -> ProgramFailed:
@@ -106,7 +122,7 @@ def _require_outputs(end: Mapping[str, Any]) -> None:
 
 def _amount(limit: str, allowed: object) -> str:
     """A limit with its unit."""
-    if limit in ("memory", "output") and isinstance(allowed, int):
+    if limit in ("memory", "output", "session output") and isinstance(allowed, int):
         return f"{allowed / 2**20:,.4g} MiB" if allowed >= 2**20 else f"{allowed:,} bytes"
     return f"{allowed} {_UNITS[limit]}" if limit in _UNITS else str(allowed)
 

@@ -6,11 +6,12 @@ group whose evidence nobody accepts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from sls_jupyter.contract.group import ContainerGroup
+from sls_jupyter.contract.image import GuestImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,12 @@ class HostCapabilities:
     max_cpus: int
     max_memory_bytes: int
     warnings: tuple[str, ...] = ()  # what this host cannot isolate, in words for the user
+    root: str = (
+        ""  # of simulated evidence: SHA-256 of its root's public key, hex; "" where a vendor's root stands behind it
+    )
     isolated: bool = True  # a program is kept from its user's files and processes; said on every card where it is not
+    image: GuestImage | None = None  # that its groups run; None: the code that is installed here
+    facts: tuple[tuple[str, str], ...] = ()  # what else a person wants to know of it (region, cost), in words
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +64,14 @@ class RunningGroup(Protocol):
 class Host(Protocol):
     def capabilities(self) -> HostCapabilities: ...
 
-    def launch(self, group: ContainerGroup, cce_policy: bytes) -> RunningGroup:
+    def launch(
+        self, group: ContainerGroup, cce_policy: bytes, tell: Callable[[str], None] = lambda _: None
+    ) -> RunningGroup:
         """Start every container of ``group`` under ``cce_policy``; returns when all are started.
+
+        Args:
+            tell: told what happens on the way, one line each, from this thread. A host that takes long calls it often:
+                it may raise, which is how a cancelled run ends a launch.
 
         Raises:
             MalformedDocument: the policy is not one that this host understands.

@@ -10,42 +10,33 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
-from sls_jupyter.attestation.evidence import TrustAnchors
-from sls_jupyter.attestation.profile import profile_of
+from sls_jupyter.attestation.anchors import TrustAnchors
 from sls_jupyter.authority.client import AuthorityClient
-from sls_jupyter.contract import cce
-from sls_jupyter.contract.group import group_for
 from sls_jupyter.contract.image import GuestImage
-from sls_jupyter.documents import b64encode, digest
-from sls_jupyter.errors import (
-    ApprovalPending,
-    DigestMismatch,
-    SlsError,
-    Unavailable,
-)
-from sls_jupyter.guest.bundle import Result, read_result, subjects_of, unseal
-from sls_jupyter.guest.values import restore
+from sls_jupyter.documents import b64encode
+from sls_jupyter.errors import HostUnsuitable, RunFailed, SlsError, Unavailable
 from sls_jupyter.identity import Identity
 from sls_jupyter.network import within
-from sls_jupyter.safestream.doors import CONNECT_SECONDS, AttestedDoor, Expected
+from sls_jupyter.safestream.approving import POLL_APPROVAL_MOST_SECONDS, Asked, await_approval
+from sls_jupyter.safestream.belief import ask_beliefs, believed_hosts
+from sls_jupyter.safestream.collecting import Collected, Deposit, note_input, refuse_results
+from sls_jupyter.safestream.doors import AttestedDoor
 from sls_jupyter.safestream.endings import judge_end
-from sls_jupyter.safestream.host import Host, RunningGroup
-from sls_jupyter.safestream.placement import place
+from sls_jupyter.safestream.host import ContainerState, Host
+from sls_jupyter.safestream.journal import Journal
+from sls_jupyter.safestream.launching import Launched, attest, await_audit, facts_of, hand_over, launch, vanished
 from sls_jupyter.safestream.receipts import fetch_receipt, judge_own
-from sls_jupyter.safestream.request import Answers, StreamRequest, ask_all
+from sls_jupyter.safestream.reporting import how_it_ended, reporting
+from sls_jupyter.safestream.request import Answers, StreamRequest, Waiting, ask_all
 from sls_jupyter.safestream.run import Run
 
-POLL_APPROVAL_SECONDS = 1.0
 CANCEL_SECONDS = 3.0  # how long the group may take to hear that it is cancelled, before it is stopped
-REPORT_SECONDS = 30.0  # of telling an authority how a run ended; of these a run waits for
-REPORT_WAIT_SECONDS = 3.0  # so many, that a process may end after it
 RECEIPT_SECONDS = 15.0  # of fetching the receipt from all authorities
-AUDIT_SECONDS = 20.0  # how long the sidecar may take to send its records
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +52,27 @@ class Manager:
     save_result: Callable[[str, str, bytes], object] = field(
         default=lambda *_: None
     )  # (spec, recipient, sealed) -> where
+    deposit: Deposit | None = None
+    placed: Callable[[Run, GuestImage], None] = field(
+        default=lambda *_: None
+    )  # its host's image is known, and it is launched next; what this raises ends the run
     ended: Callable[[Run], None] = field(default=lambda _: None)  # the run's state is final
+    waiting: Callable[[StreamRequest, str], Waiting] = field(
+        default=lambda *_: Waiting()
+    )  # (request, DID of an authority where it waits) -> what is known of it there
+    patient: bool = False  # an authority that cannot be reached at first is asked again: this run waited before
     chosen: frozenset[str] = frozenset()  # URLs of authorities that the requester chose: the group may reach these
 
-    def launch(self, request: StreamRequest, *, host: str | None, wait_for_approval: bool) -> Run:
-        """Start a run in its thread."""
+    def launch(
+        self, request: StreamRequest, *, host: str | None, wait_for_approval: bool, journal: Journal | None = None
+    ) -> Run:
+        """Start a run in its thread.
+
+        Args:
+            journal: where its events go; what is in it already is shown as what happened before.
+        """
         work = _Execution(self, request, host, wait_for_approval).work
-        return Run(request.spec.digest, work, self.ended).start()
+        return Run(request.spec.digest, work, self.ended, journal).start()
 
 
 class _Execution:
@@ -76,33 +81,28 @@ class _Execution:
     def __init__(self, manager: Manager, request: StreamRequest, host: str | None, wait_for_approval: bool) -> None:
         self.manager, self.request, self.host = manager, request, host
         self.wait_for_approval = wait_for_approval
-        self.spec = request.spec
+        self.hosts: Mapping[str, Host] = manager.hosts  # those that every authority believes, once they were asked
+        self.spec, self.image = request.spec, manager.image
         self.end: dict[str, Any] = {}
-        self.sealed: dict[str, bytes] = {}  # by recipient; kept once the receipt says that they are this run's
+        self.program: ContainerState | None = None  # as the host saw it when its output had ended
         self.granted: dict[str, tuple[str, ...] | None] = {}  # columns, by asset
-        self.results: dict[str, str] = {}  # digests of what came back, by the receipt's names
+        self.collected = Collected(self.spec, self.spec.digest, manager.identity, manager.names)
 
     def work(self, run: Run) -> None:
         answers = self._plan(run)
         answers = self._await_approval(run, answers)
         self.granted = {grant.asset: grant.columns for grant in answers.grants}
-        name, host = place(self.manager.hosts, self.host, self.spec, answers.grants)
-        group = group_for(self.spec, self.manager.image)
-        policy = cce.render(group)
-        run.steps.begin("launched", f"on {name}")
-        running = host.launch(group, policy)
+        manager = self.manager
+        launched = launch(run, self.spec, answers.grants, self.hosts, self.host, manager.placed, self.image)
+        running, self.image = launched.running, launched.image
         try:
             run.on_cancel(running.stop)
-            run.require_going()
-            run.steps.done("launched", f"4 containers on {name}")
-            run.summary["isolated"] = host.capabilities().isolated
-            for warning in host.capabilities().warnings:
-                run.steps.note("launched", evidence=warning)
-            simulated = self._execute(run, running, cce.host_data(policy), answers)
+            launched.tell(run)
+            simulated = self._execute(run, launched, answers)
         except BaseException:
             running.stop()
-            self._report_end(run)
-            raise
+            with self._reporting(run):
+                raise
         finally:
             running.stop()
         with self._reporting(run):
@@ -111,8 +111,24 @@ class _Execution:
     # --- planned, approved ------------------------------------------------------------------------
 
     def _plan(self, run: Run) -> Answers:
+        while True:
+            try:
+                return self._ask_first(run)
+            except Unavailable as error:
+                if not self.manager.patient or isinstance(error, HostUnsuitable) or self._is_expired():
+                    raise
+                run.steps.note("planned", f"not reached, asked again: {error.sentence}")
+            if run.cancelled.wait(POLL_APPROVAL_MOST_SECONDS):
+                run.require_going()
+
+    def _is_expired(self) -> bool:
+        return time.time() >= self.spec.expires_at
+
+    def _ask_first(self, run: Run) -> Answers:
         run.steps.begin("planned")
         aliases = ", ".join(item.alias for item in self.spec.inputs)
+        beliefs = ask_beliefs(self.manager.clients, self.manager.names)
+        self.hosts = believed_hosts(self.manager.hosts, self.host, beliefs)
         answers = ask_all(self.request, self.manager.clients)
         run.steps.note("planned", evidence=f"spec {self.spec.digest}")
         purpose = f"“{self.spec.purpose}”" if self.spec.purpose else "no stated purpose"
@@ -122,106 +138,55 @@ class _Execution:
         return answers
 
     def _await_approval(self, run: Run, answers: Answers) -> Answers:
-        while answers.verdict != "allow":
-            waiting = [item for item in self.spec.inputs if answers.decisions[item.alias].verdict == "ask"]
-            owners = ", ".join(dict.fromkeys(self.manager.names.get(item.owner, item.owner) for item in waiting))
-            if not self.wait_for_approval:
-                raise self._pending(answers, owners)
-            run.steps.note("approved", f"waiting for {owners}")
-            if run.cancelled.wait(POLL_APPROVAL_SECONDS):
-                run.require_going()
-            answers = ask_all(self.request, self.manager.clients)
-            answers.require_not_denied()
-        for grant in answers.grants:
-            alias = next(item.alias for item in self.spec.inputs if item.asset == grant.asset)
-            run.steps.note("approved", evidence=f"{alias}: grant {grant.digest} by {grant.authority}")
-        count = len(answers.grants)
-        run.steps.done("approved", f"{count} grant{'s' if count > 1 else ''}")
-        return answers
+        manager, request = self.manager, self.request
 
-    def _pending(self, answers: Answers, owners: str) -> ApprovalPending:
-        reasons = [reason.text for one in answers.decisions.values() for reason in one.reasons if reason.level == "ask"]
-        return ApprovalPending(
-            f"{owners} must approve this first; the request is in their inbox.",
-            found=f"the owner's authority says: {' '.join(dict.fromkeys(reasons))}",
-            hint="Run the cell again when they have, or use --no-wait and let the run wait for them.",
-            detail={"request": self.spec.terms},
-        )
+        def waiting(authority: str) -> Waiting:
+            return manager.waiting(request, authority)
+
+        asked = Asked(self.spec, self.spec.terms, manager.names, waiting)
+        again = partial(ask_all, request, manager.clients)
+        return await_approval(run, answers, again, asked, wait=self.wait_for_approval)
 
     # --- attested ---------------------------------------------------------------------------------
 
-    def _door(self, run: Run, running: RunningGroup, name: str, host_data: bytes, deadline: float) -> AttestedDoor:
-        address, port = running.endpoints[name]
-
-        def alive() -> bool:
-            return running.states()[name].running and not run.cancelled.is_set()
-
-        expected = Expected(self.manager.anchors, self.spec.tees, self.manager.image.measurement, host_data)
-        try:
-            key, now = self.manager.identity.signing, datetime.now(UTC)
-            return AttestedDoor.open(address, port, key, expected, now=now, deadline=deadline, alive=alive)
-        except SlsError as error:
-            state = running.states()[name]
-            if not state.running:
-                error.detail["container"] = f"{name} ended: {state.exit_code} {state.detail}"
-                error.hint = f"The {name} container ended early. {running.logs(name)[-500:]}".strip()
-            raise
-
-    def _execute(self, run: Run, running: RunningGroup, host_data: bytes, answers: Answers) -> bool:
+    def _execute(self, run: Run, launched: Launched, answers: Answers) -> bool:
         """Everything for which the group is needed; returns whether its evidence is simulated."""
-        run.steps.begin("attested")
-        deadline = time.monotonic() + CONNECT_SECONDS
-        with contextlib.ExitStack() as doors:
-            into = self._door(run, running, "input", host_data, deadline)
-            doors.callback(into.close)
-            out = self._door(run, running, "output", host_data, deadline)
-            doors.callback(out.close)
-            claims, checks = into.result.claims, into.result.checks
-            run.steps.note("attested", evidence=f"measurement {claims.measurement}")
-            run.steps.note("attested", evidence=f"HOST_DATA {claims.init_data} (the policy of this very run)")
-            for check in checks:
-                run.steps.note("attested", evidence=f"✓ {check.name}: {check.found}")
-            label = profile_of(claims.tee).label
-            run.steps.done("attested", f"{label}, {len(checks)} checks at each door")
-            run.summary |= {"tee": claims.tee, "label": label, "checks": len(checks), "simulated": claims.simulated}
-            run.on_cancel(lambda: self._tell_cancel(into))
+        running, me, anchors = launched.running, self.manager.identity, self.manager.anchors
+        with contextlib.closing(attest(run, launched, me, anchors, tees=self.spec.tees)) as doors:
+            run.summary |= facts_of(doors)
+            run.on_cancel(lambda: self._tell_cancel(doors.into))
             run.require_going()
-            self._hand_over(run, into, out, answers)
-            self._follow(run, into, out)
-            self._collect(run, out)
-        self._await_audit(run, running)
-        return claims.simulated
+            run.steps.begin("keys released")
+            request, grants, chosen = self.request, answers.grant_envelopes, self.manager.chosen
+            cell = {"code": request.code, "parameters": b64encode(request.parameters)}
+            hand_over(doors, request.envelope, grants, chosen, request.manifests, self.image, cell)
+            try:
+                self._follow(run, doors.into, doors.out)
+            except Unavailable as error:
+                told = run.cancelled.is_set() or self.end
+                raise (error if told else vanished(running, error)) from None
+            self.program = running.states().get("program")
+            self.collected.collect(run, doors.out, self.end)
+        if not self.end.get("sealed"):  # it has no end of its own
+            running.stop()
+        run.summary["audited"] = await_audit(run.cancelled, running)
+        return doors.simulated
 
     def _conclude(self, run: Run, simulated: bool) -> None:
         """What is done without the group: the receipt is fetched and judged, and so is the end."""
         refusal = self._take_receipt(run, simulated)
         if refusal is None:
-            for recipient, data in self.sealed.items():
-                where = self.manager.save_result(self.spec.digest, recipient, data)
-                if recipient != self.manager.identity.did:
-                    who = self.manager.names.get(recipient, recipient)
-                    run.steps.note("returned", evidence=f"for {who}, with the receipt: {where}")
+            refusal = self.collected.keep(run, self.manager.save_result, self.manager.deposit)
         else:
-            run.outputs.clear()
-            run.summary["receipt_refused"] = refusal.message
-        judge_end(self.request.with_column_named(self.end, self.granted), run.steps)
+            refuse_results(run, refusal)
+        try:
+            judge_end(self.request.with_column_named(self.end, self.granted), run.steps)
+        except RunFailed as error:
+            if self.program is not None:  # the host's word; the run's end is the output's
+                error.detail["container"] = f"program: {self.program.exit_code} {self.program.detail}"
+            raise
         if refusal is not None:
             raise refusal
-
-    def _hand_over(self, run: Run, into: AttestedDoor, out: AttestedDoor, answers: Answers) -> None:
-        run.steps.begin("keys released")
-        contract = {
-            "spec": self.request.envelope.decode(),
-            "grants": [envelope.decode() for envelope in answers.grant_envelopes],
-            "chosen": sorted(self.manager.chosen),
-        }
-        out.post("/v1/contract", contract)
-        material = {
-            "code": self.request.code,
-            "parameters": b64encode(self.request.parameters),
-            "manifests": {asset: envelope.decode() for asset, envelope in self.request.manifests.items()},
-        }
-        into.post("/v1/contract", contract | material)
 
     def _tell_cancel(self, into: AttestedDoor) -> None:
         """Best effort: the group is stopped right after, and the authorities are told by us."""
@@ -283,74 +248,12 @@ class _Execution:
             yield event
 
     def _take_input(self, run: Run, event: dict[str, Any]) -> None:
-        kind = event["type"]
-        if kind == "key":
-            owner = self.manager.names.get(event["authority"], event["authority"])
-            run.steps.note(
-                "keys released",
-                f"{event['alias']}",
-                evidence=f"{event['alias']}: entry {event['entry']} in the log of {owner}",
-            )
-            run.summary.setdefault("entries", {})[event["authority"]] = event["entry"]
-        elif kind == "fed":
-            run.steps.note("keys released", evidence=f"{event['alias']}: {event['rows']} rows read inside the group")
-        elif kind == "running":
-            count = len(run.summary.get("entries", {}))
-            run.steps.done("keys released", f"by {count} authorit{'ies' if count > 1 else 'y'}")
-            run.steps.begin("running")
-        elif kind == "failed":
+        if event["type"] == "failed":
             self.end = {"status": "failed", "problem": event["problem"]}
+        else:
+            note_input(run, event, self.manager.names)
 
-    # --- checked, sealed, returned ----------------------------------------------------------------
-
-    def _collect(self, run: Run, out: AttestedDoor) -> None:
-        """Fetch each recipient's sealed result; open our own."""
-        if not self.end.get("sealed"):
-            return
-        run.steps.done("running")
-        run.steps.begin("checked")
-        self._tell_verdict(run)
-        run.steps.begin("sealed")
-        sealed = {person.did: out.result_for(person.did) for person in self.spec.recipients}
-        for recipient, data in sealed.items():
-            self.sealed[recipient] = data
-            self.results[f"sealed/{recipient}"] = digest(data)
-        run.steps.done("sealed", f"to {', '.join(self.manager.names.get(did, did) for did in sealed)}")
-        run.steps.begin("returned")
-        me = self.manager.identity
-        if me.did in sealed:
-            packed = unseal(sealed[me.did], self.spec.digest, me.did, me.hpke)
-            self.results |= subjects_of(packed)
-            self._take_result(run, read_result(packed))
-        run.steps.done("returned", ", ".join(run.outputs) or "nothing by name")
-
-    def _tell_verdict(self, run: Run) -> None:
-        """What the gate held back; a requester who is no recipient is not told."""
-        verdict = self.end.get("verdict")
-        if verdict is None:
-            run.steps.done("checked", "only recipients are told what was withheld")
-            return
-        withheld = {name: count for name, count in verdict["withheld"].items() if count}
-        held = ", ".join(f"{count} {name}" for name, count in withheld.items())
-        run.steps.note("checked", evidence=f"rules: {verdict['rules']}")
-        run.steps.done("checked", f"withheld: {held}" if held else "nothing withheld")
-        run.summary["withheld"] = withheld
-
-    def _take_result(self, run: Run, result: Result) -> None:
-        for about, table in result.tables:
-            run.outputs[about["name"]] = restore(table, about["shape"])
-            run.summary.setdefault("tables", []).append(about)
-
-    def _await_audit(self, run: Run, running: RunningGroup) -> None:
-        """The sidecar ends when every authority has its records; a group that has no end of its own is stopped."""
-        if not self.end.get("sealed"):
-            running.stop()
-        deadline = time.monotonic() + AUDIT_SECONDS
-        while running.states()["audit"].running and time.monotonic() < deadline:
-            if run.cancelled.wait(0.02):
-                return
-        state = running.states()["audit"]
-        run.summary["audited"] = not state.running and state.exit_code == 0
+    # --- returned ---------------------------------------------------------------------------------
 
     def _take_receipt(self, run: Run, simulated: bool) -> SlsError | None:
         """Fetch the receipt and verify it; what is wrong with it, or with the results beside it."""
@@ -359,53 +262,18 @@ class _Execution:
         try:
             with within(RECEIPT_SECONDS):
                 receipt = fetch_receipt(self.spec, self.manager.clients)
-            image, anchors = self.manager.image.digest, self.manager.anchors
+            image, anchors = self.image.digest, self.manager.anchors
             verdict = judge_own(receipt, self.spec, image=image, anchors=anchors, accept_simulated=simulated)
-            verified, stated = verdict.require(), dict(verdict.subjects)
-            for name, found in self.results.items():
-                if stated.get(name) != found:
-                    raise DigestMismatch(
-                        "A result is not the receipt's.",
-                        found=found,
-                        expected=stated.get(name),
-                        hint="Do not use it. Keep the receipt, and ask the owners what their logs hold.",
-                    )
+            self.collected.compare(run, verdict.require())
         except Unavailable:
             return None  # the run's last line says that there is none; %sls audit fetches it later
         except SlsError as error:
             return error
-        run.receipt, run.summary["receipt"] = verified, verified.id
-        run.steps.note("returned", evidence=f"receipt {verified.id}")
         return None
 
-    @contextlib.contextmanager
-    def _reporting(self, run: Run) -> Iterator[None]:
-        """Tell every authority how the run ended, by our own word and all at once, while something else is done."""
-        state, reason = self._how_it_ended(run)
-        tellers = [
-            threading.Thread(target=self._tell_end, args=(did, state, reason), name="sls-report", daemon=True)
-            for did, _ in self.spec.authorities()
-        ]
-        for one in tellers:
-            one.start()
-        try:
-            yield
-        finally:
-            deadline = time.monotonic() + REPORT_WAIT_SECONDS
-            for one in tellers:
-                one.join(max(0.0, deadline - time.monotonic()))
-
-    def _report_end(self, run: Run) -> None:
-        with self._reporting(run):
-            pass
+    def _reporting(self, run: Run) -> contextlib.AbstractContextManager[None]:
+        """Tell every authority how the run ended while something else is done."""
+        return reporting(self.manager.clients, self.spec, *self._how_it_ended(run))
 
     def _how_it_ended(self, run: Run) -> tuple[str, str]:
-        status = str(self.end.get("status", "failed"))
-        if run.cancelled.is_set():
-            return "cancelled", "interrupt"
-        limit = str(self.end.get("limit", "limit"))
-        return {"ok": ("ended", "ok"), "limit": ("killed", limit)}.get(status, ("failed", status))
-
-    def _tell_end(self, did: str, state: str, reason: str) -> None:
-        with contextlib.suppress(SlsError), within(REPORT_SECONDS):
-            self.manager.clients[did].report_end(self.spec.digest, state, reason)
+        return how_it_ended(self.end, cancelled=run.cancelled.is_set())

@@ -36,7 +36,10 @@ def require_host(hosts: Mapping[str, Host], wanted: str | None) -> None:
     """
     if not hosts or (wanted is not None and wanted not in hosts):
         raise HostUnsuitable(
-            "There is no such host.", found=wanted, expected=", ".join(hosts), hint="%sls hosts lists them."
+            "There is no such host.",
+            found=wanted,
+            expected=", ".join(hosts),
+            hint="%sls hosts lists them, %sls hosts add writes one down.",
         )
 
 

@@ -2,28 +2,54 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from sls_jupyter.attestation.evidence import TrustAnchors
+from sls_jupyter.attestation.anchors import TrustAnchors
 from sls_jupyter.authority.client import AuthorityClient, RunHistory
 from sls_jupyter.contract.spec import StreamSpec, verify_stream_spec
 from sls_jupyter.documents import b64encode
-from sls_jupyter.errors import LogInconsistent, Unavailable
+from sls_jupyter.errors import DigestMismatch, LogInconsistent, Unavailable
+from sls_jupyter.network import pause
 from sls_jupyter.receipt.receipt import Extension, Receipt, Recorded, Stated, open_envelope
-from sls_jupyter.receipt.statement import EnvelopeJson
+from sls_jupyter.receipt.statement import EnvelopeJson, Predicate
 from sls_jupyter.receipt.verdict import ReceiptVerdict
 from sls_jupyter.receipt.verify import verify_receipt
 from sls_jupyter.transparency.entries import Entry
 from sls_jupyter.transparency.proofs import DisclosedEntry, proof_checkpoint, verify_log_proof
 
+FIRST_WAIT_SECONDS, NEXT_WAIT_SECONDS, LAST_WAIT_SECONDS = 0.012, 0.005, 0.1  # between two questions for a receipt
+MAX_WAIT_SECONDS = 12.0
 
-def fetch_receipt(spec: StreamSpec, clients: Mapping[str, AuthorityClient], *, witnesses: int = 0) -> Receipt:
-    """The receipt of a run that has ended; verifying it is the caller's next step.
+
+def await_receipt(spec: StreamSpec, clients: Mapping[str, AuthorityClient], cell: int) -> Receipt:
+    """The receipt of a session's cell that has just ended: asked for until the group has sent it.
+
+    Raises:
+        as :func:`fetch_receipt`; Unavailable when the deadline around (:func:`sls_jupyter.network.within`) is over.
+    """
+    wait, until = NEXT_WAIT_SECONDS, time.monotonic() + MAX_WAIT_SECONDS
+    pause(FIRST_WAIT_SECONDS)  # that hardware, log and network take at least
+    while True:
+        try:
+            return fetch_receipt(spec, clients, cell=cell)
+        except Unavailable:
+            if time.monotonic() > until:
+                raise
+        pause(wait)
+        wait = min(1.5 * wait, LAST_WAIT_SECONDS)
+
+
+def fetch_receipt(
+    spec: StreamSpec, clients: Mapping[str, AuthorityClient], *, witnesses: int = 0, cell: int | None = None
+) -> Receipt:
+    """The receipt of a run that has ended, or of a session's cell; verifying it is the caller's next step.
 
     Args:
         clients: authority's DID -> client, for every authority of the spec.
         witnesses: how many cosignatures each log's last checkpoint must have.
+        cell: of a session, from 1; the newest by default.
 
     Raises:
         Unavailable: an authority does not answer, or has no receipt (yet).
@@ -31,7 +57,9 @@ def fetch_receipt(spec: StreamSpec, clients: Mapping[str, AuthorityClient], *, w
         what an authority raises: no checkpoint has so many cosignatures, or the caller is no party of the run.
     """
     logs = [did for did, _ in spec.authorities()]
-    histories = {did: clients[did].history(spec.digest, witnesses=witnesses) for did in logs}
+    histories = {
+        did: clients[did].history(spec.digest, witnesses=witnesses, cell=cell, with_receipt=True) for did in logs
+    }
     envelopes = {did: history.receipt for did, history in histories.items() if history.receipt is not None}
     if missing := [did for did in logs if did not in envelopes]:
         raise Unavailable(
@@ -57,7 +85,9 @@ def fetch_receipt(spec: StreamSpec, clients: Mapping[str, AuthorityClient], *, w
 
 
 def _recorded(client: AuthorityClient, history: RunHistory, stated: Stated) -> Recorded:
-    entry = next((one for one in history.entries if _is_about(one, stated.statement.digest)), None)
+    receipt = stated.statement.digest
+    newest_first = reversed(history.entries)
+    entry = next((one for one in newest_first if _is_about(one, receipt)), None)
     if entry is None:
         raise LogInconsistent(
             "An authority has a receipt that its log does not hold.", found=client.did, expected="an entry run.records"
@@ -78,12 +108,19 @@ def _is_about(disclosed: DisclosedEntry, receipt: str) -> bool:
 
 
 def judge_own(
-    receipt: Receipt, spec: StreamSpec, *, image: str, anchors: TrustAnchors, accept_simulated: bool
+    receipt: Receipt,
+    spec: StreamSpec,
+    *,
+    image: str,
+    anchors: TrustAnchors,
+    accept_simulated: bool,
+    order: str | None = None,
 ) -> ReceiptVerdict:
     """Judge the receipt of one's own run: its spec, its owners and logs, and the image it was launched with are known.
 
     Args:
         image: digest of that image; "" if it is not known, and then nothing is accepted.
+        order: digest of the order whose cell it is, in a session.
     """
     return verify_receipt(
         receipt.payload(),
@@ -94,4 +131,19 @@ def judge_own(
         logs={did for did, _ in spec.authorities()},
         accept_simulated=accept_simulated,
         spec=spec.digest,
+        order=order,
     )
+
+
+def require_follows(predicate: Predicate | None, before: str | None) -> None:
+    """The receipt follows that of the cell before, where that is known.
+
+    Raises:
+        DigestMismatch: it follows another one.
+    """
+    cell = None if predicate is None else predicate.cell
+    named = None if cell is None else cell.previous
+    if before is not None and named != before:
+        raise DigestMismatch(
+            "The receipt follows another one than the cell before has.", found=str(named), expected=before
+        )

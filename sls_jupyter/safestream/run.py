@@ -1,27 +1,30 @@
 """A run: its steps, its events as they come, its end. The handle that a notebook holds.
 
-A run works in a thread of its own. The notebook's thread follows it through :meth:`Run.follow`, which
-yields whatever the screen has to show; an interrupt there is turned into :meth:`Run.cancel` by the
-caller, so that nothing keeps running that nobody waits for.
+A run works in a thread of its own and writes a journal. Whoever shows it follows that through :meth:`Run.follow`,
+from the beginning or from where they left off, as many as want to.
 """
 
 from __future__ import annotations
 
 import contextlib
-import queue
+import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
-from sls_jupyter.errors import RunCancelled, SlsError
+from sls_jupyter.errors import RunCancelled, SlsError, from_problem, to_problem
 from sls_jupyter.printing import one_line
 from sls_jupyter.receipt.verdict import VerifiedReceipt
+from sls_jupyter.safestream.journal import Journal
 
 StepState = Literal["waiting", "active", "done", "failed"]
 STEPS = (*("planned", "approved", "launched", "attested", "keys released", "running", "checked", "sealed", "returned"),)
 FINAL_STATES = ("done", "failed", "cancelled")
+
+
+MAX_EVIDENCE = 2000  # lines of one step
 
 
 @dataclass(slots=True)
@@ -30,16 +33,31 @@ class Step:
 
     name: str
     state: StepState = "waiting"
-    started: float | None = None
+    began: float | None = None  # seconds since 1970
     seconds: float | None = None
     detail: str = ""  # in words, for the line itself
     evidence: list[str] = field(default_factory=list)  # what it rests on, for who opens it
 
+    def took(self) -> float:
+        """Seconds from its beginning to its end, or until now."""
+        if self.seconds is not None:
+            return self.seconds
+        return max(0.0, time.time() - self.began) if self.began is not None else 0.0
+
+    def snapshot(self) -> dict[str, Any]:
+        """The whole step as JSON values."""
+        names = ("name", "state", "began", "seconds", "detail")
+        return {name: getattr(self, name) for name in names} | {"evidence": list(self.evidence)}
+
 
 class Steps:
-    """The status of a run, step by step, safe to read from another thread."""
+    """The status of a run, step by step, safe to read from another thread.
 
-    def __init__(self, changed: Callable[[], None]) -> None:
+    Args:
+        changed: called with the step, and whether its state changed or only its words.
+    """
+
+    def __init__(self, changed: Callable[[Step, bool], None]) -> None:
         self._changed = changed
         self._steps = {name: Step(name) for name in STEPS}
         self._blamed = ""
@@ -52,22 +70,24 @@ class Steps:
 
     def begin(self, name: str, detail: str = "") -> None:
         step = self._steps[name]
-        step.state, step.detail = "active", detail
-        step.started = step.started or time.monotonic()
-        self._changed()
+        step.state, step.detail, step.seconds = "active", detail, None
+        step.began = step.began or time.time()
+        self._changed(step, True)
 
     def note(self, name: str, detail: str = "", evidence: str = "") -> None:
         step = self._steps[name]
+        before = step.detail, len(step.evidence)
         step.detail = detail or step.detail
-        if evidence:
+        if evidence and evidence not in step.evidence and len(step.evidence) < MAX_EVIDENCE:
             step.evidence.append(evidence)
-        self._changed()
+        if before != (step.detail, len(step.evidence)):
+            self._changed(step, False)
 
     def done(self, name: str, detail: str = "") -> None:
         step = self._steps[name]
         step.state, step.detail = "done", detail or step.detail
-        step.seconds = time.monotonic() - (step.started or time.monotonic())
-        self._changed()
+        step.seconds = step.took()
+        self._changed(step, True)
 
     def blame(self, name: str) -> None:
         """This is the step that a failure will be about, though others came after it."""
@@ -78,10 +98,38 @@ class Steps:
         order = sorted(self._steps.values(), key=lambda step: {"active": 0, "waiting": 1}.get(step.state, 2))
         last = self._steps[STEPS[-1]]
         step = self._steps.get(self._blamed) or (order[0] if order[0].state in ("active", "waiting") else last)
+        step.seconds = step.took()
         step.state, step.detail = "failed", detail
-        if step.seconds is None:
-            step.seconds = time.monotonic() - (step.started or time.monotonic())
-        self._changed()
+        self._changed(step, True)
+
+    def take(self, snapshot: Mapping[str, Any]) -> None:
+        """Put a step as it was told; nobody is told of it again. One of another name is left out."""
+        step = self._steps.get(str(snapshot.get("name")))
+        if step is None or snapshot.get("state") not in ("waiting", "active", "done", "failed"):
+            return
+        step.state, step.detail = cast(StepState, snapshot["state"]), str(snapshot.get("detail") or "")
+        step.began, step.seconds = (_number(snapshot.get(name)) for name in ("began", "seconds"))
+        step.evidence = [str(line) for line in snapshot.get("evidence") or ()][:MAX_EVIDENCE]
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def ended_event(state: str, error: SlsError | None) -> dict[str, Any]:
+    """The last event of a journal. Whose words an error is stays with it."""
+    problem = None if error is None else to_problem(error) | {"said_by": error.said_by}
+    return {"type": "ended", "state": state, "problem": problem}
+
+
+def error_of(ended: Mapping[str, Any]) -> SlsError | None:
+    """The error that a run ended with, from its last event."""
+    problem = ended.get("problem")
+    if not isinstance(problem, Mapping):
+        return None
+    error = from_problem(dict(problem))
+    error.said_by = str(problem.get("said_by") or "")
+    return error
 
 
 class Run:
@@ -97,7 +145,11 @@ class Run:
     """
 
     def __init__(
-        self, spec_digest: str, work: Callable[[Run], None], ended: Callable[[Run], None] = lambda _: None
+        self,
+        spec_digest: str,
+        work: Callable[[Run], None],
+        ended: Callable[[Run], None] = lambda _: None,
+        journal: Journal | None = None,
     ) -> None:
         self.spec_digest = spec_digest
         self.id = spec_digest.removeprefix("sha256:")[:12]
@@ -109,8 +161,10 @@ class Run:
         self.cancelled = threading.Event()
         self._ended = ended  # called once, from the run's thread, when its state is final
         self._on_cancel: list[Callable[[], None]] = []
-        self._queue: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-        self.steps = Steps(lambda: self._queue.put({"type": "status"}))
+        self.journal = Journal() if journal is None else journal
+        self._told: dict[str, str] = {}  # of the summary, as JSON by name
+        self._telling = threading.Lock()
+        self.steps = Steps(self._tell_step)
         self._thread = threading.Thread(target=self._work, args=(work,), name=f"safestream-{self.id}", daemon=True)
 
     def start(self) -> Run:
@@ -129,31 +183,49 @@ class Run:
             )
         with contextlib.suppress(SlsError, OSError):  # a full disk does not take the result away
             self._ended(self)
-        self._queue.put(None)
+        with contextlib.suppress(SlsError):  # a journal that is full has its last event all the same
+            self._tell_summary()
+        self.journal.close(ended_event(self.state, self.error))
 
     def _end_with(self, error: SlsError) -> None:
         self.error = error
         self.state = "cancelled" if isinstance(error, RunCancelled) else "failed"
-        self.steps.fail(error.sentence)
+        with contextlib.suppress(SlsError):  # as above
+            self.steps.fail(error.sentence)
+
+    # --- its journal ------------------------------------------------------------------------------
+
+    def _tell_step(self, step: Step, state_changed: bool) -> None:
+        event = {"type": "status", "step": step.snapshot()}
+        if state_changed:
+            self._tell_summary()
+            self.journal.append(event)
+        else:
+            self.journal.note(step.name, event)
+
+    def _tell_summary(self) -> None:
+        """Facts of the summary that are new or have changed since the last time."""
+        with self._telling:
+            now = {name: json.dumps(value, sort_keys=True) for name, value in list(self.summary.items())}
+            new = {name: text for name, text in now.items() if self._told.get(name) != text}
+            self._told = now
+            if new:
+                facts = {name: json.loads(text) for name, text in new.items()}
+                self.journal.append({"type": "summary", "facts": facts})
 
     # --- for whoever shows the run ----------------------------------------------------------------
 
     def emit(self, event: dict[str, Any]) -> None:
-        """Pass content on to the follower."""
-        self._queue.put(event)
+        """Pass content on to the followers.
 
-    def follow(self) -> Iterator[dict[str, Any]]:
-        """Status changes and content, in order, until the run has ended."""
-        while True:
-            try:
-                event = self._queue.get(timeout=0.2)  # short, so that an interrupt is seen at once
-            except queue.Empty:
-                yield {"type": "tick"}
-                continue
-            if event is None:
-                self._queue.put(None)  # a second follower ends too
-                return
-            yield event
+        Raises:
+            RunFailed: there is more than may be shown.
+        """
+        self.journal.append(event)
+
+    def follow(self, start: int = 0) -> Iterator[dict[str, Any]]:
+        """The journal from event number ``start`` on, as it grows, to its end; ticks while nothing comes."""
+        return self.journal.follow(start)
 
     def status(self) -> str:
         """The state in one line: what it does, or how it ended."""

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from sls_jupyter.authority.client import AuthorityClient, RunHistory
+from sls_jupyter.contract.cells import CellOrder
+from sls_jupyter.contract.proposal import Proposal
 from sls_jupyter.contract.spec import StreamSpec
 from sls_jupyter.documents import digest
 from sls_jupyter.errors import (
@@ -27,8 +29,9 @@ from sls_jupyter.receipt.files import read_receipt, verify_file
 from sls_jupyter.receipt.receipt import Receipt
 from sls_jupyter.receipt.verdict import ReceiptVerdict, VerifiedReceipt
 from sls_jupyter.safestream.receipts import fetch_receipt, judge_own
+from sls_jupyter.safestream.run import Run
 from sls_jupyter.session.directory import Silent
-from sls_jupyter.session.running import Running
+from sls_jupyter.session.following import Following
 from sls_jupyter.transparency.chain import parse_records, verify_chain
 from sls_jupyter.transparency.checkpoint import Checkpoint
 from sls_jupyter.transparency.entries import Entry
@@ -67,6 +70,12 @@ class Audit:
     unreached: tuple[str, ...] = ()  # a sentence for each log that could not be read
     doubts: tuple[str, ...] = ()  # a sentence for each thing that does not fit
     isolated: bool | None = None  # as this persona remembers the run; nobody else can know
+    order: CellOrder | None = None  # of the session's cell that the run is, by the requester's own signature
+
+    @property
+    def asked(self) -> Proposal:
+        """What was asked for with the run."""
+        return Proposal(self.spec, self.order)
 
 
 def _label(did: str, names: Mapping[str, str]) -> str:
@@ -115,12 +124,20 @@ def _require_extensions(client: AuthorityClient, history: RunHistory, newest: Ch
         verify_consistency(old.tree_size, old.root_hash, newest.tree_size, newest.root_hash, path)
 
 
-def is_about(meaning: Mapping[str, Any], spec: StreamSpec, log: str) -> bool:
-    """Whether what an entry meant is about this run: its spec or terms, or one of its assets at that log."""
+def is_about(meaning: Mapping[str, Any], asked: Proposal, log: str) -> bool:
+    """Whether what an entry meant is about this run: its spec, its terms, or one of its assets at that log."""
+    spec = asked.spec
     assets = {item.asset for item in spec.inputs_of(log)}
-    known = {"spec": {spec.digest}, "terms": {spec.terms}, "requester": {spec.requester}, "asset": assets}
+    known = {"spec": {spec.digest}, "terms": {asked.terms}, "requester": {spec.requester}, "asset": assets}
+    known |= {} if asked.order is None else {"order": {asked.contract}}
     named = {name for name in ("spec", "terms", "asset") if name in meaning}
     return bool(named) and all(meaning[name] in fitting for name, fitting in known.items() if name in meaning)
+
+
+def _is_of_given_up(disclosed: DisclosedEntry, asked: Proposal) -> bool:
+    """Whether an entry is about another order of the same session: one that this cell's took the place of."""
+    meaning = disclosed.meaning or {}
+    return meaning.get("spec") == asked.spec.digest and meaning.get("order") not in (None, asked.contract)
 
 
 def _is_unrecorded(lines: Sequence[AuditLine]) -> bool:
@@ -148,7 +165,7 @@ def _records(
     return ()
 
 
-class Auditing(Running):
+class Auditing(Following):
     """Records, proofs and receipts."""
 
     def audit(self, id_: str) -> Audit:
@@ -163,10 +180,11 @@ class Auditing(Running):
             Unavailable: no authority answers, and this persona has no receipt.
         """
         record = self._find_run(id_)
-        spec = self._spec(record.id)
+        asked = self._asked(record.id)
+        spec = asked.spec
         names, doubts = self.names_in(spec), list[str]()
-        told, unreached, refusals = self._ask_logs(spec, names)
-        verdict = self._own_verdict(record.id, spec, doubts)
+        told, unreached, refusals = self._ask_logs(asked, names)
+        verdict = self._own_verdict(record.id, asked, doubts)
         if verdict is None and not told:
             raise refusals[0] if refusals else _nobody_answers([one for one, _ in unreached])
         lines = tuple(line for one in told for line in one.lines)
@@ -176,7 +194,7 @@ class Auditing(Running):
             spec=spec,
             names=names,
             lines=lines,
-            records=_records(spec.digest, told, verdict, doubts),
+            records=_records(asked.contract, told, verdict, doubts),
             checkpoints={one.name: one.tree_size for one in told},
             verdict=verdict,
             unrecorded=tuple(one.name for one in told if _is_unrecorded(one.lines)),
@@ -184,18 +202,20 @@ class Auditing(Running):
             unreached=tuple(f"{_log_of(one)} could not be reached ({why}): {one.hint}." for one, why in unreached),
             doubts=tuple(doubts),
             isolated=record.isolated,
+            order=asked.order,
         )
 
     def _ask_logs(
-        self, spec: StreamSpec, names: Mapping[str, str]
+        self, asked: Proposal, names: Mapping[str, str]
     ) -> tuple[list[_Told], list[tuple[Silent, str]], list[SlsError]]:
         """What each authority that answers has, every proof checked; those that do not, with the reason; what they said."""
+        spec, number = asked.spec, asked.number
         told, unreached, refusals = [], [], list[SlsError]()
         for did, url in spec.authorities():
             client, name = self._client(url, did), _label(did, names)
             try:
                 with within(LOG_SECONDS):
-                    history, newest = client.history(spec.digest), client.follow_log(self.memory)
+                    history, newest = client.history(spec.digest, cell=number), client.follow_log(self.memory)
                     _require_extensions(client, history, newest)
             except Unavailable as error:
                 unreached.append((self._silent_in(spec, did, url, names), error.found or error.message))
@@ -204,14 +224,15 @@ class Auditing(Running):
                 unreached.append((self._silent_in(spec, did, url, names), error.sentence))
                 refusals.append(error)
                 continue
-            lines = tuple(self._audit_line(name, did, one, spec) for one in history.entries)
+            entries = [one for one in history.entries if not _is_of_given_up(one, asked)]
+            lines = tuple(self._audit_line(name, did, one, asked) for one in entries)
             told.append(_Told(name, lines, history.records, newest.tree_size))
         return told, unreached, refusals
 
-    def _own_verdict(self, run: str, spec: StreamSpec, doubts: list[str]) -> ReceiptVerdict | None:
+    def _own_verdict(self, run: str, asked: Proposal, doubts: list[str]) -> ReceiptVerdict | None:
         """The verdict on the receipt, if there is one; why there is none that could be judged goes to ``doubts``."""
         try:
-            return self._judge_receipt(run, spec, self._any_receipt(spec, witnesses=0))
+            return self._judge_receipt(run, asked, self._any_receipt(asked, witnesses=0))
         except Unavailable:
             return None
         except SlsError as error:
@@ -224,13 +245,13 @@ class Auditing(Running):
         owners = [names[item.owner] for item in spec.inputs if item.authority == did and item.owner in names]
         return known if known.name or not owners else replace(known, name=owners[0])
 
-    def _audit_line(self, name: str, did: str, disclosed: DisclosedEntry, spec: StreamSpec) -> AuditLine:
+    def _audit_line(self, name: str, did: str, disclosed: DisclosedEntry, asked: Proposal) -> AuditLine:
         entry = verify_disclosed(disclosed, expected_log=did)
-        if disclosed.meaning is not None and not is_about(disclosed.meaning, spec, did):
+        if disclosed.meaning is not None and not is_about(disclosed.meaning, asked, did):
             raise LogInconsistent(
                 "An authority shows another run's log entry as one of this run.",
                 found=f"entry {disclosed.proof.index} of {name}: {entry.kind}",
-                expected=f"an entry about {spec.digest}",
+                expected=f"an entry about {asked.contract}",
                 hint="Ask the owner to repair the authority.",
             )
         return AuditLine(name, disclosed.proof.index, entry, disclosed.meaning)
@@ -248,14 +269,21 @@ class Auditing(Running):
             Unavailable: there is none (yet). VerificationError: it does not verify.
         """
         record = self._find_run(id_)
-        spec = self._spec(record.id)
-        verified = self._judge_receipt(record.id, spec, self._any_receipt(spec, witnesses=witnesses)).require()
-        verified.save(self._run_folder(record.spec_digest) / "receipt.json")
+        asked = self._asked(record.id)
+        verified = self._judge_receipt(record.id, asked, self._any_receipt(asked, witnesses=witnesses)).require()
+        verified.save(self._run_folder(record.contract) / "receipt.json")
         return verified
 
-    def _any_receipt(self, spec: StreamSpec, *, witnesses: int) -> Receipt:
+    def _fetch_outputs(self, run: Run) -> None:
+        """The outputs, and the receipt that was kept beside them, if it verifies."""
+        super()._fetch_outputs(run)
+        if (self._run_folder(run.spec_digest) / "receipt.json").exists():
+            asked = self._asked(run.id)
+            run.receipt = self._judge_receipt(run.id, asked, self._any_receipt(asked, witnesses=0)).require()
+
+    def _any_receipt(self, asked: Proposal, *, witnesses: int) -> Receipt:
         """The receipt, good or not."""
-        folder = self._run_folder(spec.digest)
+        spec, folder = asked.spec, self._run_folder(asked.contract)
         path = folder / "receipt.json"
         if path.exists() and not witnesses:
             try:
@@ -265,7 +293,7 @@ class Auditing(Running):
                 raise
         clients = {did: self._client(url, did) for did, url in spec.authorities()}
         try:
-            return fetch_receipt(spec, clients, witnesses=witnesses)
+            return fetch_receipt(spec, clients, witnesses=witnesses, cell=asked.number)
         except LogInconsistent as error:
             for envelope in dict(error.detail.get("envelopes", {})).values():
                 write_whole(folder / f"refused-{digest(envelope.encode())[7:19]}.json", envelope.encode())
@@ -312,11 +340,17 @@ class Auditing(Running):
         return {about["name"]: restore(table, about["shape"]) for about, table in result.tables}
 
     def verify(self, source: str | Path | bytes | Receipt | VerifiedReceipt, **pins: Any) -> ReceiptVerdict:
-        """Verify anybody's receipt offline; :func:`sls_jupyter.receipt.files.verify_file` has the options."""
-        return verify_file(source, **pins)
+        """Verify anybody's receipt offline; :func:`sls_jupyter.receipt.files.verify_file` has the options.
 
-    def _judge_receipt(self, run: str, spec: StreamSpec, receipt: Receipt) -> ReceiptVerdict:
+        The images that this persona trusts are believed beside those of ``images=`` and the one installed here.
+        """
+        images = {*pins.pop("images", ()), *self.trusted_images()}
+        return verify_file(source, images=images, **pins)
+
+    def _judge_receipt(self, run: str, asked: Proposal, receipt: Receipt) -> ReceiptVerdict:
         """Against what this persona knows of the run: its owners, its logs, the image it was launched with."""
-        simulated = any(tee.startswith("simulated") for tee in spec.tees)
-        image = self._image_of(run)
-        return judge_own(receipt, spec, image=image, anchors=self.anchors, accept_simulated=simulated)
+        simulated = any(tee.startswith("simulated") for tee in asked.spec.tees)
+        image, order = self._image_of(run), None if asked.order is None else asked.order.digest
+        return judge_own(
+            receipt, asked.spec, image=image, anchors=self.anchors, accept_simulated=simulated, order=order
+        )

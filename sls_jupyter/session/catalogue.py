@@ -56,6 +56,7 @@ class AssetInfo:
     policy: OwnerPolicy
     mine: bool
     names: Mapping[str, str] = field(repr=False)  # DID -> name
+    images: tuple[str, ...] = ()  # of one's own: which guest images get its keys, in words, if there are trusted ones
 
     @property
     def called(self) -> str:
@@ -79,6 +80,7 @@ class Sealed:
     entry: Entry
     unreachable: str = ""  # why groups cannot reach the authority now, and how to end that
     left_out: tuple[str, ...] = ()  # entries of a frame's ``attrs``, which no asset has
+    policy_before: OwnerPolicy | None = None  # of the version that it closed
 
     @property
     def version(self) -> int:
@@ -194,7 +196,7 @@ class Catalogue(Directory):
         owner_policy, module = self._policy(policy, options)
         client = self.own_authority() if authority is None else self._authority_to_seal_to(authority)
         facts = client.about()  # anew: an authority may have been restored with other keys since
-        previous = next((one.id for one in self._named(client, name, {}) if one.mine), None)
+        replaced = next((one for one in self._named(client, name, {}) if one.mine), None)
         folder = storage or (self.home.folder("assets") / f"{name}-{secrets.token_hex(6)}").as_uri()
         sealed = make(
             {
@@ -204,7 +206,7 @@ class Catalogue(Directory):
                 "policy": owner_policy.digest,
                 "storage": folder,
                 "created_at": int(time.time()),
-                "previous": previous,
+                "previous": None if replaced is None else replaced.id,
             }
         )
         try:
@@ -220,7 +222,8 @@ class Catalogue(Directory):
         if info.id != sealed.digest:
             raise DigestMismatch("An authority shows another asset.", found=info.id, expected=sealed.digest)
         unreachable = self.unreachable() if authority is None else ""
-        return Sealed(info, time.monotonic() - start, proof, proven, unreachable)
+        before_it = None if replaced is None else replaced.policy
+        return Sealed(info, time.monotonic() - start, proof, proven, unreachable, policy_before=before_it)
 
     def _prove_published(
         self, client: AuthorityClient, sealed: SealedAsset, index: int, before: int
@@ -263,6 +266,19 @@ class Catalogue(Directory):
                 hint="Put these into the file, or leave --policy away.",
             )
         return policy_from_yaml(text, self.did, now, self._person), None
+
+    def policy_from(self, **options: Any) -> OwnerPolicy:
+        """The policy that :meth:`seal` would publish with these options; nothing is published.
+
+        Raises:
+            BadInput, UnknownName: an option means nothing.
+        """
+        return self._policy(None, options)[0]
+
+    def in_force(self, name: str) -> AssetInfo | None:
+        """This persona's own asset that sealing ``name`` again would replace, with its policy; ``None``: there is none."""
+        found = self._named(self.own_authority(), name, self.names())
+        return next((info for info in found if info.mine and info.name == name), None)
 
     def _person(self, word: str) -> Person:
         """Whom a policy's word means: a petname, a DID, a contact file; with the key that is known of them."""
@@ -433,7 +449,6 @@ class Catalogue(Directory):
                 found=policy.digest,
                 expected=manifest.policy,
             )
-        owner = names.get(manifest.owner, manifest.owner)
-        return AssetInfo(
-            manifest.digest, manifest.name, owner, manifest, envelope, policy, manifest.owner == self.did, names
-        )
+        owner, mine = names.get(manifest.owner, manifest.owner), manifest.owner == self.did
+        images = self.accepted_images() if mine else ()
+        return AssetInfo(manifest.digest, manifest.name, owner, manifest, envelope, policy, mine, names, images)

@@ -1,4 +1,4 @@
-"""A cell before anybody is asked about it: whether it is Python, and whether it names what it is to return."""
+"""A cell before anybody is asked about it: its one spelling, whether it is Python, whether it names what it is to return."""
 
 from __future__ import annotations
 
@@ -8,6 +8,36 @@ import warnings
 from collections.abc import Iterable
 
 from sls_jupyter.errors import BadInput
+
+_BLANKS = re.compile(r"[ \t]+$", re.MULTILINE)
+
+
+def one_spelling(code: str) -> str:
+    """The cell without what an editor adds and nobody reads: what is signed, approved and run.
+
+    Lines end with ``\\n``, none ends with blanks, and the last one says something. No text within quotes changes: where
+    blanks at the ends of lines stand in a string they stay, all of them, and a cell that Python alone cannot read (it
+    has magics) loses only what stands after its last line.
+    """
+    unix = re.sub(r"\r\n?", "\n", code)  # as Python reads them, within quotes too
+    ended = re.sub(r"(?:\n[ \t]*)+\Z", "", unix) if unix.strip() else ""
+    stripped = _BLANKS.sub("", ended)
+    if stripped == unix:
+        return unix
+    meaning = _meaning(unix)
+    if meaning is None:
+        return unix if ended.endswith("\\") else ended
+    return next((one for one in (stripped, ended) if _meaning(one) == meaning), unix)
+
+
+def _meaning(code: str) -> str | None:
+    """What Python makes of the code, wherever it stands; ``None``: it cannot read it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.dump(ast.parse(code))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
 
 
 def require_python(code: str) -> None:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from sls_jupyter.attestation.evidence import TrustAnchors
-from sls_jupyter.attestation.simulated import DevelopmentChain
+from sls_jupyter.attestation.anchors import TrustAnchors
+from sls_jupyter.attestation.device.simulated import DevelopmentChain
 from sls_jupyter.authority.client import AuthorityClient, check_url
 from sls_jupyter.authority.embedded import (
     AuthorityServer,
@@ -23,7 +23,8 @@ from sls_jupyter.authority.embedded import (
     socket_of,
     url_in,
 )
-from sls_jupyter.authority.service import open_authority
+from sls_jupyter.authority.images import trusted, words
+from sls_jupyter.authority.opening import open_authority
 from sls_jupyter.contract.spec import Recipient, StreamSpec
 from sls_jupyter.documents import canonical_json, parse_json
 from sls_jupyter.errors import (
@@ -39,7 +40,9 @@ from sls_jupyter.errors import (
 from sls_jupyter.identity import Home, locked, public_key_from_did, write_whole
 from sls_jupyter.network import within
 from sls_jupyter.printing import one_line
-from sls_jupyter.session.contacts import People, Who
+from sls_jupyter.session.background import Background
+from sls_jupyter.session.contacts import Who
+from sls_jupyter.session.remembering import Remembering
 from sls_jupyter.transparency.checkpoint import Checkpoint
 from sls_jupyter.transparency.cosignature import witness_key_of
 from sls_jupyter.transparency.entries import Entry
@@ -77,7 +80,7 @@ class Silent:
         if self.reason:
             return "tell its owner what it says"
         if self.persona:
-            return f"start it: sls authority serve --persona {self.persona} (and --accept-simulated self, for a simulated TEE)"
+            return f"start it: sls agent start, or sls authority serve --persona {self.persona} (and --accept-simulated self, for a simulated TEE)"
         return "ask its owner to start it"
 
 
@@ -106,7 +109,7 @@ def _another(url: str, *, found: str, expected: str) -> VerificationError:
     )
 
 
-class Directory(People):
+class Directory(Remembering):
     """A persona, the authorities it can reach, and the people behind them.
 
     Args:
@@ -120,27 +123,25 @@ class Directory(People):
         pin = DevelopmentChain.load_or_create(self.machine).root_pin
         self.anchors = TrustAnchors(simulated_ark_spki=frozenset({pin}))
         self.memory = CheckpointMemory(home.folder("checkpoints"))
+        self.background: Background | None = None  # what goes on when this process ends, if there is one
         self._server: AuthorityServer | None = None
         self._own_url = ""
         self._starting = threading.Lock()
+        self._closing = threading.Event()
         self._noting = threading.Lock()  # for what is known of silent authorities
         self._clients: dict[tuple[str, str, bool], AuthorityClient] = {}  # by URL, DID and whether it is known
         self._reachable: tuple[float, list[AuthorityClient]] = (-REACHABLE_SECONDS, [])
         self._silent: dict[tuple[str, str], Silent] = {}  # by URL and topic, when last asked
 
     def close(self) -> None:
-        """Stop the embedded authority, if this process serves it."""
+        """Stop the embedded authority, if this process serves it; leave the background."""
+        self._closing.set()
+        if self.background is not None:
+            self.background.close()
         for client in self._clients.values():
             client.close()
         self._clients.clear()
-        if self._server is not None:
-            self._server.stop()
-            self._server = None
-            self._own_url = ""
-
-    def whoami(self) -> dict[str, str]:
-        """Name, DID and folder of this persona."""
-        return {"name": self.name, "did": self.did, "home": str(self.home.path)}
+        self.stop_serving()
 
     # --- which authority is where ---------------------------------------------------------------------
 
@@ -193,20 +194,59 @@ class Directory(People):
         return self._clients.get(key) or self._clients.setdefault(key, AuthorityClient(url, self.identity))
 
     def own_authority(self) -> AuthorityClient:
-        """This persona's embedded authority, started if nobody serves it yet, or not any more."""
+        """This persona's embedded authority, started if nobody serves it yet, or not any more.
+
+        The background serves it where there is one, and then it outlives this process.
+        """
         folder = self.home.folder("authority")
         with self._starting:  # completion works in a thread of its own
             if not self._own_url or (self._server is None and not is_served(folder)):
-                authority = open_authority(self.home, anchors=self.anchors)
-                self._own_url, self._server = ensure_running(authority, folder)
+                served = None if self.background is None else self.background.serve()
+                if served is None:
+                    authority = open_authority(self.home, anchors=self.anchors)
+                    self._own_url, self._server = ensure_running(authority, folder)
+                else:
+                    self._own_url = served.url
                 self._reachable = (-REACHABLE_SECONDS, [])
             did = did_in(folder)
         assert did is not None  # noqa: S101  # it was opened
         return self._client(self._own_url, did)
 
+    def accepted_images(self) -> tuple[str, ...]:
+        """Which guest images this persona's authority gives keys to, in words; nothing, while it is the installed one alone.
+
+        Raises:
+            MalformedDocument: the list of trusted images cannot be read.
+        """
+        images = trusted(self.home)
+        return words(images) if images else ()
+
+    def trusted_images(self) -> frozenset[str]:
+        """Digests of the images that this persona trusts; receipts that name them are believed."""
+        return frozenset(one.digest for one in trusted(self.home))
+
+    def serves(self) -> bool:
+        """Whether this process serves this persona's authority."""
+        return self._server is not None
+
+    def answered_calls(self) -> int:
+        """How many calls this process has answered for this persona's authority."""
+        return 0 if self._server is None else self._server.answered_calls
+
+    def stop_serving(self) -> None:
+        """Stop the embedded authority, if this process serves it."""
+        with self._starting:
+            if self._server is not None:
+                self._server.stop()
+                self._server = None
+                self._own_url = ""
+
     def unreachable(self) -> str:
         """Why groups and other people cannot reach this persona's authority, with the way out; "" if they can."""
-        if self._server is None or self._server.reachable:
+        if self._server is None:
+            served = self.background.serve() if self.background is not None and self._own_url else None
+            return "" if served is None else served.unreachable
+        if self._server.reachable:
             return ""
         error = port_is_taken(self._own_url)
         return f"{error.message} {error.hint}"

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from sls_jupyter.authority.answers import RequestDetail, RequestPage, RequestSummary
+from sls_jupyter.authority.answers import RequestDetail, RequestPage, RequestState, RequestSummary
 from sls_jupyter.authority.client import AuthorityClient, check_url
 from sls_jupyter.contract.grants import Approval, Denial
-from sls_jupyter.contract.spec import AssetInput, StreamSpec
-from sls_jupyter.documents import b64decode, sign
+from sls_jupyter.contract.proposal import Proposal
+from sls_jupyter.contract.spec import AssetInput, verify_stream_spec
+from sls_jupyter.documents import sign
 from sls_jupyter.errors import (
     BadInput,
     DigestMismatch,
@@ -25,16 +27,20 @@ from sls_jupyter.errors import (
 )
 from sls_jupyter.identity import Home
 from sls_jupyter.network import within
+from sls_jupyter.printing import short_digest
 from sls_jupyter.session.catalogue import Catalogue
+from sls_jupyter.session.differing import Material, earlier_like
 from sls_jupyter.session.reviewing import (
+    Earlier,
     InputReview,
     Owned,
     RequestInfo,
     checked_files,
-    require_code,
+    own_approval_of,
     review,
     said_name,
-    signed_spec,
+    signed_proposal,
+    texts_in,
 )
 from sls_jupyter.session.shown import Shown
 from sls_jupyter.transparency.entries import EntryKind
@@ -54,11 +60,11 @@ MAX_REMEMBERED = 1000  # assets whose documents are kept, by digest: they cannot
 
 @dataclass(frozen=True, slots=True)
 class _Summary:
-    """A request that an authority shows; its spec is verified."""
+    """A request that an authority shows; what it asks for is verified."""
 
     client: AuthorityClient
     summary: RequestSummary
-    spec: StreamSpec
+    asked: Proposal
 
 
 class Inbox(Catalogue):
@@ -73,18 +79,34 @@ class Inbox(Catalogue):
 
     # --- reading ----------------------------------------------------------------------------------
 
-    def requests(self) -> list[RequestInfo]:
-        """Requests that wait for this persona, and its own; each authority's newest first.
+    def requests(self, *, waiting: bool = False, mine: bool = False, by: str = "") -> list[RequestInfo]:
+        """Requests that wait for this persona, and its own: those that wait for it first, then what waits for others.
 
-        Those that wait for this persona come with their code, ``MAX_OPENED`` of an authority at most;
-        :meth:`request` opens any. What an authority shows and nobody signed so is not listed; :meth:`doubts` tells
-        of it, and :meth:`silent` of authorities that do not answer as they should.
+        Among these the newest are first. Those that wait for this persona come with their code, ``MAX_OPENED`` of an
+        authority at most; :meth:`request` opens any. What an authority shows and nobody signed so is not listed;
+        :meth:`doubts` tells of it, and :meth:`silent` of authorities that do not answer as they should.
+
+        Args:
+            waiting: only those that somebody has to decide on. mine: only those of this persona. by: only those of
+                somebody, by the name that they have here or their DID.
+
+        Raises:
+            UnknownName, BadInput: nobody, or several, are called so.
         """
-        answers = [answer for _, answer in self._each(self.authorities(), self._inbox_of)]
+        requester = self.find(by) if by else ""
+        state: RequestState | None = "open" if waiting else None
+        answers = [answer for _, answer in self._each(self.authorities(), lambda client: self._inbox_of(client, state))]
         self._doubts = [doubt for _, doubts in answers for doubt in doubts]
-        found = [info for infos, _ in answers for info in infos]
+        found = [
+            info
+            for infos, _ in answers
+            for info in infos
+            if requester in ("", info.requester)
+            and (not mine or info.requester == self.did)
+            and (not waiting or info.state == "open")
+        ]
         self._shown.add(one.id for one in found if one.mine_to_decide)
-        return found
+        return sorted(found, key=lambda one: (one.state != "open", not one.mine_to_decide, -one.created_at))
 
     def doubts(self) -> tuple[str, ...]:
         """A sentence for each thing that does not fit in what authorities showed when they were listed last."""
@@ -99,7 +121,19 @@ class Inbox(Catalogue):
         """
         found = self._fitting(id_)[0]
         self._shown.add([found.id])
-        return found
+        return replace(found, earlier=self._earlier(found))
+
+    def _earlier(self, request: RequestInfo) -> Earlier | None:
+        """What a request that waits is to be compared with; ``None`` also if that cannot be had: it only helps to read."""
+        if request.state != "open":
+            return None
+        try:
+            client = self._client_of(request.authority)
+            with within(ASIDE_SECONDS):
+                material = Material(request.spec, request.code, request.parameters, request.order, request.before)
+                return earlier_like(client, material)
+        except (SlsError, ValueError):  # another party's texts
+            return None
 
     def _fitting(self, id_: str) -> list[RequestInfo]:
         """One request at each authority that shows it; those that this persona decides at, if there are any."""
@@ -124,17 +158,28 @@ class Inbox(Catalogue):
             error = UnknownName(
                 "There is no such request." if not found else "Several requests begin like that.",
                 found=id_[:80],
-                hint="%sls requests lists them.",
+                hint=("" if found else self._of_run(id_)) or "%sls requests lists them.",
             )
             raise error if found else self._unknown(error)
         return [one for one in found if one.mine_to_decide] or found
 
-    def _inbox_of(self, client: AuthorityClient) -> tuple[list[RequestInfo], list[str]]:
+    def _of_run(self, id_: str) -> str:
+        """Which request a run of this persona made, if this is the id of one."""
+        name = short_digest(id_)
+        path = self.home.folder("runs") / name / "spec.json"
+        if re.fullmatch(r"[0-9a-f]{12}", name) is None or not path.exists():
+            return ""
+        spec = verify_stream_spec(path.read_bytes(), did=self.did)
+        return f"That is a run; its request is {short_digest(spec.terms)}: %sls show {short_digest(spec.terms)}"
+
+    def _inbox_of(
+        self, client: AuthorityClient, state: RequestState | None = None
+    ) -> tuple[list[RequestInfo], list[str]]:
         """What one authority shows that verifies, and a sentence for each thing that does not."""
         doubts: list[str] = []
         found: list[RequestInfo] = []
         opened = 0
-        for shown in self._shown_by(client, doubts):
+        for shown in self._shown_by(client, doubts, state):
             try:
                 info = self._listed(shown)
                 if info.mine_to_decide and info.state == "open" and opened < MAX_OPENED:
@@ -149,21 +194,21 @@ class Inbox(Catalogue):
         more = [f"{self._label(client)} shows {left} more that nobody signed so."] if left > 0 else []
         return found, [*doubts[:MAX_DOUBTS], *more]
 
-    def _shown_by(self, client: AuthorityClient, doubts: list[str]) -> Iterator[_Summary]:
+    def _shown_by(self, client: AuthorityClient, doubts: list[str], state: RequestState | None) -> Iterator[_Summary]:
         """The requests that one authority shows, newest first, each with a signed spec about its assets."""
         after, count, seen = None, 0, set[str]()
         while count < MAX_LISTED:
-            page = _page(client, after)
+            page = _page(client, after, state)
             for summary in page.requests:
                 count += 1
                 try:
-                    spec = signed_spec(summary.spec.encode(), summary.id, client.did)
+                    asked = signed_proposal(summary, client.did)
                 except SlsError as error:
                     doubts.append(self._doubt(client, error))
                     continue
                 if summary.id not in seen:
                     seen.add(summary.id)
-                    yield _Summary(client, summary, spec)
+                    yield _Summary(client, summary, asked)
             if page.next is None or not page.requests:
                 return
             after = page.next
@@ -180,13 +225,13 @@ class Inbox(Catalogue):
 
     def _listed(self, shown: _Summary) -> RequestInfo:
         """A request without its code."""
-        spec, summary, authority = shown.spec, shown.summary, shown.client.did
+        spec, summary, authority = shown.asked.spec, shown.summary, shown.client.did
         contact = None if summary.contact is None else summary.contact.encode()
         doubts: list[str] = []
         owned = {item.alias: self._owned_by(item, shown.client, doubts) for item in spec.inputs}
         mine = any((one := owned[item.alias]) and self.did in one.approvers for item in spec.inputs_of(authority))
         return RequestInfo(
-            id=spec.terms,
+            id=shown.asked.terms,
             state=summary.state,
             requester=spec.requester,
             who=self.who(spec.requester, said_name(contact, spec.requester)),
@@ -199,22 +244,32 @@ class Inbox(Catalogue):
             doubts=tuple(doubts),
             created_at=summary.created_at,
             opened=False,
+            order=shown.asked.order,
         )
 
     def _opened(self, client: AuthorityClient, terms: str) -> RequestInfo:
         """The request whose terms begin like that, as the authority shows it now, with its code, its parameters and the texts of its code assets."""
         detail: RequestDetail = client.request(terms)
-        spec, parameters = signed_spec(detail.spec.encode(), detail.id, client.did), b64decode(detail.parameters)
-        if not spec.terms.startswith(terms):
-            raise DigestMismatch("An authority shows another request.", found=spec.terms, expected=terms)
-        require_code(spec, detail.code, parameters)
-        listed = self._listed(_Summary(client, detail, spec))
-        doubts = list(listed.doubts)
+        asked, texts = signed_proposal(detail, client.did), texts_in(detail)
+        if not asked.terms.startswith(terms):
+            raise DigestMismatch("An authority shows another request.", found=asked.terms, expected=terms)
+        asked.require_texts(texts)
+        own = own_approval_of(asked, detail, self.did)
+        listed = self._listed(_Summary(client, detail, asked))
+        doubts, items = list(listed.doubts), asked.spec.inputs
         inputs = tuple(
-            self._with_text(one, item, client, doubts) for one, item in zip(listed.inputs, spec.inputs, strict=True)
+            self._with_text(one, item, client, doubts) for one, item in zip(listed.inputs, items, strict=True)
         )
         return replace(
-            listed, code=detail.code, parameters=parameters, inputs=inputs, doubts=tuple(doubts), opened=True
+            listed,
+            code=texts[-1].code,
+            parameters=texts[-1].parameters,
+            before=texts[:-1],
+            approved_cells=min(detail.approved_cells, len(asked.cells)),
+            own_cells=own,
+            inputs=inputs,
+            doubts=tuple(doubts),
+            opened=True,
         )
 
     def _with_text(self, one: InputReview, item: AssetInput, listed: AuthorityClient, doubts: list[str]) -> InputReview:
@@ -287,7 +342,8 @@ class Inbox(Catalogue):
         """Approve a request on its terms, which are looked up anew; returns the index of the proven log entry.
 
         The approval holds for every run with the same code, assets, columns, parameters, outputs and
-        recipients by the same requester, until it expires.
+        recipients by the same requester, and no higher limits, until it expires. Of a session's cells it holds for
+        each beginning of them.
 
         Raises:
             as :meth:`request`. LogInconsistent: the authority's log does not hold the approval that it took.
@@ -297,8 +353,8 @@ class Inbox(Catalogue):
             approval = Approval(
                 approver=self.did,
                 authority=request.authority,
-                terms=request.spec.terms,
-                code=request.spec.code_digests,
+                terms=request.proposal.terms,
+                code=request.proposal.code_digests,
                 requester=request.requester,
                 reason=reason,
                 issued_at=now,
@@ -317,7 +373,7 @@ class Inbox(Catalogue):
             denial = Denial(
                 approver=self.did,
                 authority=request.authority,
-                terms=request.spec.terms,
+                terms=request.proposal.terms,
                 requester=request.requester,
                 reason=reason,
                 issued_at=int(time.time()),
@@ -335,9 +391,9 @@ class Inbox(Catalogue):
         return index
 
 
-def _page(client: AuthorityClient, after: int | None) -> RequestPage:
+def _page(client: AuthorityClient, after: int | None, state: RequestState | None) -> RequestPage:
     try:
-        return client.requests(after=after, limit=PAGE)
+        return client.requests(after=after, limit=PAGE, state=state)
     except UnknownName as error:  # it names a call that every authority has
         raise MalformedDocument("An authority has no inbox.", found=_line(error)) from None
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
+from sls_jupyter.assets.azure.account import is_loopback
 from sls_jupyter.assets.public_storage import require_public
 from sls_jupyter.authority.client import AuthorityClient
+from sls_jupyter.contract.platform import FragmentName
 from sls_jupyter.contract.spec import (
     KINDS,
     SPEC_SECONDS,
@@ -22,33 +26,22 @@ from sls_jupyter.contract.spec import (
 from sls_jupyter.documents import digest, sign
 from sls_jupyter.errors import BadInput, UnknownName
 from sls_jupyter.guest.parameters import pack_parameters
-from sls_jupyter.hosts.local import LocalHost
-from sls_jupyter.identity import Home
 from sls_jupyter.naming import quoted
 from sls_jupyter.policy.decide import Decision
-from sls_jupyter.safestream.host import Host
-from sls_jupyter.safestream.request import StreamRequest, ask_all
-from sls_jupyter.session.catalogue import AssetInfo, Catalogue
-from sls_jupyter.session.cell import require_named, require_python
+from sls_jupyter.safestream.belief import ask_beliefs, believed_hosts
+from sls_jupyter.safestream.request import Requested, StreamRequest, ask_all
+from sls_jupyter.session.catalogue import AssetInfo
+from sls_jupyter.session.cell import one_spelling, require_named, require_python
+from sls_jupyter.session.cell_columns import require_columns
+from sls_jupyter.session.hosting import Hosting
 from sls_jupyter.session.inputs import alias_of, parse_input, picked_columns, require_separate_names
+from sls_jupyter.session.names import require_known
 
 _STARTING_NAMES = ("pd", "np")  # what a cell finds beside its inputs and parameters
 
 
-class Preparing(Catalogue):
-    """Contracts.
-
-    Args:
-        hosts: where runs can be placed, by name; the local host by default.
-    """
-
-    def __init__(self, home: Home, hosts: Mapping[str, Host] | None = None) -> None:
-        super().__init__(home)
-        self.hosts: dict[str, Host] = dict(hosts) if hosts is not None else {"local": LocalHost(self.machine)}
-
-    def isolated(self) -> bool:
-        """Whether every host of this session keeps programs from their user's files."""
-        return all(host.capabilities().isolated for host in self.hosts.values())
+class Preparing(Hosting):
+    """Contracts."""
 
     def prepare(
         self,
@@ -61,27 +54,51 @@ class Preparing(Catalogue):
         purpose: str = "",
         recipients: Iterable[str] = (),
         tees: Iterable[str] = (),
+        fragments: Iterable[FragmentName] = (),
         kinds: Iterable[str] = KINDS,
         limits: Limits | None = None,
     ) -> StreamRequest:
         """Make and sign the contract of one run; nothing is sent yet.
 
         Args:
+            code: the cell; its line ends, blanks at them and blank lines at its end are brought to one spelling, which
+                is what is signed, shown and run (:func:`~sls_jupyter.session.cell.one_spelling`).
             inputs: ``ASSET[=alias][:col,col]`` each; the alias is the variable in the cell.
             outputs: names of variables to return.
             code_assets: names of sealed code that runs before the cell.
             recipients: names given here, DIDs or contact files; the requester by default.
             tees: accepted kinds of TEE; those of this session's hosts by default.
+            fragments: whose signed containers may join the group (``aci-infrastructure``: Microsoft's, on Azure).
 
         Raises:
-            UnknownName, BadInput: with the fix; also for a cell that is no Python or cannot make an output.
+            UnknownName, BadInput: with the fix; also for a cell that is no Python, uses a name that nothing
+                makes, or cannot make an output.
             Unavailable: an authority that may know a name does not answer.
+        """
+        outputs, parameters = sorted(set(outputs)), parameters or {}
+        chosen = self.chosen_inputs(inputs, code_assets, parameters, outputs)
+        code = _read_cell(code, chosen, parameters, outputs)
+        packed = pack_parameters(parameters)
+        cell = {"code": digest(code.encode()), "parameters": digest(packed), "outputs": tuple(outputs)}
+        spec, manifests = self._contract(chosen, purpose, recipients, tees, fragments, kinds, limits, cell)
+        return StreamRequest(spec, self._signed(spec), code, packed, manifests, self._contact())
+
+    def chosen_inputs(
+        self,
+        inputs: Iterable[str],
+        code_assets: Iterable[str],
+        parameters: Iterable[str] = (),
+        outputs: Iterable[str] = (),
+    ) -> list[tuple[AssetInput, AssetInfo]]:
+        """The assets that are named, each as an input of a contract; nothing is sent.
+
+        Raises:
+            UnknownName, BadInput: as :meth:`prepare`; also what they cannot be together.
         """
         chosen = [self._input(text, "table") for text in inputs] + [self._input(name, "code") for name in code_assets]
         if not chosen:
             raise BadInput("A SafeStream needs at least one asset.", hint="Name it with -i ASSET.")
         aliases = [item.alias for item, _ in chosen]
-        outputs, parameters = sorted(set(outputs)), parameters or {}
         require_separate_names([item.alias for item, _ in chosen if item.kind == "table"], parameters, outputs)
         if len(set(aliases)) < len(aliases):
             raise BadInput("Two inputs have one alias.", found=", ".join(aliases), hint="Write -i NAME=another_alias.")
@@ -93,32 +110,49 @@ class Preparing(Catalogue):
             )
         for _, info in chosen:
             if not info.manifest.storage.startswith("file:"):  # that the authority serves, or nobody
-                require_public(info.manifest.storage)
-        if code.strip():
-            require_python(code)
-            made_elsewhere = {*aliases, *parameters, *_STARTING_NAMES}
-            if not any(item.kind == "code" for item, _ in chosen):
-                require_named(code, [name for name in outputs if name not in made_elsewhere])
-        packed, now = pack_parameters(parameters), int(time.time())
+                here = is_loopback(urlsplit(info.manifest.authority_url).hostname or "")
+                require_public(info.manifest.storage, emulated=here)
+        return chosen
+
+    def _contract(
+        self,
+        chosen: Sequence[tuple[AssetInput, AssetInfo]],
+        purpose: str,
+        recipients: Iterable[str],
+        tees: Iterable[str],
+        fragments: Iterable[FragmentName],
+        kinds: Iterable[str],
+        limits: Limits | None,
+        cell: Mapping[str, Any],
+    ) -> tuple[StreamSpec, dict[str, bytes]]:
+        """The contract, and the manifests of its assets by id.
+
+        Args:
+            cell: the fields of a run's code, or of a session.
+        """
+        now, wanted = int(time.time()), set(kinds)
         accepted = sorted(set(tees) or {host.capabilities().tee for host in self.hosts.values()})
         spec = _spec(
             requester=self.did,
             purpose=purpose,
             inputs=tuple(sorted((item for item, _ in chosen), key=lambda item: item.alias)),
-            code=digest(code.encode()),
-            parameters=digest(packed),
-            outputs=tuple(outputs),
-            kinds=tuple(kind for kind in KINDS if kind in set(kinds)),
+            kinds=tuple(kind for kind in KINDS if kind in wanted),
             recipients=self._recipients(recipients),
             limits=limits or Limits(),
             tees=tuple(accepted),
+            fragments=tuple(sorted(set(fragments))),
             nonce=fresh_nonce(),
             issued_at=now,
             expires_at=now + SPEC_SECONDS,
+            **cell,
         )
-        manifests = {info.id: info.manifest_envelope for _, info in chosen}
-        contact = sign(self.identity.contact(), self.identity)
-        return StreamRequest(spec, sign(spec, self.identity), code, packed, manifests, contact)
+        return spec, {info.id: info.manifest_envelope for _, info in chosen}
+
+    def _signed(self, spec: StreamSpec) -> bytes:
+        return sign(spec, self.identity)
+
+    def _contact(self) -> bytes:
+        return sign(self.identity.contact(), self.identity)
 
     def _input(self, text: str, kind: Literal["table", "code"]) -> tuple[AssetInput, AssetInfo]:
         name, alias, columns = parse_input(text)
@@ -131,12 +165,7 @@ class Preparing(Catalogue):
         columns = picked_columns(text, known) if known else columns
         unknown = sorted(set(columns or ()) - set(known)) if known else []
         if unknown:
-            raise UnknownName(
-                f"{name} has no column {unknown[0]}.",
-                found=", ".join(map(quoted, unknown)),
-                expected=", ".join(map(quoted, known)),
-                hint="A column whose name has a comma is put within quotes." if "," in text else "",
-            )
+            raise _no_such_column(name, text, unknown, known)
         item = AssetInput(
             alias=alias or alias_of(name, info.manifest),
             asset=info.id,
@@ -160,13 +189,65 @@ class Preparing(Catalogue):
         """What every owner would decide, by alias; nothing is asked, run or logged."""
         return dict(ask_all(request, self._run_clients(request), dry_run=True).decisions)
 
-    def _run_clients(self, request: StreamRequest) -> dict[str, AuthorityClient]:
+    def believed_hosts(self, request: StreamRequest, host: str | None = None) -> list[str]:
+        """The hosts whose evidence every authority of a request says that it believes; nobody is asked to review.
+
+        Raises:
+            HostUnsuitable: there is none; with who does not, what they believe, what is made here, and the way out.
+        """
+        beliefs = ask_beliefs(self._run_clients(request), self.names_in(request.spec))
+        return list(believed_hosts(self.hosts, host, beliefs))
+
+    def _run_clients(self, request: Requested) -> dict[str, AuthorityClient]:
         return {did: self._client(url, did) for did, url in request.spec.authorities()}
 
     def _chosen_urls(self, spec: StreamSpec) -> frozenset[str]:
         """The URLs of a spec's authorities at which this persona knows them: a group of its may reach these too."""
         places = self._places()
         return frozenset(url for did, url in spec.authorities() if url in places and places[url].did == did)
+
+
+def _read_cell(
+    code: str, chosen: Sequence[tuple[AssetInput, AssetInfo]], parameters: Mapping[str, Any], outputs: Sequence[str]
+) -> str:
+    """The cell in its one spelling; what is certain to fail in it is told now, before anybody is asked."""
+    code = one_spelling(code)
+    if not code:
+        return code
+    require_python(code)
+    if not any(item.kind == "code" for item, _ in chosen):  # sealed code may make any name, and change any input
+        known = {*(item.alias for item, _ in chosen), *parameters, *_STARTING_NAMES}
+        to_make = [name for name in outputs if name not in known]
+        require_known(code, known, to_make)
+        require_columns(code, _columns_found(chosen), _columns_named(chosen))
+        require_named(code, to_make)
+    return code
+
+
+def _columns_found(chosen: Sequence[tuple[AssetInput, AssetInfo]]) -> dict[str, tuple[str, ...]]:
+    """The columns that a cell will find, by alias; an asset that keeps their names to itself is left out."""
+    return {
+        item.alias: item.columns if item.columns is not None else info.manifest.columns
+        for item, info in chosen
+        if item.kind == "table" and info.manifest.columns
+    }
+
+
+def _columns_named(chosen: Sequence[tuple[AssetInput, AssetInfo]]) -> dict[str, tuple[str, ...]]:
+    """Every name in an asset, by alias: those of its index levels are among them."""
+    return {item.alias: info.manifest.columns for item, info in chosen}
+
+
+def _no_such_column(asset: str, text: str, unknown: Sequence[str], known: Sequence[str]) -> UnknownName:
+    near = [(name, difflib.get_close_matches(name, known, 1)) for name in unknown]
+    hints = [f"Did you mean {quoted(found[0])} for {quoted(name)}?" for name, found in near if found]
+    hints += ["A column whose name has a comma is put within quotes."] if "," in text else []
+    return UnknownName(
+        f"{asset} has no column {unknown[0]}.",
+        found=", ".join(map(quoted, unknown)),
+        expected=", ".join(map(quoted, known)),
+        hint=" ".join(hints),
+    )
 
 
 def _spec(**fields: Any) -> StreamSpec:

@@ -11,8 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sls_jupyter.assets.manifest import AssetManifest
-from sls_jupyter.contract.spec import AssetInput, Kind, StreamSpec, verify_stream_spec
-from sls_jupyter.documents import digest, verify
+from sls_jupyter.authority.answers import RequestDetail, RequestSummary
+from sls_jupyter.contract.cells import CellOrder
+from sls_jupyter.contract.grants import Approval
+from sls_jupyter.contract.proposal import CellText, Proposal, verify_proposal
+from sls_jupyter.contract.spec import AssetInput, Kind, StreamSpec
+from sls_jupyter.documents import b64decode, digest, verify
 from sls_jupyter.errors import DigestMismatch, MalformedDocument, NotAuthorised
 from sls_jupyter.identity import Contact, verify_signature
 from sls_jupyter.policy.model import OwnerPolicy
@@ -49,10 +53,23 @@ class InputReview:
 
 
 @dataclass(frozen=True, slots=True)
-class RequestInfo:
-    """A request that waits for somebody, or did. Everything in it fits what was signed."""
+class Earlier:
+    """A request like this one that its authority says was approved or granted."""
 
-    id: str  # the spec's terms
+    id: str
+    state: str
+    differences: tuple[str, ...]
+    changed: Mapping[int, tuple[str, ...]] = field(default_factory=dict)  # of a session: lines of cells that changed
+
+
+@dataclass(frozen=True, slots=True)
+class RequestInfo:
+    """A request that waits for somebody, or did. Everything in it fits what was signed.
+
+    In a session ``code`` and ``parameters`` are the newest cell's, and ``before`` has the cells before it.
+    """
+
+    id: str  # the terms of what is asked for
     state: str  # at this authority, by its word
     requester: str
     who: Who
@@ -65,6 +82,21 @@ class RequestInfo:
     doubts: tuple[str, ...] = ()  # what could not be looked up
     created_at: int = 0  # seconds since 1970-01-01 UTC, by the authority's word
     opened: bool = True  # False: one of a list, without its code and parameters
+    earlier: Earlier | None = None  # of an open request: one like it that was let run before, with what differs
+    order: CellOrder | None = None  # of the newest cell; None: a run
+    before: tuple[CellText, ...] = field(default=(), repr=False)  # () unless ``opened``
+    approved_cells: int = 0  # from the first on, that were approved before, by the authority's word
+    own_cells: int = 0  # the same, by an approval that this persona signed
+
+    @property
+    def proposal(self) -> Proposal:
+        """What an approval would be of."""
+        return Proposal(self.spec, self.order)
+
+    @property
+    def texts(self) -> tuple[CellText, ...]:
+        """Every cell, in order; of a run its one."""
+        return (*self.before, CellText(self.code, self.parameters))
 
     @property
     def requester_name(self) -> str:
@@ -85,32 +117,48 @@ class RequestInfo:
         return read_parameters(self.parameters)
 
 
-def signed_spec(envelope: bytes, id_: str, authority: str) -> StreamSpec:
-    """The spec of a request, signed, by its id, with inputs of the authority that shows it.
+def signed_proposal(summary: RequestSummary, authority: str) -> Proposal:
+    """What a request asks for, signed, by its id, with inputs of the authority that shows it.
 
     Raises:
         SlsError: the reason why it is none.
     """
-    spec = verify_stream_spec(envelope)
-    if spec.terms != id_:
-        raise DigestMismatch("It has the id of another request.", found=id_, expected=spec.terms)
-    if not spec.inputs_of(authority):
+    order = None if summary.order is None else summary.order.encode()
+    asked = verify_proposal(summary.spec.encode(), order)
+    if asked.terms != summary.id:
+        raise DigestMismatch("It has the id of another request.", found=summary.id, expected=asked.terms)
+    if not asked.spec.inputs_of(authority):
         raise NotAuthorised("It is about no asset of that authority.", found=authority)
-    return spec
+    return asked
+
+
+def texts_in(detail: RequestDetail) -> tuple[CellText, ...]:
+    """Every cell that an authority shows of a request; nothing is verified."""
+    newest = CellText(detail.code, b64decode(detail.parameters))
+    return (*(CellText(one.code, b64decode(one.parameters)) for one in detail.before or ()), newest)
+
+
+def own_approval_of(asked: Proposal, detail: RequestDetail, me: str) -> int:
+    """How many of a session's cells, from the first on, this persona has approved, by its own signature.
+
+    That is about the code: the parameters of a cell are in the terms that were signed, and not in what can be compared here.
+
+    Raises:
+        SignatureInvalid, MalformedDocument: what the authority shows is no approval of this persona's.
+        DigestMismatch: it is about somebody else's request, or about other code.
+    """
+    if asked.order is None or detail.approval is None:
+        return 0
+    approval = verify(detail.approval.encode(), Approval, verify_signature, did=me)
+    count, codes = detail.approved_cells, tuple(cell.code for cell in asked.cells)
+    if approval.requester != asked.spec.requester or count > len(codes) or approval.code[:count] != codes[:count]:
+        raise DigestMismatch("It shows an approval of yours that is about something else.", found=approval.terms)
+    return count
 
 
 def said_name(contact: bytes | None, did: str) -> str:
     """What the requester calls themselves, in a contact that they signed; "" without one."""
     return "" if contact is None else verify(contact, Contact, verify_signature, did=did).name
-
-
-def require_code(spec: StreamSpec, code: str, parameters: bytes) -> None:
-    """Raise :class:`DigestMismatch` unless this is the code, and these are the parameters, that would run."""
-    for data, expected, what in ((code.encode(), spec.code, "code"), (parameters, spec.parameters, "parameters")):
-        if digest(data) != expected:
-            raise DigestMismatch(
-                f"Its {what} would be other than what is shown.", found=digest(data), expected=expected
-            )
 
 
 def review(item: AssetInput, spec: StreamSpec, owned: Owned | None, who: Callable[[str], Who]) -> InputReview:

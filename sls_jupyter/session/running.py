@@ -4,87 +4,178 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sls_jupyter.contract.image import installed_image
-from sls_jupyter.contract.spec import StreamSpec, verify_stream_spec
-from sls_jupyter.documents import parse_json
+from sls_jupyter.assets.deposit import Deposit
+from sls_jupyter.authority.client import AuthorityClient
+from sls_jupyter.contract.image import GuestImage, installed_image
+from sls_jupyter.contract.spec import StreamSpec
 from sls_jupyter.errors import ApprovalPending, SlsError, UnknownName
 from sls_jupyter.guest.bundle import open_result, subjects_of, unseal
 from sls_jupyter.guest.values import restore
-from sls_jupyter.identity import Home
+from sls_jupyter.identity import Home, write_whole
+from sls_jupyter.network import within
 from sls_jupyter.safestream.host import Host
+from sls_jupyter.safestream.journal import Journal
 from sls_jupyter.safestream.manager import Manager
+from sls_jupyter.safestream.mirror import Mirror
 from sls_jupyter.safestream.placement import require_host
-from sls_jupyter.safestream.request import StreamRequest
+from sls_jupyter.safestream.request import StreamRequest, Waiting
 from sls_jupyter.safestream.run import Run
+from sls_jupyter.session import kept_events
+from sls_jupyter.session.claims import Claim
+from sls_jupyter.session.differing import Material, earlier_like
+from sls_jupyter.session.kept_events import KeptEvents, KeptReader
+from sls_jupyter.session.posted import PostedRun
 from sls_jupyter.session.preparing import Preparing
+from sls_jupyter.session.remembering import WAITS, RunRecord, kept_end
 
-WAITS = "waits for approval"  # the state of a run that ended because a person has to decide first
-
-
-@dataclass(frozen=True, slots=True)
-class RunRecord:
-    """A run as this persona remembers it."""
-
-    id: str
-    spec_digest: str
-    state: str
-    started_at: int
-    inputs: tuple[str, ...]
-    purpose: str
-    tee: str
-    reason: str
-    isolated: bool | None = None  # whether its host kept the program apart; None: it was not launched, or is not known
+COMPARE_SECONDS = 5.0  # of looking up what a request that waits differs in
+_JOURNAL_FACTOR = 3  # of the output budget: base64, and room
+_JOURNAL_MORE_BYTES = 64 * 2**20  # for steps and what they rest on
 
 
 class Running(Preparing):
-    """Runs of this persona: its own folder remembers them, their results stay sealed there."""
+    """Runs of this persona: its own folder remembers them, their results and events stay sealed there.
+
+    Where the session has a background, that drives them, and they go on when this process ends.
+    """
+
+    driver = "kernel"  # how others call this process where they tell who drives a run
 
     def __init__(self, home: Home, hosts: Mapping[str, Host] | None = None) -> None:
         super().__init__(home, hosts)
         self._runs: dict[str, Run] = {}
+        self._claims: dict[str, Claim] = {}  # of the runs that this process drives
+        self._ending = threading.Event()
 
-    def run(self, request: StreamRequest, *, host: str | None = None, wait_for_approval: bool = False) -> Run:
+    def run(
+        self,
+        request: StreamRequest,
+        *,
+        host: str | None = None,
+        wait_for_approval: bool = False,
+        results_to: str | None = None,
+    ) -> Run:
         """Start a run; returns its handle at once.
 
         Args:
             wait_for_approval: let the run wait for a person; otherwise it ends with
                 :class:`ApprovalPending` when one is needed.
+            results_to: a folder or fsspec URL: the sealed results and the receipt are put into a new folder there,
+                named by the run, when they were found to be this run's.
 
         Raises:
             HostUnsuitable: there is no host of that name; nothing was asked.
+            BadInput, Unavailable: results cannot be put there; nothing was asked.
         """
         require_host(self.hosts, host)
-        manager = Manager(
-            identity=self.identity,
-            anchors=self.anchors,
-            image=installed_image(),
-            hosts=self.hosts,
-            clients=self._run_clients(request),
-            names=self.names_in(request.spec),
-            save_result=self._save_result,
-            ended=self._remember,
-            chosen=self._chosen_urls(request.spec),
-        )
-        folder = self._run_folder(request.spec.digest)
-        (folder / "spec.json").write_bytes(request.envelope)
-        (folder / "image").write_text(manager.image.digest)
-        run = manager.launch(request, host=host, wait_for_approval=wait_for_approval)
+        place = results_to if results_to is None or "://" in results_to else str(Path(results_to).absolute())
+        posted = PostedRun.of(request, host=host, wait_for_approval=wait_for_approval, results_to=place)
+        return self._start(posted, request)
+
+    def _start(self, posted: PostedRun, request: StreamRequest) -> Run:
+        """Start a run where this session's runs go on."""
+        return self.drive(posted, request)
+
+    def drive(self, posted: PostedRun, request: StreamRequest, *, anew: bool = True) -> Run:
+        """Start a run in this process.
+
+        Args:
+            request: the one in ``posted``.
+            anew: false takes up one that waited in a process that ended: its journal goes on.
+
+        Raises:
+            as :meth:`run`. BadInput: another process drives it, or it was launched already.
+        """
+        digest, folder = request.spec.digest, self._run_folder(request.spec.digest)
+        require_host(self.hosts, posted.host)
+        deposit = None if posted.results_to is None else self._deposit(digest, posted.results_to)
+        clients, names = self._run_clients(request), self.names_in(request.spec)
+        claim = Claim.take(folder, self.driver)
+        try:
+            (folder / "spec.json").write_bytes(request.envelope)
+            (folder / "end.json").unlink(missing_ok=True)
+            if posted.wait_for_approval:
+                claim.waits(posted.encode(), digest, self.identity)
+            journal = self._journal(folder, digest, request.spec, anew=anew)
+            manager = replace(self._manager(request.spec, clients, names, deposit), patient=not anew)
+            self._claims[digest] = claim
+            wait = posted.wait_for_approval
+            run = manager.launch(request, host=posted.host, wait_for_approval=wait, journal=journal)
+        except BaseException:
+            self._claims.pop(digest, None)
+            if anew:  # nobody takes up what its caller was told has failed
+                claim.forget_waiting()
+            claim.release()
+            raise
         self._runs[run.id] = run
         return run
 
+    def _manager(
+        self,
+        spec: StreamSpec,
+        clients: Mapping[str, AuthorityClient],
+        names: Mapping[str, str],
+        deposit: Callable[[Run, Mapping[str, bytes]], str] | None = None,
+    ) -> Manager:
+        """What executes a contract of this persona's."""
+        return Manager(
+            identity=self.identity,
+            anchors=self.anchors,
+            image=installed_image(),
+            hosts=dict(self.hosts),
+            clients=clients,
+            names=names,
+            save_result=self._save_result,
+            deposit=deposit,
+            placed=self._place,
+            ended=self._remember,
+            waiting=self._waiting,
+            chosen=self._chosen_urls(spec),
+        )
+
+    def _journal(self, folder: Path, contract: str, spec: StreamSpec, *, anew: bool) -> Journal:
+        """A journal that is kept in the run's folder, sealed; with what is there already, unless it begins anew.
+
+        Args:
+            contract: digest of what the run is bound to. spec: whose output budget bounds all events.
+        """
+        most = _JOURNAL_FACTOR * spec.limits.output_bytes + _JOURNAL_MORE_BYTES
+        path, past, size = folder / kept_events.NAME, list[dict[str, Any]](), 0
+        if not anew:
+            reader = KeptReader(path, contract, self.identity)
+            with contextlib.suppress(SlsError):  # a file that was changed is begun anew
+                past = list(reader.read())
+                size = reader.size
+        kept = KeptEvents(path, contract, self.identity, start=len(past) if size else 0, size=size)
+        return Journal(past if size else (), kept.append, max_bytes=most)
+
+    def _waiting(self, request: StreamRequest, authority: str) -> Waiting:
+        """Since when a request waits, and what it has that an earlier one had not; nothing, where that cannot be had."""
+        spec = request.spec
+        try:
+            client = self._run_clients(request)[authority]
+            with within(COMPARE_SECONDS):
+                since = client.request(spec.terms).created_at
+                earlier = earlier_like(client, Material(spec, request.code, request.parameters))
+        except (SlsError, ValueError):  # another party's texts
+            return Waiting()
+        if earlier is None:
+            return Waiting(since)
+        return Waiting(since, earlier.id, earlier.state, earlier.differences)
+
     def runs(self) -> list[RunRecord]:
-        """Runs of this persona, newest first."""
-        found = []
-        for folder in self.home.folder("runs").iterdir():
-            with contextlib.suppress(SlsError, OSError):
-                record = self._record(folder)
-                found.append((record.started_at, (folder / "spec.json").stat().st_mtime_ns, record))
-        return [record for *_, record in sorted(found, key=lambda one: one[:2], reverse=True)]
+        """Runs of this persona, newest first; of those that go on, what they do."""
+        live = {} if self.background is None else self.background.live()
+        return [
+            replace(one, now=live[one.id].status) if one.id in live and one.state == "running" else one
+            for one in super().runs()
+        ]
 
     def result(self, id_: str) -> dict[str, Any]:
         """The named outputs of a finished run, from its sealed result.
@@ -93,7 +184,7 @@ class Running(Preparing):
             UnknownName: no such run, or it gave no result to this persona.
         """
         record, sealed = self._sealed_result(id_)
-        result = open_result(sealed, record.spec_digest, self.did, self.identity.hpke)
+        result = open_result(sealed, record.contract, self.did, self.identity.hpke)
         return {about["name"]: restore(table, about["shape"]) for about, table in result.tables}
 
     def result_digests(self, id_: str) -> dict[str, str]:
@@ -103,75 +194,88 @@ class Running(Preparing):
             UnknownName: no such run, or it gave no result to this persona.
         """
         record, sealed = self._sealed_result(id_)
-        packed = unseal(sealed, record.spec_digest, self.did, self.identity.hpke)
+        packed = unseal(sealed, record.contract, self.did, self.identity.hpke)
         return subjects_of(packed, {self.did: sealed})
 
     def _sealed_result(self, id_: str) -> tuple[RunRecord, bytes]:
         record = self._find_run(id_)
-        path = self._run_folder(record.spec_digest) / "result.sealed"
+        path = self._run_folder(record.contract) / "result.sealed"
         if not path.exists():
             raise UnknownName("The run has no result for you.", found=record.state, hint="%sls audit RUN says why.")
         return record, path.read_bytes()
 
-    def cancel(self, id_: str) -> Run:
-        """Cancel a run of this session.
+    def _deposit(self, spec_digest: str, place: str) -> Callable[[Run, Mapping[str, bytes]], str]:
+        """Puts the sealed results of a run into a folder of its own at ``place``, which is found to be free."""
+        deposit = Deposit(place, spec_digest.removeprefix("sha256:")[:12])
+        deposit.require_free()
+
+        def put(run: Run, sealed: Mapping[str, bytes]) -> str:
+            files = {self._result_name(recipient): data for recipient, data in sealed.items()}
+            if run.receipt is not None:
+                files["receipt.json"] = run.receipt.receipt.payload()
+            return deposit.put(files)
+
+        return put
+
+    def store_results(self, id_: str, place: str) -> str:
+        """Put the sealed results of an earlier run, and its receipt, into a new folder at ``place``; returns its URL.
 
         Raises:
-            UnknownName: no such run, it is over, or it belongs to another kernel.
+            UnknownName: no such run, or it gave no result. BadInput, Unavailable: they cannot be put there.
         """
         record = self._find_run(id_)
-        run = self._runs.get(record.id)
-        if run is None and (self._run_folder(record.spec_digest) / "end.json").exists():
-            raise UnknownName(
-                "That run is over.", found=record.state, hint=f"%sls audit {record.id} shows how it went."
-            )
-        if run is None:
-            raise UnknownName(
-                "That run belongs to another kernel.", found=record.state, hint="Interrupt or restart that kernel."
-            )
-        return run.cancel()
-
-    def _find_run(self, id_: str) -> RunRecord:
-        fitting = [one for one in self.runs() if id_ and one.id.startswith(id_.removeprefix("sha256:")[:12])]
-        if len(fitting) != 1:
-            raise UnknownName(
-                "There is no such run." if not fitting else "Several runs begin like that.",
-                found=id_[:80],
-                hint=("" if fitting else self._elsewhere(id_)) or "%sls runs lists them.",
-            )
-        return fitting[0]
-
-    def _elsewhere(self, id_: str) -> str:
-        """Which other persona of this user has such a run, if one has."""
-        wanted = id_.removeprefix("sha256:")[:12]
-        for persona in self.home.personas():
-            folders = (self.home.root / "personas" / persona / "runs").glob("*/spec.json")
-            if wanted and persona != self.name and any(path.parent.name.startswith(wanted) for path in folders):
-                return f"Persona {persona} has it: sls --persona {persona} audit {wanted}, or %sls as {persona}."
-        return ""
-
-    def _record(self, folder: Path) -> RunRecord:
-        spec = self._spec(folder.name)
-        live = self._runs.get(folder.name)
-        end = folder / "end.json"
-        known = parse_json(end.read_bytes()) if end.exists() else {}
-        state = known.get("state") or ("running" if live is not None else "unknown: its kernel has told no end")
-        return RunRecord(
-            id=folder.name,
-            spec_digest=spec.digest,
-            state=state,
-            started_at=spec.issued_at,
-            inputs=tuple(item.alias for item in spec.inputs),
-            purpose=spec.purpose,
-            tee=known.get("tee", ""),
-            reason=known.get("reason", ""),
-            isolated=known.get("isolated") if live is None else live.summary.get("isolated"),
+        folder = self._run_folder(record.contract)
+        files = {path.name: path.read_bytes() for path in sorted(folder.glob("result*.sealed"))}
+        if not files:
+            raise UnknownName("The run has no result.", found=record.state, hint="%sls audit RUN says why.")
+        receipt = folder / "receipt.json"
+        where = Deposit(place, record.id).put(
+            files | ({"receipt.json": receipt.read_bytes()} if receipt.exists() else {})
         )
+        write_whole(folder / "end.json", json.dumps(kept_end(folder) | {"stored": where}).encode())
+        return where
 
-    def _spec(self, run: str) -> StreamSpec:
-        """The contract of a run, from this persona's folder; its own signature is checked."""
-        path = self.home.folder("runs") / run / "spec.json"
-        return verify_stream_spec(path.read_bytes(), did=self.did)
+    def _live(self, run: str) -> Run | None:
+        return self._runs.get(run)
+
+    def give_up(self, id_: str, reason: str) -> None:
+        """Write down that a run that waited cannot be taken up.
+
+        Raises:
+            BadInput: another process drives it.
+        """
+        folder = self.home.folder("runs") / id_
+        claim = Claim.take(folder, self.driver)
+        try:
+            write_whole(folder / "end.json", json.dumps({"state": "failed", "reason": reason}).encode())
+            claim.forget_waiting()
+        finally:
+            claim.release()
+
+    def hold_launches(self) -> None:
+        """Launch nothing any more: this process is about to end, and what waits is left to another one."""
+        self._ending.set()
+
+    def spec_of(self, run: str) -> StreamSpec:
+        """The signed contract of a run of this persona, by the name of its folder."""
+        return self._asked(run).spec
+
+    def forget_run(self, id_: str) -> None:
+        """Let go of a run that has ended; it is read from its folder from now on."""
+        run = self._runs.get(id_)
+        if run is not None and run.state != "running":
+            self._runs.pop(id_, None)
+
+    def _place(self, run: Run, image: GuestImage) -> None:
+        """Note the image of the host that a run was placed on, which its receipt has to name; and that it is launched.
+
+        Raises:
+            BadInput: it was launched before.
+        """
+        if self._ending.is_set():
+            threading.Event().wait()  # this process ends; another one asks again, and launches
+        (self._run_folder(run.spec_digest) / "image").write_text(image.digest)
+        self._claims[run.spec_digest].launched()
 
     def _remember(self, run: Run) -> None:
         state = {
@@ -179,30 +283,28 @@ class Running(Preparing):
             "tee": run.summary.get("tee", ""),
             "reason": run.error.sentence if run.error else "",
             "isolated": run.summary.get("isolated"),
+            "stored": run.summary.get("stored", ""),
         }
-        folder = self._run_folder(run.spec_digest)
-        (folder / "end.json").write_text(json.dumps(state))
-        if run.receipt is not None:
-            run.receipt.save(folder / "receipt.json")
-
-    def _image_of(self, run: str) -> str:
-        """Digest of the guest image that a run was launched with; "" if it is not known."""
-        path = self.home.folder("runs") / run / "image"
-        return path.read_text() if path.exists() else ""
+        folder, claim = self._run_folder(run.spec_digest), self._claims.pop(run.spec_digest)
+        try:
+            if run.receipt is not None:
+                run.receipt.save(folder / "receipt.json")
+            write_whole(folder / "end.json", json.dumps(state).encode())
+            claim.forget_waiting()
+        finally:
+            claim.release()
 
     def close(self) -> None:
-        """Cancel every run, then stop the embedded authority."""
-        for run in self._runs.values():
-            run.cancel(timeout=5)
+        """Cancel every run that this process drives, then stop the embedded authority. Others' runs go on."""
+        for run in list(self._runs.values()):
+            if not isinstance(run, Mirror):
+                run.cancel(timeout=5)
         super().close()
 
-    def _run_folder(self, spec_digest: str) -> Path:
-        folder = self.home.folder("runs") / spec_digest.removeprefix("sha256:")[:12]
-        folder.mkdir(mode=0o700, exist_ok=True)
-        return folder
+    def _result_name(self, recipient: str) -> str:
+        return "result.sealed" if recipient == self.did else f"result-{recipient.rpartition(':')[2][-12:]}.sealed"
 
     def _save_result(self, spec_digest: str, recipient: str, sealed: bytes) -> Path:
-        name = "result" if recipient == self.did else f"result-{recipient.rpartition(':')[2][-12:]}"
-        path = self._run_folder(spec_digest) / f"{name}.sealed"
+        path = self._run_folder(spec_digest) / self._result_name(recipient)
         path.write_bytes(sealed)
         return path

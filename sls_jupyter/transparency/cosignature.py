@@ -1,4 +1,4 @@
-"""Cosignatures: a witness's word that a log showed it this checkpoint (C2SP ``tlog-cosignature``, Ed25519).
+"""Cosignatures: a witness's word that a log showed it this checkpoint (C2SP ``tlog-cosignature``).
 
 What a witness signs is the checkpoint's text with two lines before it::
 
@@ -11,7 +11,8 @@ What a witness signs is the checkpoint's text with two lines before it::
 It says: of this log, at this time, this was the largest tree I have seen, and it extends all that I saw
 before. The signature line holds the time (8 bytes, big-endian) and the signature (64 bytes).
 
-A witness may sign with its identity's key: no log's note, token or envelope of this project starts with
+A witness may also have a key of ML-DSA-44 (:mod:`sls_jupyter.transparency.mldsa`); a time of zero, by which such a one
+says nothing about the newest tree, is refused here, and its witness with it. One with an Ed25519 key may sign with its identity's key: no log's note, token or envelope of this project starts with
 ``cosignature/v1``, so none of them can be taken for a cosignature.
 """
 
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING
 
 from sls_jupyter.errors import BadInput, SignatureInvalid, SlsError
 from sls_jupyter.identity import CLOCK_SKEW_SECONDS, did_from_public_key, public_key_from_did, verify_signature
+from sls_jupyter.transparency import mldsa
 from sls_jupyter.transparency.checkpoint import Checkpoint, verify_checkpoint
 from sls_jupyter.transparency.note import (
     COSIGNATURE,
@@ -31,10 +33,13 @@ from sls_jupyter.transparency.note import (
     SignedNote,
     key_id,
     parse_verifier_key,
+    split_verifier_key,
     verifier_key,
 )
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
+
     from sls_jupyter.identity import SigningKey
 
 MAX_TIME = 2**63 - 1
@@ -70,7 +75,7 @@ def key_of_witness(name: str) -> bytes:
 
 def witness_key(name: str, public_key: bytes) -> str:
     """What a witness tells others to recognise it by (a ``vkey`` of type 0x04)."""
-    return verifier_key(name, public_key, COSIGNATURE)
+    return verifier_key(name, public_key, _type_of(public_key))
 
 
 def witness_key_of(did: str) -> str:
@@ -83,12 +88,19 @@ def witness_key_of(did: str) -> str:
 
 
 def parse_witness_key(text: str) -> tuple[str, bytes]:
-    """The name and the public key (32 bytes) in a :func:`witness_key`.
+    """The name and the public key in a :func:`witness_key`: 32 bytes of Ed25519, or 1312 of ML-DSA-44.
 
     Raises:
         MalformedDocument: not one.
     """
+    name, signature_type, public_key = split_verifier_key(text)
+    if signature_type == mldsa.ML_DSA_44 and len(public_key) == mldsa.PUBLIC_KEY_BYTES:
+        return name, public_key
     return parse_verifier_key(text, COSIGNATURE)
+
+
+def _type_of(public_key: bytes) -> int:
+    return mldsa.ML_DSA_44 if len(public_key) == mldsa.PUBLIC_KEY_BYTES else COSIGNATURE
 
 
 def _message(text: str, at: int) -> bytes:
@@ -116,6 +128,19 @@ def cosign(text: str, name: str, key: SigningKey, *, at: int) -> NoteSignature:
     return NoteSignature(name, key_id(name, key.public_bytes, COSIGNATURE), signature)
 
 
+def cosign_mldsa(text: str, name: str, key: MLDSA44PrivateKey, *, at: int) -> NoteSignature:
+    """The same with a key of ML-DSA-44, which signs the witness's name as well.
+
+    Raises:
+        BadInput, MalformedDocument: as :func:`cosign`.
+    """
+    if not 0 < at <= MAX_TIME:  # zero would not say that this was the largest tree
+        raise BadInput("A cosignature cannot have this time.", found=at, expected="seconds since 1970-01-01 UTC")
+    public_key = key.public_key().public_bytes_raw()
+    signature = at.to_bytes(_TIME_BYTES, "big") + mldsa.sign(Checkpoint.parse(text.encode()), name, key, at)
+    return NoteSignature(name, key_id(name, public_key, mldsa.ML_DSA_44), signature)
+
+
 def add_signatures(note: bytes, lines: Iterable[NoteSignature]) -> bytes:
     """A note with more signature lines; those that it has already are not repeated.
 
@@ -135,23 +160,30 @@ def verify_cosignature(note: SignedNote, name: str, public_key: bytes) -> Cosign
     Raises:
         SignatureInvalid: this witness did not sign, or a line of it does not verify.
     """
-    wanted = key_id(name, public_key, COSIGNATURE)
+    wanted = key_id(name, public_key, _type_of(public_key))
     lines = [line for line in note.signatures if line.name == name and line.key_id == wanted]
     if not lines:
         raise SignatureInvalid("A witness has not cosigned.", expected=f"{name}+{wanted.hex()}")
-    times = [_verify_line(line, note.text, public_key) for line in lines]
+    times = [_verify_line(line, note.text, name, public_key) for line in lines]
     return Cosignature(name, max(times))
 
 
-def _verify_line(line: NoteSignature, text: str, public_key: bytes) -> int:
+def _verify_line(line: NoteSignature, text: str, name: str, public_key: bytes) -> int:
+    post_quantum = _type_of(public_key) == mldsa.ML_DSA_44
+    size = mldsa.SIGNATURE_BYTES if post_quantum else _SIGNATURE_BYTES
     at = int.from_bytes(line.signature[:_TIME_BYTES], "big")
-    if len(line.signature) != _TIME_BYTES + _SIGNATURE_BYTES or at > MAX_TIME:
+    if len(line.signature) != _TIME_BYTES + size or at > MAX_TIME:
         raise SignatureInvalid(
             "A cosignature has the wrong form.",
             found=f"{len(line.signature)} bytes",
-            expected="a time of 8 bytes and a signature of 64",
+            expected=f"a time of 8 bytes and a signature of {size}",
         )
-    verify_signature(did_from_public_key(public_key), line.signature[_TIME_BYTES:], _message(text, at))
+    if post_quantum:
+        if at == 0:
+            raise SignatureInvalid("A cosignature does not say that its tree was the newest.", found="no time")
+        mldsa.verify(line.signature[_TIME_BYTES:], Checkpoint.parse(text.encode()), name, public_key, at)
+    else:
+        verify_signature(did_from_public_key(public_key), line.signature[_TIME_BYTES:], _message(text, at))
     return at
 
 
@@ -170,7 +202,7 @@ class WitnessPolicy:
     """
 
     needed: int  # 1 to len(witnesses)
-    witnesses: Mapping[str, bytes]  # name of the key -> public key, 32 bytes
+    witnesses: Mapping[str, bytes]  # name of the key -> public key: 32 bytes, of ML-DSA-44 1312
 
     def __post_init__(self) -> None:
         keys = set(self.witnesses.values())
@@ -178,8 +210,12 @@ class WitnessPolicy:
             raise BadInput(
                 "This many witnesses cannot be demanded.", found=self.needed, expected=f"1 to {len(self.witnesses)}"
             )
-        if len(keys) != len(self.witnesses) or any(len(key) != 32 for key in keys):
-            raise BadInput("Each witness needs a key of its own.", found=f"{len(keys)} keys", expected="32 bytes each")
+        if len(keys) != len(self.witnesses) or any(len(key) not in (32, mldsa.PUBLIC_KEY_BYTES) for key in keys):
+            raise BadInput(
+                "Each witness needs a key of its own.",
+                found=f"{len(keys)} keys",
+                expected="32 bytes each, of ML-DSA-44 1312",
+            )
         object.__setattr__(self, "witnesses", MappingProxyType(dict(self.witnesses)))
 
     @classmethod

@@ -53,10 +53,10 @@ FACTS: Mapping[EntryKind, frozenset[str]] = {
     "asset.withdrawn": frozenset({"reason"}),
     "asset.shredded": frozenset({"keys", "reason"}),
     "policy.changed": frozenset({"policy_kind"}),
-    "request.received": frozenset({"assets", "outputs"}),
-    "decision.made": frozenset({"verdict", "assets", "reasons"}),
-    "approval.given": frozenset(),
-    "denial.given": frozenset(),
+    "request.received": frozenset({"assets", "outputs", "cell"}),
+    "decision.made": frozenset({"verdict", "assets", "reasons", "cell"}),
+    "approval.given": frozenset({"cell"}),
+    "denial.given": frozenset({"cell"}),
     "evidence.accepted": frozenset({"tee", "measurement"}),
     "evidence.refused": frozenset({"tee", "check", "reason", "reasons"}),
     "key.released": frozenset({"tee", "measurement", "keys", "columns"}),
@@ -64,13 +64,13 @@ FACTS: Mapping[EntryKind, frozenset[str]] = {
     "run.started": frozenset({"tee"}),
     "run.ended": frozenset({"tee", "status", "records"}),
     "run.killed": frozenset({"tee", "limit", "reason", "records"}),
-    "run.records": frozenset({"tee", "record_root", "records", "receipt", "keys"}),
+    "run.records": frozenset({"tee", "record_root", "records", "receipt", "keys", "cell"}),
     "output.released": frozenset({"verdict", "outputs", "bytes"}),
     "output.refused": frozenset({"verdict", "outputs", "reason"}),
 }
 """Which facts an entry of each kind may have; all are optional."""
 
-_COUNTS = frozenset({"parts", "version", "keys", "assets", "columns", "outputs", "check", "records", "bytes"})
+_COUNTS = frozenset({"parts", "version", "keys", "assets", "columns", "outputs", "check", "records", "bytes", "cell"})
 _WORD = re.compile(r"[a-z][a-z0-9._-]{0,39}")  # a code of ours: no place for a sentence, a name or a DID
 _PATTERNS = {
     "record_root": re.compile(r"sha256:[0-9a-f]{64}"),

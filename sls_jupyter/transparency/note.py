@@ -13,6 +13,7 @@ ignored, as the specification demands. Anything that is not exactly this form is
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,9 @@ ED25519 = 0x01  # signature type: Ed25519 over the note's text
 COSIGNATURE = 0x04  # signature type: a witness's, with its time (sls_jupyter.transparency.cosignature)
 _KEY_ID_BYTES = 4
 _DASH = "— "
+_NO_NAME = re.compile(r"[+\s\x00-\x1f]")
+_NO_TEXT = re.compile(r"[\x00-\x09\x0b-\x1f]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def key_id(name: str, public_key: bytes, signature_type: int = ED25519) -> bytes:
@@ -171,30 +175,46 @@ def parse_verifier_key(text: str, signature_type: int = ED25519) -> tuple[str, b
         MalformedDocument: not one, of another signature type, with the key id of another key, or of a key that
             nobody can hold.
     """
-    name, _, rest = text.partition("+")
-    data = b64decode(rest.partition("+")[2])
-    if len(data) != 33 or data[0] != signature_type or verifier_key(name, data[1:], signature_type) != text:
+    name, found, public_key = split_verifier_key(text)
+    if found != signature_type or len(public_key) != 32:
         raise MalformedDocument(
             "This is not the verifier key of an Ed25519 key.",
             found=text[:80],
             expected=f"name+id+key, of signature type {signature_type}, as its owner gives it",
         )
-    return name, require_signing_key(data[1:])
+    return name, require_signing_key(public_key)
+
+
+def split_verifier_key(text: str) -> tuple[str, int, bytes]:
+    """Name, signature type and public key of any :func:`verifier_key`. Not checked: that it is a key of that type.
+
+    Raises:
+        MalformedDocument: not one, or with the key id of another key.
+    """
+    name, _, rest = text.partition("+")
+    data = b64decode(rest.partition("+")[2])
+    if len(data) < 2 or verifier_key(name, data[1:], data[0]) != text:
+        raise MalformedDocument(
+            "This is not the verifier key of a log or a witness.",
+            found=text[:80],
+            expected="name+id+key, as its owner gives it",
+        )
+    return name, data[0], data[1:]
 
 
 def _require_name(name: str) -> None:
-    if not name or "+" in name or any(letter.isspace() or letter < " " for letter in name) or not _is_utf8(name):
+    if not name or _NO_NAME.search(name) or not _is_utf8(name):
         raise MalformedDocument(
             "This cannot be the name of a note's key.", found=repr(name[:60]), expected="no space, no plus, not empty"
         )
 
 
 def _require_text(text: str) -> None:
-    if not text.endswith("\n") or any(letter < " " and letter != "\n" for letter in text) or not _is_utf8(text):
+    if not text.endswith("\n") or _NO_TEXT.search(text) or not _is_utf8(text):
         raise MalformedDocument(
             "This cannot be the text of a note.", expected="UTF-8 without control characters, with a final newline"
         )
 
 
 def _is_utf8(text: str) -> bool:
-    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+    return _SURROGATE.search(text) is None

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sls_jupyter.assets.frames.families import as_index, back, to_arrow
 from sls_jupyter.assets.frames.frequencies import with_frequency
@@ -86,6 +87,8 @@ def _levels(present: list[tuple[pa.ChunkedArray, dict[str, Any], Any]]) -> pd.Mu
         if pa.types.is_dictionary(column.type) and mark["dtype"] == "category":
             level, found = _factorized(as_index(back(column, mark)))
             found = found[there]
+        elif _is_text(column.type, mark):
+            level, found = _factorized_text(column.drop_null(), mark)
         else:
             level, found = _factorized(as_index(back(column.drop_null(), mark)))
         places = np.full(len(column), -1)
@@ -93,6 +96,18 @@ def _levels(present: list[tuple[pa.ChunkedArray, dict[str, Any], Any]]) -> pd.Mu
         levels.append(level)
         codes.append(places)
     return pd.MultiIndex(levels=levels, codes=codes, names=[name for _, _, name in present], verify_integrity=False)
+
+
+def _is_text(kind: pa.DataType, mark: dict[str, Any]) -> bool:
+    """Whether it is text in both, not decimals as their text."""
+    return kind in (pa.string(), pa.large_string()) and mark.get("kind", "str") == "str"
+
+
+def _factorized_text(column: pa.ChunkedArray, mark: dict[str, Any]) -> tuple[pd.Index[Any], Any]:
+    """The texts that there are, sorted, and their places, by Arrow: to pandas 2 a text ends at its first NUL."""
+    values = pc.unique(column)
+    values = values.take(pc.sort_indices(values))
+    return as_index(back(pa.chunked_array([values]), mark)), pc.index_in(column, values).to_numpy()
 
 
 def _factorized(index: pd.Index[Any]) -> tuple[pd.Index[Any], Any]:

@@ -1,0 +1,1 @@
+"""AMD SEV-SNP: the report, its certificates and their chain, revocation, and what all of it says."""

@@ -1,0 +1,1 @@
+"""Intel SGX and TDX: quotes, the collateral that speaks for them, and their verification."""

@@ -1,0 +1,1 @@
+"""Images in registries: names, credentials, reading and writing (OCI distribution specification 1.1)."""

@@ -1,0 +1,327 @@
+"""What a request has that an earlier one, which was approved, had not: in words, for who asks and for who decides.
+
+Both requests are signed by the same requester, and code and parameters have the digests in them. That the earlier one
+was approved is its authority's word; what is said here helps to read a request and decides nothing.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sls_jupyter.authority.answers import MAX_PAGE, RequestState, RequestSummary
+from sls_jupyter.authority.client import AuthorityClient
+from sls_jupyter.contract.cells import CellOrder
+from sls_jupyter.contract.proposal import CellText, Proposal
+from sls_jupyter.contract.spec import AssetInput, StreamSpec
+from sls_jupyter.documents import canonical_json, parse_json
+from sls_jupyter.errors import SlsError
+from sls_jupyter.guest.parameters import MAX_PARAMETER_VALUES, MAX_PARAMETERS_BYTES
+from sls_jupyter.printing import count_words, one_line, size_words
+from sls_jupyter.session.parameters import read_parameters
+from sls_jupyter.session.reviewing import Earlier, signed_proposal, texts_in
+
+MAX_LINES = 8  # of code that are shown; the rest is counted
+MAX_LINE = 100  # characters of one
+MAX_NAMES = 12  # of columns, results or parameters in one sentence
+MAX_COMPARED = 2_000  # lines of code that are compared line by line
+MAX_PAIRS = 50_000  # of equal lines, one of each side
+_YES: tuple[RequestState, ...] = ("approved", "granted")
+_LIMITS = {
+    "cpus": "CPUs",
+    "cpu_seconds": "CPU time",
+    "wall_seconds": "running time",
+    "memory_bytes": "memory",
+    "processes": "processes",
+    "output_bytes": "bytes of output",
+}
+_SESSION = {
+    "cells": "cells of the session",
+    "idle_seconds": "longest pause between cells",
+    "wall_seconds": "life of the session",
+    "output_bytes": "bytes of all cells' output",
+}
+_PLAIN = (str, int, float, bool, type(None))
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """A signed spec, with the code and the parameters that it names by their digests; in a session those of all cells."""
+
+    spec: StreamSpec
+    code: str  # of the newest cell
+    parameters: bytes
+    order: CellOrder | None = None  # of the newest cell; None: a run
+    before: tuple[CellText, ...] = ()
+
+    @property
+    def proposal(self) -> Proposal:
+        return Proposal(self.spec, self.order)
+
+    @property
+    def texts(self) -> tuple[CellText, ...]:
+        """Every cell."""
+        return (*self.before, CellText(self.code, self.parameters))
+
+
+def earlier_like(client: AuthorityClient, asked: Material) -> Earlier | None:
+    """The request at an authority that is most like this one, of the same requester, that it let run before.
+
+    One that names none of the same assets is not like it, nor is a run like a session. Looked for among the newest of the requests that the caller
+    may see.
+
+    Raises:
+        SlsError: the authority does not answer, or shows it otherwise than it was signed.
+    """
+    new, found = asked.proposal, list[tuple[int, int, Proposal, str]]()
+    for state in _YES:
+        for summary in client.requests(limit=MAX_PAGE, state=state).requests:
+            old = _read(summary, client.did)
+            if old is None or not _comparable(old, new):
+                continue
+            if any(_same_asset(one, other) for one in old.spec.inputs for other in new.spec.inputs):
+                found.append((_shared(old, new), _likeness(old.spec, new.spec), old, state))
+    if not found:
+        return None
+    *_, old, said = max(found, key=lambda one: (*one[:2], one[2].spec.issued_at))
+    texts = texts_in(client.request(old.terms))
+    old.require_texts(texts)
+    before = Material(old.spec, texts[-1].code, texts[-1].parameters, old.order, texts[:-1])
+    return Earlier(old.terms, said, differences(asked, before), changed_cells(asked, before))
+
+
+def _read(summary: RequestSummary, authority: str) -> Proposal | None:
+    try:
+        return signed_proposal(summary, authority)
+    except SlsError:  # an inbox says so where it lists requests
+        return None
+
+
+def _comparable(old: Proposal, new: Proposal) -> bool:
+    same = old.spec.requester == new.spec.requester and (old.order is None) == (new.order is None)
+    return same and old.terms != new.terms
+
+
+def _shared(old: Proposal, new: Proposal) -> int:
+    """How many cells both begin with."""
+    if new.order is None:
+        return 0
+    pairs = zip(old.cells, new.cells, strict=False)
+    return next((at for at, (one, other) in enumerate(pairs) if one != other), min(len(old.cells), len(new.cells)))
+
+
+def _same_asset(one: AssetInput, other: AssetInput) -> bool:
+    return one.asset == other.asset or (one.alias, one.owner) == (other.alias, other.owner)
+
+
+def _likeness(one: StreamSpec, other: StreamSpec) -> int:
+    fields = (
+        "inputs",
+        "code",
+        "parameters",
+        "purpose",
+        "outputs",
+        "kinds",
+        "recipients",
+        "limits",
+        "tees",
+        "fragments",
+    )
+    return sum(getattr(one, name) == getattr(other, name) for name in fields)
+
+
+# --- in words -------------------------------------------------------------------------------------
+
+
+def differences(new: Material, old: Material) -> tuple[str, ...]:
+    """A sentence for each thing that is another one; of code, each line, the first :data:`MAX_LINES` of them."""
+    one, other = new.spec, old.spec
+    return (
+        *(_code(new.code, old.code) if new.order is None else _cells(new, old)),
+        *_inputs(one, other),
+        *(_parameters(new.parameters, old.parameters) if new.order is None else ()),
+        *_sets("results", one.outputs, other.outputs),
+        *_sets("kinds of output", one.kinds, other.kinds),
+        *_sets("recipients", _people(one), _people(other)),
+        *_limits(one, other),
+        *_session(one, other),
+        *_sets("TEEs", one.tees, other.tees),
+        *_sets("platform containers", one.fragments, other.fragments),
+        *([f"purpose: “{one.purpose}”, was “{other.purpose}”"] if one.purpose != other.purpose else []),
+    )
+
+
+def _cells(new: Material, old: Material) -> Iterator[str]:
+    """Which cells of a notebook are new, gone or changed."""
+    for kind, start, end, first, last in _aligned(new, old):
+        if kind == "replace" and last - first == end - start:
+            yield from (f"cell {place + 1}: changed" for place in range(first, last))
+        else:
+            yield from [f"{_numbers(first, last)}: new"] if last > first else []
+            yield from [f"{_numbers(start, end)} of before: not there any more"] if end > start else []
+
+
+def _aligned(new: Material, old: Material) -> list[tuple[str, int, int, int, int]]:
+    """Where two notebooks differ: kind, and the places there (before) and here (after)."""
+    after, before = [list(one.proposal.cells) for one in (new, old)]
+    steps = difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
+    return [step for step in steps if step[0] != "equal"]
+
+
+def _numbers(first: int, last: int) -> str:
+    return f"cell {first + 1}" if last - first == 1 else f"cells {first + 1} to {last}"
+
+
+def changed_cells(new: Material, old: Material) -> Mapping[int, tuple[str, ...]]:
+    """Of each cell that took the place of another, by its number: the lines that came and went, and other parameters."""
+    found: dict[int, tuple[str, ...]] = {}
+    if new.order is None or old.order is None:
+        return found
+    for kind, start, end, first, last in _aligned(new, old):
+        if kind == "replace" and last - first == end - start:
+            for shift in range(last - first):
+                one, other = new.texts[first + shift], old.texts[start + shift]
+                ways = (*_code(one.code, other.code), *_parameters(one.parameters, other.parameters))
+                outputs = new.proposal.cells[first + shift].outputs, old.proposal.cells[start + shift].outputs
+                found[first + shift + 1] = (*ways, *_sets("results", *outputs))
+    return found
+
+
+def _session(new: StreamSpec, old: StreamSpec) -> Iterator[str]:
+    """How long a session may live, and what may leave it."""
+    one, other = new.session, old.session
+    if one is None or other is None:
+        return
+    for name, words in _SESSION.items():
+        after, before = getattr(one, name), getattr(other, name)
+        if after != before:
+            verb = "raised" if after > before else "lowered"
+            yield f"{words}: {verb} from {_amount(name, before)} to {_amount(name, after)}"
+
+
+def _code(new: str, old: str) -> Iterator[str]:
+    """Lines that came and went, as both sides number them."""
+    if new == old:
+        return
+    after, before = new.split("\n"), old.split("\n")
+    if _too_alike(after, before):
+        yield f"code: another text of {count_words(len(after), 'line')}, was {count_words(len(before), 'line')}"
+        return
+    steps = difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
+    changed = [step[1:] for step in steps if step[0] != "equal"]
+    came, went = sum(step[3] - step[2] for step in changed), sum(step[1] - step[0] for step in changed)
+    yield f"code: {count_words(came, 'line')} new (+), {count_words(went, 'line')} gone (−)"
+    lines = [line for start, end, first, last in changed for line in _lines(before, start, end, after, first, last)]
+    yield from lines[:MAX_LINES]
+    if len(lines) > MAX_LINES:
+        yield f"code: {count_words(len(lines) - MAX_LINES, 'more such line')}"
+
+
+def _too_alike(after: Sequence[str], before: Sequence[str]) -> bool:
+    """Whether comparing line by line would take long: a stranger chooses the lines, and may write one a thousand times."""
+    if max(len(after), len(before)) > MAX_COMPARED:
+        return True
+    count = Counter(before)
+    return sum(count[line] for line in after) > MAX_PAIRS
+
+
+def _lines(before: Sequence[str], start: int, end: int, after: Sequence[str], first: int, last: int) -> Iterator[str]:
+    for place in range(start, end):
+        yield f"− {place + 1}: {one_line(before[place], MAX_LINE)}"
+    for place in range(first, last):
+        yield f"+ {place + 1}: {one_line(after[place], MAX_LINE)}"
+
+
+def _inputs(new: StreamSpec, old: StreamSpec) -> Iterator[str]:
+    before = {item.alias: item for item in old.inputs}
+    for item in new.inputs:
+        known = before.pop(item.alias, None)
+        if known is None:
+            yield f"input {item.alias}: new"
+            continue
+        if item.asset != known.asset:
+            what = "another version, or another asset," if item.owner == known.owner else "an asset of another owner"
+            yield f"input {item.alias}: {what} by this name"
+        elif item.authority_url != known.authority_url:
+            yield f"input {item.alias}: its authority is at another address"
+        if item.columns != known.columns:
+            yield f"columns of {item.alias}: {_moved(_columns(item), _columns(known))}"
+    for alias in before:
+        yield f"input {alias}: not asked for any more"
+
+
+def _columns(item: AssetInput) -> tuple[str, ...]:
+    return ("every column that its owner lets go",) if item.columns is None else item.columns
+
+
+def _people(spec: StreamSpec) -> tuple[str, ...]:
+    return tuple(f"{person.name} ({person.did}, key {person.key_digest[7:19]})" for person in spec.recipients)
+
+
+def _sets(what: str, new: Sequence[str], old: Sequence[str]) -> Iterator[str]:
+    if set(new) != set(old):
+        yield f"{what}: {_moved(new, old)}"
+
+
+def _moved(new: Sequence[str], old: Sequence[str]) -> str:
+    came, went = [one for one in new if one not in old], [one for one in old if one not in new]
+    said = [f"{_names(names)} {word}" for names, word in ((came, "added"), (went, "taken away")) if names]
+    return "; ".join(said)
+
+
+def _names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    return ", ".join(one_line(name, MAX_LINE) for name in names[:MAX_NAMES]) + more
+
+
+def _limits(new: StreamSpec, old: StreamSpec) -> Iterator[str]:
+    for name, words in _LIMITS.items():
+        one, other = getattr(new.limits, name), getattr(old.limits, name)
+        if one != other:
+            verb = "raised" if one > other else "lowered"
+            yield f"{words}: {verb} from {_amount(name, other)} to {_amount(name, one)}"
+
+
+def _amount(name: str, value: int) -> str:
+    return size_words(value) if name.endswith("_bytes") else f"{value} s" if name.endswith("_seconds") else str(value)
+
+
+def _parameters(new: bytes, old: bytes) -> Iterator[str]:
+    if new == old:
+        return
+    try:
+        after, before = _packed(new), _packed(old)
+    except SlsError:
+        yield "parameters: others, which cannot be read"
+        return
+    said = [*_values(after, before)]
+    yield from said[:MAX_NAMES]
+    if len(said) > MAX_NAMES:
+        yield f"parameters: {len(said) - MAX_NAMES} more that differ"
+
+
+def _packed(data: bytes) -> Mapping[str, tuple[Any, bytes]]:
+    """Each parameter's value with the bytes that it is packed as, which tell whether it is the same."""
+    values = read_parameters(data)
+    bundle = parse_json(data, max_bytes=MAX_PARAMETERS_BYTES, max_values=MAX_PARAMETER_VALUES)
+    packed = {**bundle["values"], **bundle["frames"]}
+    return {name: (value, canonical_json(packed[name])) for name, value in values.items()}
+
+
+def _values(after: Mapping[str, tuple[Any, bytes]], before: Mapping[str, tuple[Any, bytes]]) -> Iterator[str]:
+    for name in sorted({*after, *before}):
+        shown = f"parameter {one_line(name, MAX_LINE)}"
+        if name not in before:
+            yield f"{shown}: new, {_value(after[name][0])}"
+        elif name not in after:
+            yield f"{shown}: taken away"
+        elif after[name][1] != before[name][1]:
+            one, other = _value(after[name][0]), _value(before[name][0])
+            yield f"{shown}: {one}, was {other}" if one != other else f"{shown}: {one}, with other content"
+
+
+def _value(value: object) -> str:
+    return one_line(repr(value), MAX_LINE) if isinstance(value, _PLAIN) else f"a {type(value).__name__}"

@@ -1,0 +1,11 @@
+"""The whole session: all of its layers as one object."""
+
+from __future__ import annotations
+
+from sls_jupyter.session.inbox import Inbox
+from sls_jupyter.session.muting import Muting
+from sls_jupyter.session.submitting import Submitting
+
+
+class Session(Submitting, Inbox, Muting):
+    """Everything one persona can do."""
