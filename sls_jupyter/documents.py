@@ -210,8 +210,22 @@ class Model(BaseModel):
         Raises:
             MalformedDocument: a field is missing, unknown or of another type; the first one is named.
         """
+        return cls._from_text(json.dumps(value))
+
+    @classmethod
+    def read(cls, data: bytes, *, max_bytes: int = MAX_DOCUMENT_BYTES, max_values: int = 2 * MAX_VALUES) -> Self:
+        """Build from a stranger's JSON, strictly; bounded as :func:`parse_json` is.
+
+        Raises:
+            MalformedDocument: as :func:`parse_json` and :meth:`from_json`.
+        """
+        parse_json(data, max_bytes=max_bytes, max_values=max_values)
+        return cls._from_text(data)
+
+    @classmethod
+    def _from_text(cls, text: str | bytes) -> Self:
         try:
-            return cls.model_validate_json(json.dumps(value))
+            return cls.model_validate_json(text)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or "document"
@@ -261,7 +275,7 @@ class Document(Model):
             )
         if payload.count(b",") > MAX_VALUES:
             raise MalformedDocument(f"A {cls.__name__} has too many values.", expected=f"{MAX_VALUES} at most")
-        document = cls.from_json(parse_json(payload))
+        document = cls.read(payload)
         if document.payload() != payload:
             raise MalformedDocument(
                 f"A {cls.__name__} is not in canonical form.",
@@ -371,8 +385,7 @@ def verify(envelope: bytes, cls: type[D], verify_key: Callable[[str, bytes, byte
 
 
 def _verify(envelope: bytes, cls: type[D], verify_key: Callable[[str, bytes, bytes], None], did: str | None) -> D:
-    parsed = Envelope.parse(envelope, cls.payload_type)
-    document = cls.parse(parsed.payload)
+    parsed, document = _opened(envelope, cls)
     expected = did if did is not None else document.signer()
     if expected is None or parsed.keyid != expected:
         raise SignatureInvalid(f"A {cls.__name__} is signed by somebody else.", found=parsed.keyid, expected=expected)
@@ -380,8 +393,29 @@ def _verify(envelope: bytes, cls: type[D], verify_key: Callable[[str, bytes, byt
     return document
 
 
+def parse_signed(envelope: bytes, cls: type[D]) -> D:
+    """The document in an envelope, with no look at the signature. Nothing may rest on it.
+
+    Raises:
+        MalformedDocument: the envelope or the document.
+    """
+    return _opened(envelope, cls)[1]
+
+
+def _opened(envelope: bytes, cls: type[D]) -> tuple[Envelope, D]:
+    if cls.deeply_frozen and len(envelope) <= MAX_KEPT_BYTES:
+        return cast(tuple[Envelope, D], _open_once(bytes(envelope), cls))
+    return _open(envelope, cls)
+
+
+def _open(envelope: bytes, cls: type[D]) -> tuple[Envelope, D]:
+    parsed = Envelope.parse(envelope, cls.payload_type)
+    return parsed, cls.parse(parsed.payload)
+
+
 # The same spec, manifests and grants come with every cell of a session. Who signed which bytes does not change, nor can
 # what was read from them; what is refused is looked at again.
+_open_once = lru_cache(MAX_KEPT)(_open)
 _verify_once = lru_cache(MAX_KEPT)(_verify)
 
 

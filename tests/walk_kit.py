@@ -7,6 +7,7 @@ one field of what an authority signs and sends, as a hostile authority would, on
 from __future__ import annotations
 
 import copy
+import json
 import types
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -123,7 +124,11 @@ class Meddler:
                 value = outer._meddle(cls, value)
             return parsed(client, cls, value)
 
+        def read(client: AuthorityClient, cls: type[Any], data: bytes) -> Any:
+            return meddled(client, cls, json.loads(data))
+
         monkeypatch.setattr(AuthorityClient, "_parsed", meddled)
+        monkeypatch.setattr(AuthorityClient, "_read", read)
 
     @property
     def seen(self) -> dict[type[BaseModel], Any]:

@@ -98,7 +98,7 @@ class AgentClient:
                 yield line
 
     def _told(self, cls: type[M], method: str, path: str, body: bytes = b"", seconds: float = CALL_SECONDS) -> M:
-        return cls.from_json(parse_json(self._call(method, path, body, seconds), max_bytes=MAX_ANSWER_BYTES))
+        return cls.read(self._call(method, path, body, seconds), max_bytes=MAX_ANSWER_BYTES)
 
     def _call(self, method: str, path: str, body: bytes, seconds: float) -> bytes:
         headers = {"Content-Type": "application/json"} if body else {}

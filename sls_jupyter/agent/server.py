@@ -32,7 +32,7 @@ from sls_jupyter.agent.messages import (
     StopBody,
 )
 from sls_jupyter.agent.place import code_here, version
-from sls_jupyter.documents import Model, parse_json
+from sls_jupyter.documents import Model
 from sls_jupyter.errors import BadInput, MalformedDocument, SlsError, to_problem
 from sls_jupyter.safestream.journal import Journal
 from sls_jupyter.session.posted import PostedCell, PostedRun, PostedSession
@@ -51,7 +51,7 @@ async def _body(request: Request, cls: type[M]) -> M:
                 raise BadInput("The request is too large.", expected=f"{MAX_BODY_BYTES} bytes at most")
     except ClientDisconnect:
         raise MalformedDocument("The request broke off.") from None
-    return cls.from_json(parse_json(bytes(data), max_bytes=MAX_BODY_BYTES))
+    return cls.read(bytes(data), max_bytes=MAX_BODY_BYTES)
 
 
 async def _events(journal: Journal, start: int) -> AsyncIterator[bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sls_jupyter.contract.cells import CellOrder
 from sls_jupyter.contract.proposal import Proposal, verify_proposal
 from sls_jupyter.contract.spec import StreamSpec, verify_stream_spec
-from sls_jupyter.documents import Envelope
+from sls_jupyter.documents import parse_signed
 
 
 def read_spec(envelope: bytes) -> StreamSpec:
@@ -32,4 +32,4 @@ def parse_order(envelope: bytes) -> CellOrder:
     Raises:
         MalformedDocument.
     """
-    return CellOrder.parse(Envelope.parse(envelope, CellOrder.payload_type).payload)
+    return parse_signed(envelope, CellOrder)

@@ -80,7 +80,7 @@ def fetch_keys(client: AuthorityClient, device: Device, spec: StreamSpec, envelo
     given = None
     if told.sealed_pass is not None:
         data = key.open(pass_info(spec_digest, grant.asset), b64decode(told.sealed_pass))
-        given = ReadPass.from_json(parse_json(data, max_bytes=MAX_BYTES))
+        given = ReadPass.read(data, max_bytes=MAX_BYTES)
     return AssetKeys(keys, told.columns, told.logged, given)
 
 

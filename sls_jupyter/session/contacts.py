@@ -19,7 +19,7 @@ from typing import Annotated
 from pydantic import Field
 
 from sls_jupyter.contract.spec import Recipient
-from sls_jupyter.documents import Did, Model, canonical_json, parse_json, sign
+from sls_jupyter.documents import Did, Model, canonical_json, sign
 from sls_jupyter.errors import BadInput, MalformedDocument, SlsError, UnknownName
 from sls_jupyter.identity import Home, locked, public_key_from_did, save_file, write_whole
 from sls_jupyter.printing import one_line
@@ -311,7 +311,7 @@ class People:
         mark = (seen.st_mtime_ns, seen.st_size, seen.st_ino)
         if self._read[0] != mark:
             try:
-                book = _Book.from_json(parse_json(self._book_path.read_bytes(), max_bytes=64 * 2**20))
+                book = _Book.read(self._book_path.read_bytes(), max_bytes=64 * 2**20)
             except SlsError as error:
                 error.hint = f"Restore {self._book_path} from a backup, or remove it and give the names anew."
                 raise

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from sls_jupyter.assets.azure.place import is_azure
 from sls_jupyter.assets.public_storage import public_opener
 from sls_jupyter.contract.group import ContainerGroup, group_for
-from sls_jupyter.documents import canonical_json, parse_json
+from sls_jupyter.documents import canonical_json
 from sls_jupyter.errors import MalformedDocument, SlsError, Unavailable
 from sls_jupyter.hosts.aci.launch import AciHost
 from sls_jupyter.hosts.aci.preflight import ReadLayers, Rests, preflight
@@ -129,7 +129,7 @@ def read_seen(home: Home, name: str) -> Seen | None:
     """The last record of a host; ``None`` where there is none that can be read."""
     path = _seen_path(home, name)
     try:
-        return Seen.from_json(parse_json(path.read_bytes(), max_bytes=MAX_SEEN_BYTES)) if path.exists() else None
+        return Seen.read(path.read_bytes(), max_bytes=MAX_SEEN_BYTES) if path.exists() else None
     except (SlsError, ValidationError, MalformedDocument):
         return None
 

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 from sls_jupyter.contract.group import ContainerGroup, group_for
 from sls_jupyter.contract.image import GuestImage, WrittenImage
 from sls_jupyter.contract.spec import KINDS, AssetInput, Limits, Recipient, StreamSpec, fresh_nonce
-from sls_jupyter.documents import Model, canonical_json, parse_json, sign
+from sls_jupyter.documents import Model, canonical_json, sign
 from sls_jupyter.errors import BadInput, MalformedDocument, UnknownName, printable
 from sls_jupyter.hosts.aci.launch import AciHost
 from sls_jupyter.hosts.aci.settings import AciSettings
@@ -51,7 +51,7 @@ def read_hosts(home: Home) -> dict[str, HostSettings]:
     if not path.exists():
         return {}
     try:
-        found = HostsFile.from_json(parse_json(path.read_bytes(), max_bytes=MAX_FILE_BYTES))
+        found = HostsFile.read(path.read_bytes(), max_bytes=MAX_FILE_BYTES)
     except (ValidationError, MalformedDocument) as error:
         raise MalformedDocument(
             "The list of your hosts cannot be read.",

@@ -20,7 +20,6 @@ from sls_jupyter.documents import (
     b64decode,
     b64encode,
     canonical_json,
-    parse_json,
     require_digest,
 )
 from sls_jupyter.errors import MalformedDocument
@@ -59,7 +58,7 @@ class PostedRun(Model):
     @classmethod
     def parse(cls, data: bytes) -> Self:
         """Raises :class:`MalformedDocument`."""
-        return cls.from_json(parse_json(data, max_bytes=MAX_POSTED_BYTES))
+        return cls.read(data, max_bytes=MAX_POSTED_BYTES)
 
     def encode(self) -> bytes:
         return canonical_json(self.model_dump(mode="json"))

@@ -104,7 +104,7 @@ class Remembering(People):
     def _session_record(self, folder: Path) -> SessionRecord:
         spec = verify_stream_spec((folder / "spec.json").read_bytes(), did=self.did)
         _require_named_after(folder, spec.digest)
-        known = _KeptSession.from_json(parse_json((folder / SESSION_FILE).read_bytes()))
+        known = _KeptSession.read((folder / SESSION_FILE).read_bytes())
         state = known.state
         if state in ("open", "running"):
             told = fate(folder, {})
