@@ -76,17 +76,17 @@ def earlier_like(client: AuthorityClient, asked: Material) -> Earlier | None:
     Raises:
         SlsError: the authority does not answer, or shows it otherwise than it was signed.
     """
-    new, found = asked.proposal, list[tuple[int, int, Proposal, str]]()
+    new, found = asked.proposal, list[tuple[tuple[int, int, int], Proposal, str]]()
     for state in _YES:
         for summary in client.requests(limit=MAX_PAGE, state=state).requests:
             old = _read(summary, client.did)
             if old is None or not _comparable(old, new):
                 continue
             if any(_same_asset(one, other) for one in old.spec.inputs for other in new.spec.inputs):
-                found.append((_shared(old, new), _likeness(old.spec, new.spec), old, state))
+                found.append((_nearness(old, new), old, state))
     if not found:
         return None
-    *_, old, said = max(found, key=lambda one: (*one[:2], one[2].spec.issued_at))
+    _, old, said = max(found, key=lambda one: (one[0], one[1].spec.issued_at))
     texts = texts_in(client.request(old.terms))
     old.require_texts(texts)
     before = Material(old.spec, texts[-1].code, texts[-1].parameters, old.order, texts[:-1])
@@ -103,6 +103,11 @@ def _read(summary: RequestSummary, authority: str) -> Proposal | None:
 def _comparable(old: Proposal, new: Proposal) -> bool:
     same = old.spec.requester == new.spec.requester and (old.order is None) == (new.order is None)
     return same and old.terms != new.terms
+
+
+def _nearness(old: Proposal, new: Proposal) -> tuple[int, int, int]:
+    """Cells that both begin with; then how far there is a cell to compare with, which a notebook's own beginning has not."""
+    return _shared(old, new), min(len(old.cells), len(new.cells)), _likeness(old.spec, new.spec)
 
 
 def _shared(old: Proposal, new: Proposal) -> int:
