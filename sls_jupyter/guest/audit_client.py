@@ -20,7 +20,7 @@ from sls_jupyter.transparency.proofs import DisclosedEntry
 
 Speaker = Literal["input", "output"]
 SPEAKERS: tuple[Speaker, ...] = ("input", "output")
-LAST_WORD_SECONDS = 1.0  # how long a stopped output may take to say what its gate let go
+LAST_WORD_SECONDS = 4.0  # how long a stopped output may take to say what its gate let go
 MAX_REFUSALS = 64  # of orders that one door records
 
 

@@ -16,7 +16,7 @@ from sls_jupyter.hosts.folders import RunFolder
 from sls_jupyter.hosts.process import ContainerProcess
 from sls_jupyter.safestream.host import ContainerState
 
-STOP_SECONDS = 4.0  # at most between asking a container to end and ending it; the sidecar posts its receipt then
+STOP_SECONDS = 12.0  # at most between asking a container to end and ending it; the sidecar posts its receipt then
 
 
 @dataclass(slots=True)
