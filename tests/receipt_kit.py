@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,14 +47,26 @@ class Direct:
         return self.world.authority.did
 
     def history(
-        self, spec: str, *, witnesses: int = 0, cell: int | None = None, with_receipt: bool = False
+        self,
+        spec: str,
+        *,
+        witnesses: int = 0,
+        cell: int | None = None,
+        receipt_within: int | None = None,
+        extends: Collection[int] = (),
     ) -> RunHistory:
         who = self.world.analyst.did
         answer = runs.history(
-            self.world.authority, who, spec, witnesses=witnesses, cell=cell, with_receipt=with_receipt
+            self.world.authority,
+            who,
+            spec,
+            witnesses=witnesses,
+            cell=cell,
+            with_receipt=receipt_within is not None,
+            extends=extends,
         )
         found = (None if one is None else one.encode() for one in (answer.records, answer.receipt))
-        return RunHistory(answer.entries, *found)
+        return RunHistory(answer.entries, *found, {one.tree_size: one.hashes for one in answer.extends})
 
     def consistency(self, old: int, new: int) -> tuple[bytes, ...]:
         from sls_jupyter.authority import ledger

@@ -118,3 +118,33 @@ def test_a_signature_that_was_spelled_anew_on_the_way_spoils_nothing(two: tuple[
     for world, envelope in zip(run.worlds.values(), (honest, changed), strict=True):
         post_records(world.authority, run.spec.digest, run.records, envelope)
     assert run.check(fetch_receipt(run.spec, run.clients)).accepted
+
+
+@dataclass
+class Once(Direct):
+    """An authority that is asked once."""
+
+    def consistency(self, old: int, new: int) -> tuple[bytes, ...]:
+        raise AssertionError("asked again")
+
+
+def test_with_an_earlier_receipt_each_authority_is_asked_once(two: tuple[SignedRun, SignedRun]) -> None:
+    """A warm session knows from its first cell which consistency proofs the next ones need; without one it asks."""
+    run, _ = two
+    once = {did: Once(world) for did, world in run.worlds.items()}
+    first = fetch_receipt(run.spec, run.clients)
+    again = fetch_receipt(run.spec, once, like=first)
+    assert again.payload() == first.payload()
+    assert run.check(again).accepted
+    with pytest.raises(AssertionError, match="asked again"):
+        fetch_receipt(run.spec, once)
+
+
+def test_a_forged_consistency_proof_beside_the_history_is_found(two: tuple[SignedRun, SignedRun]) -> None:
+    """It is as good as one that was asked for by itself: verified with the receipt."""
+    run, _ = two
+    first = fetch_receipt(run.spec, run.clients)
+    sizes = {one.tree_size for recorded in first.recorded for one in recorded.extends}
+    lie = dict.fromkeys(sizes, ("A" * 43 + "=",))
+    lying = fetch_receipt(run.spec, showing(run, *run.worlds, changes={"extends": lie}))
+    assert "extends" in " ".join(check.name for check in run.check(lying).failed)

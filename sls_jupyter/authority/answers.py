@@ -25,6 +25,8 @@ MAX_PARAMETERS_BYTES = 4 * 2**20
 MAX_PARAMETERS_CHARACTERS = (MAX_PARAMETERS_BYTES + 2) // 3 * 4  # of base64
 MAX_ROOTS = 64  # of simulated processors that an authority names
 MAX_ENTRIES = 4096  # of one run's history
+MAX_EXTENDS = 64  # earlier sizes of a log, in one question
+MAX_RECEIPT_WAIT = 4  # seconds that an authority waits for a receipt before it answers; it stops serving in 5
 
 AssetState = Literal["active", "superseded", "withdrawn", "shredded"]
 RequestState = Literal["open", "granted", "approved", "denied"]
@@ -221,6 +223,13 @@ class ReleaseAnswer(Model):
         return {name: value for name, value in written(self).items() if (name, value) != ("sealed_pass", None)}
 
 
+class ExtendsAnswer(Model):
+    """That a log's tree begins with an earlier one."""
+
+    tree_size: Annotated[Index, Checked("the checkpoints of both (receipt.verify)")]  # of the earlier one
+    hashes: Annotated[tuple[Base64, ...], Field(max_length=128), Checked("the checkpoints of both (receipt.verify)")]
+
+
 class HistoryAnswer(Model):
     """``GET /v1/runs/{spec}``."""
 
@@ -232,6 +241,10 @@ class HistoryAnswer(Model):
     ]
     records: Annotated[str | None, Field(max_length=2 * 2**20), Checked("the receipt's head (receipt.verify)")]
     receipt: Annotated[EnvelopeText | None, Checked("the hardware's signature (receipt.verify)")]
+    extends: Annotated[
+        tuple[ExtendsAnswer, ...], Field(max_length=MAX_EXTENDS), Checked("field by field, see there")
+    ] = ()
+    # of the sizes that were asked about, up to the tree that the receipt's entry is proven in
 
 
 class Consistency(Model):

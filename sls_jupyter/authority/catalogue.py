@@ -37,6 +37,7 @@ PROBE_SECONDS = 60  # of a read pass that shows that one can be made
 _DIGEST = "sha256:"
 _WHOLE_DIGEST = len(_DIGEST) + 64
 _LEAST_DIGITS = 8  # of a digest that is not written out
+_ASSET = sa.select(db.assets).where(db.assets.c.id == sa.bindparam("asset"))  # built once
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,7 @@ def find(connection: Connection, asset: str) -> Published:
     Raises:
         UnknownName: never published here.
     """
-    row = connection.execute(sa.select(db.assets).where(db.assets.c.id == asset)).mappings().first()
+    row = connection.execute(_ASSET, {"asset": asset}).mappings().first()
     if row is None:
         raise _no_asset(asset)
     return _published(row)

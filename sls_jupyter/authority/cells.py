@@ -22,6 +22,7 @@ from sls_jupyter.authority.decisions import (
     Decisions,
     grants_for,
     keep_grants,
+    newest_order,
     require_fitting,
     require_room,
     settle,
@@ -39,6 +40,29 @@ from sls_jupyter.contract.spec import StreamSpec
 from sls_jupyter.documents import sign, verify
 from sls_jupyter.errors import BadInput, DigestMismatch, Unavailable, UnknownName
 from sls_jupyter.identity import verify_signature
+
+_rows, _texts = db.orders, db.requests  # statements built once: putting one together takes longer than running it
+_ENVELOPE = sa.select(_rows.c.envelope).where(_rows.c.id == sa.bindparam("order"))
+_GRANT = sa.select(_rows.c.grant).where(_rows.c.id == sa.bindparam("order"))
+_CHAIN = (
+    sa.select(_rows.c.number, _rows.c.id)
+    .where(_rows.c.session == sa.bindparam("session"))
+    .order_by(_rows.c.number, _rows.c.seq)
+)
+_CELL = (
+    sa.select(_rows.c.id)
+    .where(_rows.c.session == sa.bindparam("session"), _rows.c.number == sa.bindparam("cell"))
+    .limit(1)
+)
+_INSERT = sa.insert(_rows)
+_TEXTS = sa.select(_texts.c.id, _texts.c.texts).where(
+    _texts.c.id.in_(sa.bindparam("ids", expanding=True)), _texts.c.requester == sa.bindparam("requester")
+)
+_COUNT = (
+    sa.update(db.assets)
+    .where(db.assets.c.id.in_(sa.bindparam("assets", expanding=True)))
+    .values(runs=db.assets.c.runs + 1)
+)
 
 CELL_SECONDS = 300  # that the grant of a further cell holds: its group is warm, and takes it at once
 
@@ -62,12 +86,10 @@ class _Kept:
 
     def envelope(self, connection: Connection) -> bytes:
         """The order as it was sent, and verified when it was kept. A long notebook's orders are not all read at once."""
-        rows = db.orders
-        return bytes(connection.execute(sa.select(rows.c.envelope).where(rows.c.id == self.id)).scalar_one())
+        return bytes(connection.execute(_ENVELOPE, {"order": self.id}).scalar_one())
 
     def grant(self, connection: Connection) -> bytes:
-        rows = db.orders
-        return bytes(connection.execute(sa.select(rows.c.grant).where(rows.c.id == self.id)).scalar_one())
+        return bytes(connection.execute(_GRANT, {"order": self.id}).scalar_one())
 
 
 def submit(authority: Authority, caller: str, sent: Submission, *, dry_run: bool = False) -> Answer:
@@ -104,7 +126,8 @@ def submit(authority: Authority, caller: str, sent: Submission, *, dry_run: bool
         )
 
     def write(connection: Connection, ready: inbox.Asked) -> Answer:
-        if _chain(connection, spec) != chain:
+        newest = newest_order(connection, spec.digest)  # whatever joins a chain is the newest
+        if newest != ((chain[-1].number, chain[-1].id) if chain else None):
             raise Unavailable("Another cell of this session was granted at the same time.", hint="Try again.")
         return _write(connection, authority, ready, place)
 
@@ -124,9 +147,7 @@ class _Place:
 
 def _chain(connection: Connection, spec: StreamSpec) -> tuple[_Kept, ...]:
     """The cells that were granted, in order; where one took the place of another, the newer."""
-    rows = db.orders
-    query = sa.select(rows.c.number, rows.c.id).where(rows.c.session == spec.digest)
-    kept = {row.number: _Kept(*row) for row in connection.execute(query.order_by(rows.c.number, rows.c.seq))}
+    kept = {row.number: _Kept(*row) for row in connection.execute(_CHAIN, {"session": spec.digest})}
     return tuple(kept.values())
 
 
@@ -208,10 +229,10 @@ def _whole(connection: Connection, asked: Proposal, texts: Sequence[CellText | N
 
 def _known(connection: Connection, asked: Proposal) -> tuple[CellText, ...]:
     """What is kept of this notebook, or of it without its newest cell; the order's digests decide whether it fits."""
-    rows, count = db.requests, len(asked.cells)
+    count = len(asked.cells)
     ids = [asked.terms] + ([beginning_of(asked, count - 1).terms] if count > 1 else [])
-    query = sa.select(rows.c.id, rows.c.texts).where(rows.c.id.in_(ids), rows.c.requester == asked.spec.requester)
-    found = {row.id: row.texts for row in connection.execute(query)}
+    query = {"ids": ids, "requester": asked.spec.requester}
+    found = {row.id: row.texts for row in connection.execute(_TEXTS, query)}
     return next((inbox.texts_of(found[one]) for one in ids if one in found), ())
 
 
@@ -247,18 +268,17 @@ def _keep_order(
         return envelope
     if not ready.is_known:
         require_room(connection, authority)
-    where = (rows.c.session == order.session) & (rows.c.number == order.number)
-    if order.number > 1 and connection.execute(sa.select(rows.c.id).where(where).limit(1)).first() is None:
+    cell = {"session": order.session, "cell": order.number}
+    if order.number > 1 and connection.execute(_CELL, cell).first() is None:
         _count(connection, ready)
     values = {"session": order.session, "number": order.number, "id": order.digest, "at": now}
-    connection.execute(sa.insert(rows).values(**values, envelope=ready.order, grant=envelope))
+    connection.execute(_INSERT, values | {"envelope": ready.order, "grant": envelope})
     return envelope
 
 
 def _count(connection: Connection, ready: inbox.Asked) -> None:
     """One more run of each asset: a session's first cell counts when keys are released, each later one when it is granted."""
-    rows, assets = db.assets, [one.id for one in ready.assets]
-    connection.execute(sa.update(rows).where(rows.c.id.in_(assets)).values(runs=rows.c.runs + 1))
+    connection.execute(_COUNT, {"assets": [one.id for one in ready.assets]})
 
 
 def _cell_grant(authority: Authority, ready: inbox.Asked, order: CellOrder, grants: Sequence[bytes]) -> bytes:

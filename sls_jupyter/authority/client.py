@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -26,7 +26,7 @@ from sls_jupyter.authority.answers import (
     SubmitAnswer,
     WithdrawAnswer,
 )
-from sls_jupyter.authority.transport import Transport, check_url
+from sls_jupyter.authority.transport import MAX_ANSWER_BYTES, MAX_ANSWER_VALUES, Transport, check_url
 from sls_jupyter.contract.proposal import CellText
 from sls_jupyter.documents import Model, b64decode, b64encode, verify
 from sls_jupyter.errors import BadInput, MalformedDocument, VerificationError
@@ -62,6 +62,7 @@ class RunHistory:
     entries: tuple[DisclosedEntry, ...]
     records: bytes | None  # the record file
     receipt: bytes | None  # its DSSE envelope, signed by the hardware
+    extends: Mapping[int, tuple[str, ...]] = field(default_factory=dict)  # hashes in base64, by the size asked about
 
 
 class AuthorityClient(Transport):
@@ -82,7 +83,13 @@ class AuthorityClient(Transport):
         Raises:
             MalformedDocument: of another form; it names the authority's URL.
         """
-        return self._parsed(cls, self._call(method, path, body, signed=signed))
+        return self._read(cls, self._bytes(method, path, body, signed=signed))
+
+    def _read(self, cls: type[A], data: bytes) -> A:
+        try:
+            return cls.read(data, max_bytes=MAX_ANSWER_BYTES, max_values=MAX_ANSWER_VALUES)
+        except MalformedDocument as error:
+            raise self._malformed(error) from None
 
     def _parsed(self, cls: type[A], value: Any) -> A:
         try:
@@ -260,18 +267,27 @@ class AuthorityClient(Transport):
         return self._entry(f"/v1/runs/{spec}/end", body)
 
     def history(
-        self, spec: str, *, witnesses: int = 0, cell: int | None = None, with_receipt: bool = False
+        self,
+        spec: str,
+        *,
+        witnesses: int = 0,
+        cell: int | None = None,
+        receipt_within: int | None = None,
+        extends: Collection[int] = (),
     ) -> RunHistory:
         """All that the authority has about a run, or about one cell of a session; nothing is verified yet.
 
         Args:
             witnesses: how many cosignatures the checkpoint must have that ``run.records`` is proven under.
             cell: of a session, from 1; the newest by default.
-            with_receipt: nothing is wanted as long as there is no receipt.
+            receipt_within: nothing is wanted without a receipt; seconds that the authority waits for one,
+                :data:`~sls_jupyter.authority.answers.MAX_RECEIPT_WAIT` at most.
+            extends: earlier sizes of the log, of which consistency proofs are wanted.
         """
-        asked = ({"witnesses": witnesses} if witnesses else {}) | ({} if cell is None else {"cell": cell})
-        asked |= {"with_receipt": 1} if with_receipt else {}
-        query = f"?{urlencode(asked)}" if asked else ""
+        asked: dict[str, Any] = {"witnesses": witnesses} if witnesses else {}
+        asked |= ({} if cell is None else {"cell": cell}) | ({"extends": sorted(extends)} if extends else {})
+        asked |= {} if receipt_within is None else {"receipt_within": receipt_within}
+        query = f"?{urlencode(asked, doseq=True)}" if asked else ""
         told = self._told(HistoryAnswer, "GET", f"/v1/runs/{spec}{query}", signed=True)
         if told.log != self.did:
             raise VerificationError("An authority shows another log.", found=told.log, expected=self.did)
@@ -279,6 +295,7 @@ class AuthorityClient(Transport):
             entries=told.entries,
             records=None if told.records is None else told.records.encode(),
             receipt=None if told.receipt is None else told.receipt.encode(),
+            extends={one.tree_size: one.hashes for one in told.extends},
         )
 
     def proof(self, index: int) -> LogProof:

@@ -44,6 +44,31 @@ T = TypeVar("T")
 R = TypeVar("R")
 Decisions = tuple[tuple[str, Decision], ...]  # (asset id, decision)
 
+# what every decision reads, built once: putting a statement together takes longer than running it
+_assets, _orders, _releases = db.assets, db.orders, db.releases
+_session: sa.BindParameter[str] = sa.bindparam("session")
+_cell: sa.BindParameter[int] = sa.bindparam("cell")
+_asset: sa.BindParameter[str] = sa.bindparam("asset")
+_spec: sa.BindParameter[str] = sa.bindparam("spec")
+_newest = (_orders.c.number.desc(), _orders.c.seq.desc())
+_RUNS = sa.select(_assets.c.runs).where(_assets.c.id == _asset)
+_STATES = sa.select(_assets.c.id, _assets.c.state, _assets.c.runs).where(
+    _assets.c.id.in_(sa.bindparam("assets", expanding=True))
+)
+_RELEASED = sa.select(_releases.c.asset).where(_releases.c.spec == _session, _releases.c.asset == _asset)
+_ORDERED = sa.select(_orders.c.id).where(_orders.c.session == _session, _orders.c.number == _cell).limit(1)
+_ORDER_BEFORE = (
+    sa.select(_orders.c.envelope)
+    .where(_orders.c.session == _session, _orders.c.number < _cell)
+    .order_by(*_newest)
+    .limit(1)
+)
+_NEWEST_ORDER = (
+    sa.select(_orders.c.number, _orders.c.id).where(_orders.c.session == _session).order_by(*_newest).limit(1)
+)
+_SPEC = sa.select(db.specs.c.id).where(db.specs.c.id == _spec)
+_GRANT = sa.select(db.grants.c.envelope).where(db.grants.c.spec == _spec, db.grants.c.asset == _asset)
+
 
 def verify_spec(authority: Authority, envelope: bytes, caller: str | None) -> StreamSpec:
     """The spec in a signed envelope, current and about this authority.
@@ -151,26 +176,25 @@ def _require_active(published: Published) -> None:
 
 def runs_of(connection: Connection, asset: str) -> int:
     """How many specs an asset's keys were released for, and how many more cells of their sessions were granted."""
-    return int(connection.execute(sa.select(db.assets.c.runs).where(db.assets.c.id == asset)).scalar_one())
+    return int(connection.execute(_RUNS, {"asset": asset}).scalar_one())
 
 
 def _counted(connection: Connection, asked: Proposal, asset: str) -> int:
     """1 if this very cell is among the asset's runs already: the first since its keys were released, others since a grant."""
     if asked.number is None:
         return 0
-    session, rows = asked.spec_digest, db.releases if asked.number == 1 else db.orders
-    where = rows.c.asset == asset if asked.number == 1 else rows.c.number == asked.number
-    of_session = rows.c.spec == session if asked.number == 1 else rows.c.session == session
-    return int(connection.execute(sa.select(sa.literal(1)).where(of_session, where)).first() is not None)
+    if asked.number == 1:
+        found = connection.execute(_RELEASED, {"session": asked.spec_digest, "asset": asset}).first()
+    else:
+        found = connection.execute(_ORDERED, {"session": asked.spec_digest, "cell": asked.number}).first()
+    return int(found is not None)
 
 
 def granted_before(connection: Connection, asked: Proposal) -> int:
     """How many of a session's cells before this one were granted here, from the first on; 0 for a run."""
-    rows = db.orders
     if asked.number is None:
         return 0
-    query = sa.select(rows.c.envelope).where(rows.c.session == asked.spec_digest, rows.c.number < asked.number)
-    envelope = connection.execute(query.order_by(rows.c.number.desc(), rows.c.seq.desc()).limit(1)).scalar()
+    envelope = connection.execute(_ORDER_BEFORE, {"session": asked.spec_digest, "cell": asked.number}).scalar()
     if envelope is None:
         return 0
     last = parse_order(envelope)  # verified when it was kept
@@ -221,9 +245,7 @@ def _stamp(
     verdicts: frozenset[str],
 ) -> object:
     """What decisions depend on and that may change: states, numbers of runs, verdicts, a session's chain."""
-    rows, ids = db.assets, [item.asset for item in items]
-    query = sa.select(rows.c.id, rows.c.state, rows.c.runs).where(rows.c.id.in_(ids))
-    found = connection.execute(query).all()
+    found = connection.execute(_STATES, {"assets": [item.asset for item in items]}).all()
     states = {row.id: (row.state, row.runs if row.id in counted else None) for row in found}
     chain = None if asked.number is None else newest_order(connection, asked.spec_digest)
     return states, verdicts, chain
@@ -231,9 +253,7 @@ def _stamp(
 
 def newest_order(connection: Connection, session: str) -> tuple[int, str] | None:
     """Number and digest of the newest order of a session that was granted here."""
-    rows = db.orders
-    query = sa.select(rows.c.number, rows.c.id).where(rows.c.session == session)
-    row = connection.execute(query.order_by(rows.c.number.desc(), rows.c.seq.desc()).limit(1)).first()
+    row = connection.execute(_NEWEST_ORDER, {"session": session}).first()
     return None if row is None else (row.number, row.id)
 
 
@@ -322,20 +342,18 @@ def _write(connection: Connection, authority: Authority, asked: inbox.Asked) -> 
 def keep_grants(connection: Connection, authority: Authority, asked: inbox.Asked) -> tuple[bytes, ...]:
     """Store the grants with their spec; a spec that was granted before keeps the ones it has."""
     spec, id_ = asked.proposal.spec, asked.proposal.spec_digest
-    specs, rows = db.specs, db.grants
-    if connection.execute(sa.select(specs.c.id).where(specs.c.id == id_)).first() is None:
+    if connection.execute(_SPEC, {"spec": id_}).first() is None:
         known = asked.is_known
         if not known:
             require_room(connection, authority)
         values = {"id": id_, "envelope": asked.envelope, "requester": spec.requester, "known": known}
-        connection.execute(sa.insert(specs).values(**values, at=authority.clock()))
+        connection.execute(sa.insert(db.specs).values(**values, at=authority.clock()))
     kept = []
     for (asset, _), grant in zip(asked.answer.decisions, asked.answer.grants, strict=True):
-        where = (rows.c.spec == id_) & (rows.c.asset == asset)
-        envelope = connection.execute(sa.select(rows.c.envelope).where(where)).scalar()
+        envelope = connection.execute(_GRANT, {"spec": id_, "asset": asset}).scalar()
         if envelope is None:
             envelope = grant
-            connection.execute(sa.insert(rows).values(spec=id_, asset=asset, envelope=grant))
+            connection.execute(sa.insert(db.grants).values(spec=id_, asset=asset, envelope=grant))
         kept.append(envelope)
     return tuple(kept)
 

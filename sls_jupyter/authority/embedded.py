@@ -86,7 +86,8 @@ class AuthorityServer:
     ) -> None:
         self.url = url if listening is None else f"http://{_ADDRESS}:{listening.getsockname()[1]}"
         self.reachable = listening is not None  # by groups and by other people
-        self._server = BoundedServer(configure(create_app(authority), graceful_seconds=1))
+        self._app = create_app(authority)
+        self._server = BoundedServer(configure(self._app, graceful_seconds=1))
         self._sockets = [one for one in (listening, private) if one is not None]
         self._lock = lock
         self._thread = threading.Thread(target=self._serve, args=(authority,), name="sls-authority", daemon=True)
@@ -116,6 +117,7 @@ class AuthorityServer:
     def stop(self) -> None:
         """End the server and wait for its thread."""
         self._server.should_exit = True
+        self._app.state.arrivals.close()
         self._thread.join(5)
         for one in self._sockets:
             one.close()

@@ -16,11 +16,14 @@ from typing import Annotated, Any, BinaryIO
 from fastapi import Depends, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from pydantic import Field
 from starlette.exceptions import HTTPException
 
 from sls_jupyter.authority import catalogue, cells, decisions, inbox, ledger, release, runs
 from sls_jupyter.authority.answers import (
+    MAX_EXTENDS,
     MAX_PAGE,
+    MAX_RECEIPT_WAIT,
     MAX_ROOTS,
     About,
     AssetAnswer,
@@ -40,6 +43,7 @@ from sls_jupyter.authority.answers import (
     SubmitAnswer,
     WithdrawAnswer,
 )
+from sls_jupyter.authority.arrivals import Arrivals, Look
 from sls_jupyter.authority.code_files import open_files
 from sls_jupyter.authority.guard import LOOPBACK_NAMES, MAX_BODY_BYTES, Admit, Guard, problem_response, target_of
 from sls_jupyter.authority.http_log import MAX_WITNESSES, add_log_files, add_witness_calls
@@ -62,6 +66,7 @@ from sls_jupyter.contract.spec import MAX_CELLS
 from sls_jupyter.documents import b64decode, b64encode
 from sls_jupyter.errors import BadInput, MalformedDocument, NotAuthorised, SlsError, UnknownName
 from sls_jupyter.identity import verify_token
+from sls_jupyter.transparency.checkpoint import MAX_TREE_SIZE
 from sls_jupyter.transparency.note import verifier_key
 
 _CHUNK_BYTES = 1 << 20
@@ -110,6 +115,7 @@ async def _caller(request: Request) -> str:
 
 
 Person = Annotated[str, Depends(_caller)]
+TreeSize = Annotated[int, Field(ge=1, le=MAX_TREE_SIZE)]
 
 
 def create_app(authority: Authority, hosts: Iterable[str] = LOOPBACK_NAMES, *, admit: Admit | None = None) -> FastAPI:
@@ -128,6 +134,7 @@ def create_app(authority: Authority, hosts: Iterable[str] = LOOPBACK_NAMES, *, a
     )
     app.state.authority = authority
     app.state.by_did = Buckets(*DID_LIMIT)
+    app.state.arrivals = Arrivals()
     app.add_middleware(Guard, signer=authority.identity, hosts=hosts, admit=admit or by_address())  # the outermost
     _add_error_handlers(app)
 
@@ -329,21 +336,38 @@ def _add_release(app: FastAPI, authority: Authority) -> None:
 def _add_runs(app: FastAPI, authority: Authority) -> None:
     @app.post("/v1/runs/{spec}/records", status_code=201)
     def records(spec: str, body: RecordsBody) -> EntryAnswer:
-        return EntryAnswer(entry=runs.post_records(authority, spec, body.records.encode(), body.receipt.encode()))
+        entry = runs.post_records(authority, spec, body.records.encode(), body.receipt.encode())
+        app.state.arrivals.tell(spec)
+        return EntryAnswer(entry=entry)
 
     @app.post("/v1/runs/{spec}/end", status_code=201)
     def end(spec: str, body: EndBody, who: Person) -> EntryAnswer:
         return EntryAnswer(entry=runs.report_end(authority, who, spec, body.state, body.reason))
 
-    @app.get("/v1/runs/{spec}")
-    def history(
+    @app.get("/v1/runs/{spec}", response_model=HistoryAnswer)
+    async def history(
         spec: str,
         who: Person,
         witnesses: Annotated[int, Query(ge=0, le=MAX_WITNESSES)] = 0,
         cell: Annotated[int | None, Query(ge=1, le=MAX_CELLS)] = None,
-        with_receipt: bool = False,
-    ) -> HistoryAnswer:
-        return runs.history(authority, who, spec, witnesses=witnesses, cell=cell, with_receipt=with_receipt)
+        receipt_within: Annotated[int | None, Query(ge=0, le=MAX_RECEIPT_WAIT)] = None,
+        extends: Annotated[list[TreeSize] | None, Query(max_length=MAX_EXTENDS)] = None,
+    ) -> Response:
+        def look() -> Look:  # in a thread, the writing of the answer too: it may be large
+            found = runs.history(
+                authority,
+                who,
+                spec,
+                witnesses=witnesses,
+                cell=cell,
+                with_receipt=receipt_within is not None,
+                extends=extends or (),
+            )
+            return Look(found.receipt is not None, found.model_dump_json().encode())
+
+        arrivals: Arrivals = app.state.arrivals
+        found = await arrivals.wait(spec, look, receipt_within or 0)
+        return Response(found.answer, media_type="application/json")
 
 
 def _add_log(app: FastAPI, authority: Authority) -> None:

@@ -36,6 +36,19 @@ MAX_PAGE_BYTES = 4 * 2**20  # of signed documents; a page has one request at lea
 MAX_ALIKE = 100  # ids that begin alike and are looked at
 _DIGEST = "sha256:"
 _STATES = {"allow": "granted", "ask": "open", "deny": "denied"}
+_rows, _verdicts = db.requests, db.verdicts  # statements built once: putting one together takes longer than running it
+_KEPT = sa.select(_rows.c.seq, _rows.c.state, _rows.c.spec, _rows.c.order, _rows.c.logged).where(
+    _rows.c.id == sa.bindparam("terms")
+)
+_BEFORE = sa.select(_rows.c.seq).where(
+    _rows.c.but_limits == sa.bindparam("key"),
+    _rows.c.spec == sa.bindparam("spec"),
+    _rows.c.state == "granted",
+    ~sa.exists().where(_verdicts.c.request == _rows.c.id),
+)
+_REPLACE = sa.update(_rows).where(_rows.c.seq == sa.bindparam("before"))
+_DECIDED = sa.select(_verdicts.c.id).where(_verdicts.c.request == sa.bindparam("terms"))
+_MUTED = sa.select(db.mutes.c.did).where(db.mutes.c.did == sa.bindparam("did"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,48 +115,48 @@ def approvers_of(published: Published) -> tuple[str, ...]:
 def remember(connection: Connection, authority: Authority, asked: Asked) -> None:
     """Keep the request for the inbox and log what changed; asking again changes nothing."""
     rows, state, proposal = db.requests, _STATES[asked.answer.verdict], asked.proposal
-    query = sa.select(rows.c.seq, rows.c.state, rows.c.spec, rows.c.order, rows.c.logged)
-    kept = connection.execute(query.where(rows.c.id == proposal.terms)).first()
+    kept = connection.execute(_KEPT, {"terms": proposal.terms}).first()
     if kept is None and state == "denied" and not asked.is_known:
         return
     if kept is not None and (kept.spec, kept.order, kept.state) == (asked.envelope, asked.order, state):
         return
     logged = kept is not None and bool(kept.logged)
     keeps = logged or asked.is_known or (state == "granted" and _is_decided(connection, proposal.terms))
-    if kept is None:
-        _insert(connection, authority, asked, state, logged=keeps)
-    else:
+    before = _before(connection, asked) if state == "granted" else None
+    if kept is not None:
         values = {"spec": asked.envelope, "order": asked.order, "logged": keeps}
         connection.execute(sa.update(rows).where(rows.c.seq == kept.seq).values(**values))
         set_state(connection, kept.seq, state)
+        _drop(connection, [] if before is None else [before])
+    elif before is not None:  # of the same spec, and so of the same people
+        connection.execute(_REPLACE, {"before": before} | _row(authority, asked, logged=keeps))
+    else:
+        _insert(connection, authority, asked, state, logged=keeps)
     if keeps or state == "granted":
         events = [] if logged else [received(proposal)]
         ledger.append(connection, authority, [*events, _decided(asked)])
-    if state == "granted":
-        _forget_before(connection, asked)
     if not keeps:
         _make_room(connection, authority, proposal.spec.requester)
 
 
-def _forget_before(connection: Connection, asked: Asked) -> None:
-    """A session that goes on is one request: the newest cell's has the whole notebook, and those that nobody decided on go."""
-    proposal, rows, verdicts = asked.proposal, db.requests, db.verdicts
-    if (proposal.number or 1) == 1:
-        return
-    undecided = ~sa.exists().where(verdicts.c.request == rows.c.id)
-    where = (rows.c.but_limits == proposal.beginnings[-2]) & (rows.c.spec == asked.envelope)
-    query = sa.select(rows.c.seq).where(where, rows.c.state == "granted", undecided)
-    _drop(connection, list(connection.execute(query).scalars()))
+def _before(connection: Connection, asked: Asked) -> int | None:
+    """The request of the cell before, which this one takes the place of unless somebody decided on it.
+
+    A session that goes on is one request: the newest cell's has the whole notebook.
+    """
+    if (asked.proposal.number or 1) == 1:
+        return None
+    return connection.execute(_BEFORE, {"key": asked.proposal.beginnings[-2], "spec": asked.envelope}).scalar()
 
 
 def _is_decided(connection: Connection, terms: str) -> bool:
     """Whether a person decided on these very terms; an approval of higher limits alone lets a run go, and keeps nothing."""
-    return connection.execute(sa.select(db.verdicts.c.id).where(db.verdicts.c.request == terms)).first() is not None
+    return connection.execute(_DECIDED, {"terms": terms}).first() is not None
 
 
-def _insert(connection: Connection, authority: Authority, asked: Asked, state: str, *, logged: bool) -> None:
+def _row(authority: Authority, asked: Asked, *, logged: bool) -> dict[str, Any]:
     proposal = asked.proposal
-    values = {
+    return {
         "id": proposal.terms,
         "but_limits": proposal.beginnings[-1],
         "spec": asked.envelope,
@@ -152,15 +165,20 @@ def _insert(connection: Connection, authority: Authority, asked: Asked, state: s
         "contact": asked.contact,
         "texts": asked.packed,
         "known": asked.is_known,
+        "logged": logged,
         "bytes": asked.size,
         "created_at": authority.clock(),
     }
-    inserted = connection.execute(sa.insert(db.requests).values(**values, state=state, logged=logged))
+
+
+def _insert(connection: Connection, authority: Authority, asked: Asked, state: str, *, logged: bool) -> None:
+    row = _row(authority, asked, logged=logged)
+    inserted = connection.execute(sa.insert(db.requests).values(**row, state=state))
     seq = (inserted.inserted_primary_key or (0,))[0]
     parties = [{"did": did, "seq": seq, "state": state} for did in sorted(asked.parties)]
     connection.execute(sa.insert(db.request_parties), parties)
     readable = [one.id for one in asked.assets if one.manifest.kind == "code" and not one.manifest.confidential]
-    people = sorted(asked.parties | {item.owner for item in proposal.spec.inputs})
+    people = sorted(asked.parties | {item.owner for item in asked.proposal.spec.inputs})
     readers = [{"asset": asset, "did": did, "seq": seq} for asset in readable for did in people]
     if readers:
         connection.execute(sa.insert(db.readers), readers)
@@ -229,7 +247,7 @@ def _drop(connection: Connection, seqs: list[int]) -> None:
 def require_not_muted(authority: Authority, did: str) -> None:
     """Raise :class:`NotAuthorised` for somebody whom the owner muted."""
     with authority.store.read() as connection:
-        muted_ = connection.execute(sa.select(db.mutes.c.did).where(db.mutes.c.did == did)).first()
+        muted_ = connection.execute(_MUTED, {"did": did}).first()
     if muted_ is not None:
         raise NotAuthorised(
             "The owner of this authority takes no requests of yours.",

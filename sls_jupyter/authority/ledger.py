@@ -28,14 +28,14 @@ from sls_jupyter.transparency.note import NoteSignature
 from sls_jupyter.transparency.proofs import DisclosedEntry, LogProof
 from sls_jupyter.transparency.tiles import TILE_WIDTH, Tile, encode_bundle, tile_width
 
-# reads that proofs are made of, built once: putting a statement together takes longer than running it
+# built once: putting a statement together takes longer than running it
 _TILE = sa.select(db.log_tiles.c.hashes).where(
     db.log_tiles.c.level == sa.bindparam("level"), db.log_tiles.c.position == sa.bindparam("position")
 )
 _ENTRY = sa.select(db.log_entries.c.entry).where(db.log_entries.c.position == sa.bindparam("position"))
-_MEANING = sa.select(db.log_entries.c.salt, db.log_entries.c.meaning).where(
-    db.log_entries.c.position == sa.bindparam("position")
-)
+_DISCLOSED = sa.select(
+    db.log_entries.c.position, db.log_entries.c.entry, db.log_entries.c.salt, db.log_entries.c.meaning
+).where(db.log_entries.c.position.in_(sa.bindparam("positions", expanding=True)))
 _SIZE = sa.select(db.log_checkpoint.c.tree_size).where(db.log_checkpoint.c.origin == sa.bindparam("origin"))
 _CHECKPOINT = sa.select(db.log_checkpoint.c.tree_size, db.log_checkpoint.c.note).where(
     db.log_checkpoint.c.origin == sa.bindparam("origin")
@@ -45,6 +45,21 @@ _COSIGNATURES = (
     .where(db.log_cosignatures.c.tree_size == sa.bindparam("tree_size"))
     .order_by(db.log_cosignatures.c.witness)
 )
+_WRITE_TILE = sa.update(db.log_tiles).where(
+    db.log_tiles.c.level == sa.bindparam("at_level"), db.log_tiles.c.position == sa.bindparam("at_position")
+)
+_INSERT = sa.insert(db.log_entries)
+_ADVANCE = sa.update(db.log_checkpoint).where(
+    db.log_checkpoint.c.origin == sa.bindparam("of_origin"), db.log_checkpoint.c.tree_size == sa.bindparam("old")
+)
+_ABOUT = (
+    sa.select(db.log_entries.c.position)
+    .where(db.log_entries.c.subject == sa.bindparam("subject"))
+    .order_by(db.log_entries.c.position.desc())
+    .limit(sa.bindparam("at_most", type_=sa.Integer))
+)
+_OF_KINDS = _ABOUT.where(db.log_entries.c.kind.in_(sa.bindparam("kinds", expanding=True)))
+_CHUNK = 500  # values of one statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +82,9 @@ class SqlTiles:
         return self._connection.execute(_TILE, {"level": level, "position": index}).scalar() or b""
 
     def write_tile(self, level: int, index: int, data: bytes) -> None:
-        tiles = db.log_tiles
-        where = (tiles.c.level == level) & (tiles.c.position == index)
-        if self._connection.execute(sa.update(tiles).where(where).values(hashes=data)).rowcount == 0:
-            self._connection.execute(sa.insert(tiles).values(level=level, position=index, hashes=data))
+        tile = {"at_level": level, "at_position": index, "hashes": data}
+        if self._connection.execute(_WRITE_TILE, tile).rowcount == 0:
+            self._connection.execute(sa.insert(db.log_tiles).values(level=level, position=index, hashes=data))
 
 
 class _Remembered(SqlTiles):
@@ -121,7 +135,7 @@ def append_rows(connection: Connection, authority: Authority, rows: Sequence[Map
     old = size(connection, authority)
     root = tree.append(SqlTiles(connection), old, [leaf_hash(row["entry"]) for row in rows])
     if rows:
-        connection.execute(sa.insert(db.log_entries), rows)
+        connection.execute(_INSERT, rows)
         _advance(connection, authority, old, Checkpoint(authority.origin, old + len(rows), root))
     return old
 
@@ -129,8 +143,7 @@ def append_rows(connection: Connection, authority: Authority, rows: Sequence[Map
 def _advance(connection: Connection, authority: Authority, old: int, checkpoint: Checkpoint) -> None:
     row, note = db.log_checkpoint, sign_checkpoint(checkpoint, authority.identity.signing)
     values = {"tree_size": checkpoint.tree_size, "note": note}
-    where = (row.c.origin == authority.origin) & (row.c.tree_size == old)
-    if connection.execute(sa.update(row).where(where).values(**values)).rowcount:
+    if connection.execute(_ADVANCE, values | {"of_origin": authority.origin, "old": old}).rowcount:
         return
     if old:
         raise Unavailable("Another server advanced this log.", hint="Nothing was written; try again.")
@@ -187,17 +200,34 @@ def prove(connection: Connection, authority: Authority, index: int, *, witnesses
     Raises:
         BadInput: there is no such entry. UnknownName: no checkpoint has so many cosignatures.
     """
-    return _prove(connection, authority, index, witnessed(connection, authority, witnesses), SqlTiles(connection))
+    checkpoint = _signed(authority, witnessed(connection, authority, witnesses))
+    there = 0 <= index < checkpoint.tree_size
+    entry = connection.execute(_ENTRY, {"position": index}).scalar() if there else None
+    return _prove(authority, index, entry, checkpoint, SqlTiles(connection))
 
 
-def _prove(connection: Connection, authority: Authority, index: int, note: bytes, tiles: tree.TileStore) -> LogProof:
-    total = verify_checkpoint(note, authority.origin, authority.identity.signing.public_bytes).tree_size
-    if not 0 <= index < total:
+@dataclass(frozen=True, slots=True)
+class _Signed:
+    """A checkpoint of ours, as text and as what it says."""
+
+    note: bytes
+    tree_size: int
+
+
+def _signed(authority: Authority, note: bytes) -> _Signed:
+    said = verify_checkpoint(note, authority.origin, authority.identity.signing.public_bytes)
+    return _Signed(note, said.tree_size)
+
+
+def _prove(
+    authority: Authority, index: int, entry: bytes | None, checkpoint: _Signed, tiles: tree.TileStore
+) -> LogProof:
+    total = checkpoint.tree_size
+    if entry is None or not 0 <= index < total:
         raise BadInput("The log has no such entry.", found=index, expected=f"0 to {total - 1}" if total else "none yet")
-    entry = connection.execute(_ENTRY, {"position": index}).scalar_one()
     hashes = tree.inclusion_proof(tiles, total, index)
     return LogProof.make(
-        origin=authority.origin, log=authority.did, checkpoint=note, index=index, entry=entry, hashes=hashes
+        origin=authority.origin, log=authority.did, checkpoint=checkpoint.note, index=index, entry=entry, hashes=hashes
     )
 
 
@@ -221,22 +251,24 @@ def disclose_all(
     Raises:
         As :func:`prove`.
     """
-    notes = {needed: witnessed(connection, authority, needed) for needed in set(witnesses.values())}
-    tiles = _Remembered(connection)
+    notes = {one: _signed(authority, witnessed(connection, authority, one)) for one in set(witnesses.values())}
+    tiles, wanted = _Remembered(connection), list(witnesses)
+    some = (wanted[start : start + _CHUNK] for start in range(0, len(wanted), _CHUNK))
+    rows = {row.position: row for one in some for row in connection.execute(_DISCLOSED, {"positions": one})}
     return tuple(
-        _disclosed(connection, index, _prove(connection, authority, index, notes[needed], tiles))
+        _disclosed(_prove(authority, index, row and row.entry, notes[needed], tiles), row)
         for index, needed in witnesses.items()
+        for row in (rows.get(index),)
     )
 
 
-def _disclosed(connection: Connection, index: int, proof: LogProof) -> DisclosedEntry:
-    salt, meaning = connection.execute(_MEANING, {"position": index}).one()
-    value = {
-        "proof": proof.model_dump(mode="json"),
-        "salt": None if salt is None else b64encode(salt),
-        "meaning": None if meaning is None else json.loads(meaning),
-    }
-    return DisclosedEntry.from_json(value)
+def _disclosed(proof: LogProof, row: Any) -> DisclosedEntry:
+    salt, meaning = row.salt, row.meaning
+    return DisclosedEntry(
+        proof=proof,
+        salt=None if salt is None else b64encode(salt),
+        meaning=None if meaning is None else json.loads(meaning),
+    )
 
 
 def consistency(connection: Connection, authority: Authority, old: int, new: int) -> tuple[bytes, ...]:
@@ -263,10 +295,9 @@ def last(connection: Connection, subject: str, *kinds: EntryKind) -> int | None:
 
 def indices(connection: Connection, subject: str, at_most: int, *kinds: EntryKind) -> list[int]:
     """Where the newest entries about a spec or an asset are, oldest first; with ``kinds``, those only."""
-    entries = db.log_entries
-    query = sa.select(entries.c.position).where(entries.c.subject == subject)
-    query = query.where(entries.c.kind.in_(kinds)) if kinds else query
-    return list(connection.execute(query.order_by(entries.c.position.desc()).limit(at_most)).scalars())[::-1]
+    query = _OF_KINDS if kinds else _ABOUT
+    values = {"subject": subject, "at_most": at_most} | ({"kinds": kinds} if kinds else {})
+    return list(connection.execute(query, values).scalars())[::-1]
 
 
 def about(connection: Connection, subject: str) -> list[tuple[int, bytes | None, bytes | None]]:

@@ -39,7 +39,6 @@ from sls_jupyter.authority.specs import read_spec
 from sls_jupyter.authority.standing import hear
 from sls_jupyter.contract import cce
 from sls_jupyter.contract.grants import Grant
-from sls_jupyter.contract.group import group_for
 from sls_jupyter.contract.proposal import Proposal
 from sls_jupyter.contract.spec import AssetInput, StreamSpec
 from sls_jupyter.documents import b64encode, canonical_json, digest, verify
@@ -324,7 +323,7 @@ def _appraise(
     """Checks 2 to 5; for several accepted guest images, one of them has to fit as a whole."""
     refusals = []
     for image in authority.images:
-        policy = cce.render(group_for(spec, image))
+        policy = cce.policy_for(spec, image)
         reference = ReferenceValues(
             tees=published.policy.tees,
             measurements=frozenset({image.measurement}),

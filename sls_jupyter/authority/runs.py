@@ -7,6 +7,7 @@ requester's word, and is marked as such. Code and outputs are in neither.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -20,16 +21,15 @@ from sls_jupyter.attestation.evidence import ReferenceValues
 from sls_jupyter.attestation.verify import verify as verify_evidence
 from sls_jupyter.authority import catalogue, inbox, ledger
 from sls_jupyter.authority import store as db
-from sls_jupyter.authority.answers import HistoryAnswer
+from sls_jupyter.authority.answers import ExtendsAnswer, HistoryAnswer
 from sls_jupyter.authority.decisions import newest_order
 from sls_jupyter.authority.service import Authority
 from sls_jupyter.authority.specs import parse_order, read_spec
 from sls_jupyter.contract import cce
 from sls_jupyter.contract.cells import cell_terms
-from sls_jupyter.contract.group import group_for
 from sls_jupyter.contract.proposal import Proposal
 from sls_jupyter.contract.spec import StreamSpec
-from sls_jupyter.documents import digest
+from sls_jupyter.documents import b64encode, digest
 from sls_jupyter.errors import (
     BadInput,
     DigestMismatch,
@@ -42,17 +42,34 @@ from sls_jupyter.receipt.receipt import Stated, open_envelope
 from sls_jupyter.receipt.statement import ChainRecord, Predicate
 from sls_jupyter.transparency.chain import parse_records, verify_chain
 from sls_jupyter.transparency.entries import EntryKind
+from sls_jupyter.transparency.proofs import DisclosedEntry, proof_checkpoint
 
 END_STATES = ("ended", "failed", "killed", "cancelled")
 MAX_RECORDS_BYTES = 1 << 20
 MAX_RECEIPTS = 8  # of one spec, with keys and without
 MAX_OF_SUBJECT = 256  # entries of one spec, one asset or one request in a run's history, the newest
+_SPEC = sa.select(db.specs.c.envelope).where(db.specs.c.id == sa.bindparam("spec"))
+_ORDER = sa.select(db.orders.c.envelope).where(
+    db.orders.c.session == sa.bindparam("session"), db.orders.c.id == sa.bindparam("order")
+)
+_ORDERS = sa.select(db.orders.c.id, db.orders.c.envelope).where(
+    db.orders.c.session == sa.bindparam("session"), db.orders.c.number == sa.bindparam("cell")
+)
+_REPORT_ID = sa.select(db.releases.c.report_id).where(db.releases.c.spec == sa.bindparam("spec")).limit(1)
+_RECEIPTS = sa.select(db.receipts.c.id, db.receipts.c.entry, db.receipts.c.released).where(
+    db.receipts.c.spec == sa.bindparam("spec"), db.receipts.c.cell == sa.bindparam("cell")
+)
+_RECEIPT = sa.select(db.receipts).where(
+    db.receipts.c.spec == sa.bindparam("spec"), db.receipts.c.id == sa.bindparam("receipt")
+)
+_INSERT = sa.insert(db.receipts)
+_SET_STATE = sa.update(db.runs).where(db.runs.c.spec == sa.bindparam("of"))
 _LIFE: tuple[EntryKind, ...] = ("asset.published", "policy.changed", "asset.withdrawn", "asset.shredded")
 
 
 def _find_spec(connection: Connection, digest: str) -> StreamSpec:
     """The granted spec with this digest."""
-    envelope = connection.execute(sa.select(db.specs.c.envelope).where(db.specs.c.id == digest)).scalar()
+    envelope = connection.execute(_SPEC, {"spec": digest}).scalar()
     if envelope is None:
         raise UnknownName("No run of that spec was granted here.", found=digest[:80], hint="%sls runs lists yours.")
     return read_spec(envelope)
@@ -81,7 +98,7 @@ def post_records(authority: Authority, spec_digest: str, records: bytes, receipt
         tees = _accepted_tees(connection, authority, spec)
         guest = _guest(connection, spec_digest)
     stated = open_envelope(receipt)
-    shown, id_ = _shown_releases(authority, spec, stated.statement.predicate), stated.statement.digest
+    shown, id_ = _shown_releases(authority, spec, stated.statement.predicate), stated.id
     with authority.store.read() as connection:  # 2. that takes a receipt yet
         asked = _executed(connection, spec, stated.statement.predicate)
         known = _kept(connection, asked, id_, keys=bool(shown))
@@ -113,9 +130,8 @@ def _executed(connection: Connection, spec: StreamSpec, predicate: Predicate) ->
         )
     if predicate.cell is None:
         return Proposal(spec)
-    id_, rows = parse_order(predicate.cell.order.encode()).digest, db.orders
-    where = (rows.c.session == spec.digest) & (rows.c.id == id_)
-    envelope = connection.execute(sa.select(rows.c.envelope).where(where)).scalar()
+    id_ = parse_order(predicate.cell.order.encode()).digest
+    envelope = connection.execute(_ORDER, {"session": spec.digest, "order": id_}).scalar()
     if envelope is None:
         raise DigestMismatch(
             "The receipt is about a cell that was not granted here.", found=id_, expected="an order of this session"
@@ -129,12 +145,11 @@ def _require_follows(connection: Connection, asked: Proposal, predicate: Predica
     Raises:
         LogInconsistent: it names another one.
     """
-    rows, number = db.receipts, asked.number
+    number = asked.number
     if number is None or predicate.cell is None:
         return
-    before = sa.select(rows.c.id).where(rows.c.spec == asked.spec_digest, rows.c.cell == number - 1)
-    before = before.where(rows.c.released > 0 if keys else rows.c.released == 0)
-    known, named = set(connection.execute(before).scalars()), predicate.cell.previous
+    before = connection.execute(_RECEIPTS, {"spec": asked.spec_digest, "cell": number - 1})
+    known, named = {row.id for row in before if bool(row.released) == keys}, predicate.cell.previous
     if (named is None) != (number == 1) or (known and named not in known):
         raise LogInconsistent(
             "The receipt does not follow the one of the cell before it.",
@@ -160,9 +175,7 @@ def _kept(connection: Connection, asked: Proposal, receipt: str, *, keys: bool) 
     Raises:
         BadInput: it did not, and the run takes no more of its sort (with keys, or without).
     """
-    rows = db.receipts
-    where = (rows.c.spec == asked.spec_digest) & (rows.c.cell == (asked.number or 0))
-    kept = connection.execute(sa.select(rows.c.id, rows.c.entry, rows.c.released).where(where)).all()
+    kept = connection.execute(_RECEIPTS, {"spec": asked.spec_digest, "cell": asked.number or 0}).all()
     for row in kept:
         if row.id == receipt:
             return int(row.entry)
@@ -188,12 +201,12 @@ def _record(connection: Connection, authority: Authority, asked: Proposal, poste
     meaning = {"spec": spec.digest, "requester": spec.requester, **of_cell}
     _set_state(connection, authority, spec, None)
     about = {**meaning, "envelope": digest(posted.receipt)}  # the evidence too: one ECDSA signature has two spellings
-    recorded = ledger.Event("run.records", asked.contract, about, {**facts, "receipt": statement.digest})
+    recorded = ledger.Event("run.records", asked.contract, about, {**facts, "receipt": posted.stated.id})
     outputs = _output_events(statement.predicate, asked.contract, meaning)
     entry = ledger.append(connection, authority, [recorded, *outputs])
-    values = {"spec": spec.digest, "id": statement.digest, "envelope": posted.receipt, "records": posted.records}
+    values = {"spec": spec.digest, "id": posted.stated.id, "envelope": posted.receipt, "records": posted.records}
     more = {"cell": asked.number or 0, "released": posted.shown, "entry": entry}
-    connection.execute(sa.insert(db.receipts).values(**values, **more))
+    connection.execute(_INSERT, values | more)
     return entry
 
 
@@ -227,8 +240,7 @@ def _accepted_tees(connection: Connection, authority: Authority, spec: StreamSpe
 
 def _guest(connection: Connection, spec: str) -> str | None:
     """The REPORT_ID of the guest that got keys for this spec."""
-    rows = db.releases
-    return connection.execute(sa.select(rows.c.report_id).where(rows.c.spec == spec).limit(1)).scalar()
+    return connection.execute(_REPORT_ID, {"spec": spec}).scalar()
 
 
 def _appraise_group(
@@ -246,7 +258,7 @@ def _appraise_group(
         reference = ReferenceValues(
             tees=tees,
             measurements=frozenset({image.measurement}),
-            init_data=cce.host_data(cce.render(group_for(spec, image))),
+            init_data=cce.host_data(cce.policy_for(spec, image)),
             report_data=stated.report_data,
             report_id=guest,
             uvm_feeds=endorsers_of(verified.claims.tee),
@@ -288,12 +300,10 @@ def report_end(authority: Authority, caller: str, spec_digest: str, state: str, 
 
 
 def _set_state(connection: Connection, authority: Authority, spec: StreamSpec, state: str | None) -> None:
-    rows = db.runs
     values: dict[str, Any] = {"at": authority.clock()} | ({} if state is None else {"state": state})
-    where = rows.c.spec == spec.digest
-    if connection.execute(sa.update(rows).where(where).values(**values)).rowcount == 0:
+    if connection.execute(_SET_STATE, {"of": spec.digest} | values).rowcount == 0:
         row = {"spec": spec.digest, "requester": spec.requester, "state": "running", **values}
-        connection.execute(sa.insert(rows).values(**row))
+        connection.execute(sa.insert(db.runs).values(**row))
 
 
 def history(
@@ -304,6 +314,7 @@ def history(
     witnesses: int = 0,
     cell: int | None = None,
     with_receipt: bool = False,
+    extends: Collection[int] = (),
 ) -> HistoryAnswer:
     """Everything this authority logged about a run, with proofs, meanings and salts; for the parties.
 
@@ -315,7 +326,9 @@ def history(
     Args:
         witnesses: how many cosignatures the checkpoint must have that ``run.records`` is proven under.
         cell: of a session, from 1; the newest that was granted by default.
-        with_receipt: nothing is wanted as long as there is no receipt: who waits for one asks often.
+        with_receipt: nothing is wanted as long as there is no receipt.
+        extends: earlier sizes of the log, of which it is to be shown that the tree of the receipt's entry begins with
+            theirs; larger ones are passed over.
 
     Raises:
         NotAuthorised: neither the requester nor the owner asks.
@@ -325,21 +338,41 @@ def history(
         spec = _find_spec(connection, spec_digest)
         if caller not in (spec.requester, authority.owner):
             raise NotAuthorised("A run's records are for its requester and its owners.", found=caller)
-        rows, number = db.receipts, _cell_number(connection, spec, cell)
-        where = (rows.c.spec == spec_digest) & (rows.c.cell == number)
-        query = sa.select(rows.c.records, rows.c.envelope).where(where)
-        kept = connection.execute(query.order_by(rows.c.released.desc(), rows.c.entry)).first()
+        number = _cell_number(connection, spec, cell)
+        found = connection.execute(_RECEIPTS, {"spec": spec_digest, "cell": number}).all()
+        best = min(found, key=lambda row: (-row.released, row.entry), default=None)
+        kept = None if best is None else connection.execute(_RECEIPT, {"spec": spec_digest, "receipt": best.id}).one()
         if kept is None and with_receipt:
             return HistoryAnswer(log=authority.did, entries=(), records=None, receipt=None)
         about = _entries_about(connection, authority, _parts_of(connection, spec, number), spec)
-        recorded = {row.entry for row in connection.execute(sa.select(rows.c.entry).where(where))}
+        recorded = {row.entry for row in found}
         needed = {index: witnesses if index in recorded else 0 for index in about}
+        entries = ledger.disclose_all(connection, authority, needed)
         return HistoryAnswer(
             log=authority.did,
-            entries=ledger.disclose_all(connection, authority, needed),
+            entries=entries,
             records=kept.records.decode() if kept else None,
             receipt=kept.envelope.decode() if kept else None,
+            extends=() if kept is None else _extends(connection, authority, kept.entry, entries, extends),
         )
+
+
+def _extends(
+    connection: Connection,
+    authority: Authority,
+    recorded: int,
+    entries: Sequence[DisclosedEntry],
+    sizes: Collection[int],
+) -> tuple[ExtendsAnswer, ...]:
+    proof = next(one.proof for one in entries if one.proof.index == recorded)
+    last = proof_checkpoint(proof).tree_size if sizes else 0
+    return tuple(
+        ExtendsAnswer(
+            tree_size=size, hashes=tuple(map(b64encode, ledger.consistency(connection, authority, size, last)))
+        )
+        for size in sorted(set(sizes))
+        if size < last
+    )
 
 
 def _cell_number(connection: Connection, spec: StreamSpec, cell: int | None) -> int:
@@ -359,9 +392,8 @@ def _parts_of(connection: Connection, spec: StreamSpec, number: int) -> frozense
     """What entries about one execution are found by: its spec, its terms and, in a session, the orders of that number."""
     if number == 0:
         return frozenset({spec.digest, spec.terms})
-    rows, found = db.orders, {spec.digest}
-    where = (rows.c.session == spec.digest) & (rows.c.number == number)
-    for row in connection.execute(sa.select(rows.c.id, rows.c.envelope).where(where)):
+    found = {spec.digest}
+    for row in connection.execute(_ORDERS, {"session": spec.digest, "cell": number}):
         order = parse_order(row.envelope)
         found |= {row.id, cell_terms(spec, order.cells)}
     return frozenset(found)

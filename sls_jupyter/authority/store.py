@@ -191,6 +191,7 @@ receipts = sa.Table(
     sa.Column("records", sa.LargeBinary, nullable=False),  # the audit sidecar's chain, JSON
     sa.Column("released", sa.Integer, nullable=False),  # how many of our releases it shows
     sa.Column("entry", _BIG, nullable=False),  # index of run.records
+    sa.Index("receipts_of", "spec", "cell"),
 )
 
 log_entries = sa.Table(

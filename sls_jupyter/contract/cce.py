@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import lru_cache
 from typing import Any
 
-from sls_jupyter.contract.group import PATH, Container, ContainerGroup
+from sls_jupyter.contract.group import PATH, Container, ContainerGroup, group_for
+from sls_jupyter.contract.image import GuestImage
 from sls_jupyter.contract.places import UMASK
 from sls_jupyter.contract.platform import aci_platform
+from sls_jupyter.contract.spec import StreamSpec
 
 API_VERSION = "0.11.0"
 FRAMEWORK_VERSION = "0.2.3"
@@ -186,6 +189,12 @@ def render(group: ContainerGroup) -> bytes:
         "",
     ]
     return "\n".join(lines).encode()
+
+
+@lru_cache(16)
+def policy_for(spec: StreamSpec, image: GuestImage) -> bytes:
+    """The policy of the group that a spec and an image give. One session asks for the same one with each cell."""
+    return render(group_for(spec, image))
 
 
 def host_data(policy: bytes) -> bytes:

@@ -16,7 +16,6 @@ from pydantic import ValidationError
 
 from sls_jupyter.contract import cce
 from sls_jupyter.contract.cells import CellOrder
-from sls_jupyter.contract.group import group_for
 from sls_jupyter.contract.image import GuestImage
 from sls_jupyter.contract.spec import StreamSpec
 from sls_jupyter.documents import digest, verify
@@ -173,7 +172,7 @@ class Account:
             records: the record file; ``head`` is the digest of its last record.
             previous: digest of the statement on the session's cell before.
         """
-        policy = cce.render(group_for(self.spec, image))
+        policy = cce.policy_for(self.spec, image)
         status, limit = ("failed", None) if self._doubtful else self._end
         run = {"status": status, "limit": limit, "started_at": self._started_at, "ended_at": max(now, self._started_at)}
         predicate = Predicate(

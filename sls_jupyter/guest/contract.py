@@ -108,7 +108,6 @@ def accept_material(body: dict[str, Any], contract: Contract, init_data: bytes) 
     """
     from sls_jupyter.assets.opening import verify_manifest  # the input alone has material
     from sls_jupyter.contract import cce
-    from sls_jupyter.contract.group import group_for
 
     spec, brought = contract.spec, part_of(MaterialMessage, body)
     code, parameters = _code_of(brought, spec)
@@ -125,7 +124,7 @@ def accept_material(body: dict[str, Any], contract: Contract, init_data: bytes) 
                 hint="Keys are asked for, and the end of a run is told, where the owner said.",
             )
     image = brought.image.image()
-    if (of_image := cce.host_data(cce.render(group_for(spec, image)))) != init_data:
+    if (of_image := cce.host_data(cce.policy_for(spec, image))) != init_data:
         raise DigestMismatch(
             "This group runs another guest image than the requester says.",
             found=of_image.hex(),

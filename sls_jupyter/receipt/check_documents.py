@@ -8,7 +8,6 @@ from sls_jupyter.assets.opening import verify_manifest
 from sls_jupyter.attestation.claims import Check
 from sls_jupyter.contract import cce
 from sls_jupyter.contract.grants import Grant
-from sls_jupyter.contract.group import group_for
 from sls_jupyter.contract.spec import AssetInput, verify_stated_spec
 from sls_jupyter.documents import verify
 from sls_jupyter.identity import verify_signature
@@ -22,10 +21,10 @@ def check_form(found: Findings) -> Iterable[Check]:
     """1. The file is a receipt, in its one canonical form."""
 
     def check() -> str:
-        receipt = Receipt.parse(found.data)
+        receipt = found.data if isinstance(found.data, Receipt) else Receipt.parse(found.data)
         stated = receipt.stated()
         stated.statement.subjects()
-        found.receipt, found.stated, found.receipt_id = receipt, stated, stated.statement.digest
+        found.receipt, found.stated, found.receipt_id = receipt, stated, stated.id
         return found.receipt_id
 
     return [line("receipt", "an in-toto statement that evidence signs, in canonical form", check)]
@@ -121,7 +120,7 @@ def check_policy(found: Findings) -> Iterable[Check]:
 
     def check() -> str:
         group = need(found.stated, "receipt").statement.predicate.group
-        policy = cce.render(group_for(need(found.spec, "spec"), group.image.image()))
+        policy = cce.policy_for(need(found.spec, "spec"), group.image.image())
         stated = group.cce_policy.encode()
         if policy != stated:
             of_both = cce.host_data(stated).hex(), cce.host_data(policy).hex()

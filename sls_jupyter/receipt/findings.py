@@ -46,7 +46,7 @@ class Wanted:
 class Findings:
     """What is in here was verified by the step that put it here; ``stated`` alone was only parsed."""
 
-    data: bytes
+    data: bytes | Receipt
     wanted: Wanted
     receipt: Receipt | None = None
     stated: Stated | None = None

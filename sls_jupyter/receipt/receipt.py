@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self, cast
 
 from pydantic import FailFast, Field
 
@@ -48,6 +48,7 @@ class Stated:
     """An envelope taken apart: what is stated, and the evidence that has to show ``report_data``. Unverified."""
 
     statement: Statement
+    id: str  # digest of the statement's payload
     evidence: Evidence
     report_data: bytes  # 64
 
@@ -64,7 +65,8 @@ def open_envelope(envelope: bytes) -> Stated:
         raise MalformedDocument(
             "The key id of a receipt is not the kind of its evidence.", found=parsed.keyid[:60], expected=evidence.kind
         )
-    return Stated(Statement.parse(parsed.payload), evidence, receipt_report_data(digest(parsed.pae())))
+    statement, report_data = Statement.parse(parsed.payload), receipt_report_data(digest(parsed.pae()))
+    return Stated(statement, digest(parsed.payload), evidence, report_data)
 
 
 class Extension(Model):
@@ -84,6 +86,7 @@ class Recorded(Model):
 class Receipt(Document):
     """A run's receipt in one file. ``verify_receipt`` is the next step; parsing proves nothing."""
 
+    __slots__ = ("_stated",)  # as in Document
     payload_type: ClassVar[str] = "application/vnd.sls.receipt.v1+json"
 
     statement: EnvelopeJson
@@ -91,18 +94,34 @@ class Receipt(Document):
         tuple[Recorded, ...], FailFast(), Field(max_length=64)
     ]  # each authority of the spec, sorted by log
 
+    @classmethod
+    def of(cls, envelope: bytes, stated: Stated, recorded: tuple[Recorded, ...]) -> Self:
+        """A receipt from its parts.
+
+        Args:
+            stated: what :func:`open_envelope` made of this very envelope.
+        """
+        receipt = cls(statement=EnvelopeJson.of(envelope), recorded=recorded)
+        object.__setattr__(receipt, "_stated", stated)
+        return receipt
+
     def stated(self) -> Stated:
-        """What is in the envelope. Unverified.
+        """What is in the envelope, which is read once. Unverified.
 
         Raises:
             MalformedDocument: as :func:`open_envelope`.
         """
-        return open_envelope(self.statement.encode())
+        try:
+            return cast(Stated, object.__getattribute__(self, "_stated"))
+        except AttributeError:
+            stated = open_envelope(self.statement.encode())
+            object.__setattr__(self, "_stated", stated)
+            return stated
 
     @property
     def id(self) -> str:
         """The receipt's identifier: the digest of its statement, as the logs hold it."""
-        return self.stated().statement.digest
+        return self.stated().id
 
     def __repr__(self) -> str:
         return f"<Receipt {self.id}, recorded in {len(self.recorded)} log{'s' if len(self.recorded) != 1 else ''}>"

@@ -61,7 +61,7 @@ from sls_jupyter.receipt.check_logs import (
 )
 from sls_jupyter.receipt.check_run import check_gate, check_results, check_times
 from sls_jupyter.receipt.findings import Findings, NotMade, Wanted, need, refuse, words
-from sls_jupyter.receipt.receipt import Stated
+from sls_jupyter.receipt.receipt import Receipt, Stated
 from sls_jupyter.receipt.verdict import ReceiptVerdict, Taken, fail, plain
 from sls_jupyter.transparency.cosignature import WitnessPolicy
 
@@ -69,7 +69,7 @@ EVIDENCE = "evidence of an accepted TEE"
 
 
 def verify_receipt(
-    data: bytes,
+    data: bytes | Receipt,
     *,
     now: datetime,
     images: Collection[str],
@@ -87,7 +87,7 @@ def verify_receipt(
     certificates of its machine; ``now`` only bounds that time.
 
     Args:
-        data: a receipt file.
+        data: a receipt file, or what was read or put together from one.
         now: with a time zone.
         images: digests of guest images (:attr:`GuestImage.digest`) whose results the caller believes.
         anchors: the vendors' pinned roots by default. If simulated evidence is accepted and no

@@ -7,42 +7,52 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from sls_jupyter.attestation.anchors import TrustAnchors
+from sls_jupyter.authority.answers import MAX_RECEIPT_WAIT
 from sls_jupyter.authority.client import AuthorityClient, RunHistory
 from sls_jupyter.contract.spec import StreamSpec, verify_stream_spec
 from sls_jupyter.documents import b64encode
 from sls_jupyter.errors import DigestMismatch, LogInconsistent, Unavailable
 from sls_jupyter.network import pause
 from sls_jupyter.receipt.receipt import Extension, Receipt, Recorded, Stated, open_envelope
-from sls_jupyter.receipt.statement import EnvelopeJson, Predicate
+from sls_jupyter.receipt.statement import Predicate
 from sls_jupyter.receipt.verdict import ReceiptVerdict
 from sls_jupyter.receipt.verify import verify_receipt
 from sls_jupyter.transparency.entries import Entry
 from sls_jupyter.transparency.proofs import DisclosedEntry, proof_checkpoint, verify_log_proof
 
-FIRST_WAIT_SECONDS, NEXT_WAIT_SECONDS, LAST_WAIT_SECONDS = 0.012, 0.005, 0.1  # between two questions for a receipt
+PAUSE_SECONDS = 0.1  # before an authority that did not wait is asked again
 MAX_WAIT_SECONDS = 12.0
 
 
-def await_receipt(spec: StreamSpec, clients: Mapping[str, AuthorityClient], cell: int) -> Receipt:
-    """The receipt of a session's cell that has just ended: asked for until the group has sent it.
+def await_receipt(
+    spec: StreamSpec, clients: Mapping[str, AuthorityClient], cell: int, like: Receipt | None = None
+) -> Receipt:
+    """The receipt of a session's cell that has just ended: the authorities answer when the group has sent it.
+
+    Args:
+        like: an earlier cell's, as :func:`fetch_receipt` takes it.
 
     Raises:
         as :func:`fetch_receipt`; Unavailable when the deadline around (:func:`sls_jupyter.network.within`) is over.
     """
-    wait, until = NEXT_WAIT_SECONDS, time.monotonic() + MAX_WAIT_SECONDS
-    pause(FIRST_WAIT_SECONDS)  # that hardware, log and network take at least
+    until = time.monotonic() + MAX_WAIT_SECONDS
     while True:
         try:
-            return fetch_receipt(spec, clients, cell=cell)
+            return fetch_receipt(spec, clients, cell=cell, within=MAX_RECEIPT_WAIT, like=like)
         except Unavailable:
             if time.monotonic() > until:
                 raise
-        pause(wait)
-        wait = min(1.5 * wait, LAST_WAIT_SECONDS)
+        pause(PAUSE_SECONDS)
 
 
 def fetch_receipt(
-    spec: StreamSpec, clients: Mapping[str, AuthorityClient], *, witnesses: int = 0, cell: int | None = None
+    spec: StreamSpec,
+    clients: Mapping[str, AuthorityClient],
+    *,
+    witnesses: int = 0,
+    cell: int | None = None,
+    within: int = 0,
+    like: Receipt | None = None,
 ) -> Receipt:
     """The receipt of a run that has ended, or of a session's cell; verifying it is the caller's next step.
 
@@ -50,6 +60,9 @@ def fetch_receipt(
         clients: authority's DID -> client, for every authority of the spec.
         witnesses: how many cosignatures each log's last checkpoint must have.
         cell: of a session, from 1; the newest by default.
+        within: seconds that each authority waits for it, :data:`MAX_RECEIPT_WAIT` at most.
+        like: the receipt of another cell of the session, which tells what has to be asked beside it: both rest on the
+            same releases. Without it each authority is asked twice.
 
     Raises:
         Unavailable: an authority does not answer, or has no receipt (yet).
@@ -58,7 +71,14 @@ def fetch_receipt(
     """
     logs = [did for did, _ in spec.authorities()]
     histories = {
-        did: clients[did].history(spec.digest, witnesses=witnesses, cell=cell, with_receipt=True) for did in logs
+        did: clients[did].history(
+            spec.digest,
+            witnesses=witnesses,
+            cell=cell,
+            receipt_within=within,
+            extends=() if like is None else _earlier_sizes(like.stated(), did),
+        )
+        for did in logs
     }
     envelopes = {did: history.receipt for did, history in histories.items() if history.receipt is not None}
     if missing := [did for did in logs if did not in envelopes]:
@@ -68,7 +88,7 @@ def fetch_receipt(
             hint="The group ended before its audit sidecar could send one; %sls audit RUN shows what is known.",
         )
     all_stated = {did: open_envelope(envelope) for did, envelope in envelopes.items()}
-    found = {stated.statement.digest for stated in all_stated.values()}
+    found = {stated.id for stated in all_stated.values()}
     if len(found) > 1:  # one statement under two spellings of one signature is one receipt
         raise LogInconsistent(
             "The authorities have different receipts of this run.",
@@ -81,11 +101,11 @@ def fetch_receipt(
     if contract.digest != spec.digest:
         raise LogInconsistent("This is the receipt of another run.", found=contract.digest, expected=spec.digest)
     recorded = tuple(_recorded(clients[did], histories[did], stated) for did in logs)
-    return Receipt(statement=EnvelopeJson.of(envelopes[logs[0]]), recorded=recorded)
+    return Receipt.of(envelopes[logs[0]], stated, recorded)
 
 
 def _recorded(client: AuthorityClient, history: RunHistory, stated: Stated) -> Recorded:
-    receipt = stated.statement.digest
+    receipt = stated.id
     newest_first = reversed(history.entries)
     entry = next((one for one in newest_first if _is_about(one, receipt)), None)
     if entry is None:
@@ -93,13 +113,15 @@ def _recorded(client: AuthorityClient, history: RunHistory, stated: Stated) -> R
             "An authority has a receipt that its log does not hold.", found=client.did, expected="an entry run.records"
         )
     last = proof_checkpoint(entry.proof).tree_size
+    sizes = _earlier_sizes(stated, client.did) - {last}
+    told = {one: history.extends.get(one) or tuple(map(b64encode, client.consistency(one, last))) for one in sizes}
+    return Recorded(entry=entry, extends=tuple(Extension(tree_size=size, hashes=told[size]) for size in sorted(told)))
+
+
+def _earlier_sizes(stated: Stated, log: str) -> set[int]:
+    """Of the trees of a log that a statement has proofs of."""
     earlier = [one.released.proof for one in stated.statement.predicate.inputs if one.released is not None]
-    sizes = {proof_checkpoint(proof).tree_size for proof in earlier if proof.log == client.did} - {last}
-    extends = (
-        Extension(tree_size=size, hashes=tuple(map(b64encode, client.consistency(size, last))))
-        for size in sorted(sizes)
-    )
-    return Recorded(entry=entry, extends=tuple(extends))
+    return {proof_checkpoint(proof).tree_size for proof in earlier if proof.log == log}
 
 
 def _is_about(disclosed: DisclosedEntry, receipt: str) -> bool:
@@ -123,7 +145,7 @@ def judge_own(
         order: digest of the order whose cell it is, in a session.
     """
     return verify_receipt(
-        receipt.payload(),
+        receipt,
         now=datetime.now(UTC),
         images={image} if image else set(),
         anchors=anchors,

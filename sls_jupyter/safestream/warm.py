@@ -18,6 +18,7 @@ from sls_jupyter.contract.cells import cell_terms
 from sls_jupyter.documents import b64encode
 from sls_jupyter.errors import CellRunning, SessionOver, SlsError, Unavailable
 from sls_jupyter.network import within
+from sls_jupyter.receipt.receipt import Receipt
 from sls_jupyter.safestream.approving import Asked, await_approval
 from sls_jupyter.safestream.belief import ask_beliefs, believed_hosts
 from sls_jupyter.safestream.collecting import Collected, refuse_results
@@ -79,6 +80,7 @@ class WarmSession:
         self._granted: dict[str, tuple[str, ...] | None] = {}  # columns, by asset
         self._events = CellEvents()
         self._previous: str | None = None  # receipt of the cell before
+        self._like: Receipt | None = None  # the last one that was verified
         self._lock = threading.Lock()  # of the state
         self._needed = threading.Lock()  # held while a cell needs the group: it is not stopped then
         self._ended, self._hurry = threading.Event(), threading.Event()  # the group is gone; nobody waits any longer
@@ -278,7 +280,7 @@ class WarmSession:
         before, self._previous = self._previous, None
         try:
             with within(RECEIPT_SECONDS):
-                receipt = await_receipt(self._spec, self.manager.clients, cell.order.number)
+                receipt = await_receipt(self._spec, self.manager.clients, cell.order.number, self._like)
             verdict = judge_own(
                 receipt,
                 self._spec,
@@ -290,7 +292,7 @@ class WarmSession:
             verified = verdict.require()
             require_follows(verdict.predicate, before)
             collected.compare(run, verified)
-            self._previous, run.summary["audited"] = verified.id, True
+            self._previous, self._like, run.summary["audited"] = verified.id, receipt, True
         except Unavailable:
             return None  # the run's last line says that there is none; %sls audit fetches it later
         except SlsError as error:
