@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -80,6 +81,41 @@ def test_a_body_that_is_no_json_is_a_problem_of_ours(body: bytes) -> None:
     assert taken == []
 
 
+async def _dripping(door: Door, who: Identity, pause: Callable[[], Awaitable[object]]) -> httpx.Response:
+    """A body that comes in two pieces of a MiB, with a pause between them."""
+    app = Starlette(routes=door._routes(), exception_handlers={SlsError: _problem})
+    token = make_token(
+        who.signing, audience=digest(door._spki), method="POST", path="/v1/contract", body=b"", now=int(time.time())
+    )
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b" " * 2**20
+        await pause()
+        yield b" " * 2**20
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="https://door") as client:
+        headers = {"Authorization": f"Bearer {token}"}
+        return await client.request("POST", "/v1/contract", content=body(), headers=headers)
+
+
+def test_whoever_comes_before_the_contract_neither_fills_the_memory_nor_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anybody can make a token of their own: bodies have a bound together, and each has to come in time."""
+    monkeypatch.setattr("sls_jupyter.guest.door.MAX_HELD_BYTES", 2 * 2**20)
+    stranger, (door, taken) = person("stranger"), accepting(person("analyst"))
+
+    async def two() -> list[int]:
+        both = asyncio.Barrier(2)
+        answers = await asyncio.gather(*(_dripping(door, stranger, both.wait) for _ in range(2)))
+        return sorted(one.status_code for one in answers)
+
+    assert asyncio.run(two()) == [400, 401]
+    assert (door._held, taken) == (0, [])
+    monkeypatch.setattr("sls_jupyter.guest.door.BODY_SECONDS", 0.05)
+    late = asyncio.run(_dripping(door, stranger, lambda: asyncio.sleep(5)))
+    assert "did not come in time" in late.text
+    assert door._held == 0
+
+
 def test_a_nonce_has_one_form() -> None:
     """Evidence is for exactly the bytes that were asked about."""
     door, _ = accepting(person("analyst"))
@@ -109,7 +145,7 @@ def test_only_the_requester_orders_interrupts_and_closes() -> None:
         _Device(),  # type: ignore[arg-type]
         lambda *_: None,
         order=seen.append,
-        interrupt=lambda: seen.append("interrupt"),
+        interrupt=lambda body: seen.append(("interrupt", body)),
         close=lambda: seen.append("close"),
         fetch=lambda name, cell: f"{name} {cell}".encode(),
     )
@@ -121,8 +157,8 @@ def test_only_the_requester_orders_interrupts_and_closes() -> None:
         assert call(door, "POST", path, other, b"{}").status_code == 401
         assert call(door, "POST", path, None, b"{}").status_code == 401
     assert seen == []
-    assert [call(door, "POST", path, me, b'{"a":1}').status_code for path in calls] == [201, 202, 202]
-    assert seen == [{"a": 1}, "interrupt", "close"]
+    assert [call(door, "POST", path, me, b'{"a":1}').status_code for path in calls] == [201, 201, 202]
+    assert seen == [{"a": 1}, ("interrupt", {"a": 1}), "close"]
     assert call(door, "GET", "/v1/results/me", me).content == b"me None"
 
 

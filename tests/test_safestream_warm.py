@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from e2e import LIMITS, World, container, needs_sandbox, until, world
+from e2e import LIMITS, World, container, finish, needs_sandbox, until, world
 from session_kit import Notebook, notebook
 
 from sls_jupyter.contract.cells import CellOrder
@@ -21,6 +21,7 @@ from sls_jupyter.errors import (
     CellRunning,
     DigestMismatch,
     LimitExceeded,
+    MalformedDocument,
     OutputWithheld,
     ProgramFailed,
     RunCancelled,
@@ -81,6 +82,14 @@ def test_an_interrupted_cell_leaves_the_session_usable(world: World) -> None:
         assert isinstance(run.error, RunCancelled)
         cells.warm.interrupt()  # nothing runs
         assert cells.printed("print(x)") == "5\n"
+        late = cells.start("import time\ntime.sleep(1)\nprint('whole')")
+        until(lambda: late.steps["running"].state == "active", "the cell runs")
+        doors = cells.warm._doors
+        assert doors is not None
+        doors.into.post("/v1/interrupt", {"cell": 2})  # meant for the cell before, and late
+        with pytest.raises(MalformedDocument):
+            doors.into.post("/v1/interrupt", {})
+        assert [event["text"] for event in finish(late).of("stream")] == ["whole\n"]
 
 
 def test_one_cell_at_a_time(world: World) -> None:

@@ -42,7 +42,7 @@ class Cells:
     def __init__(self, contract: Contract, material: Material | None = None) -> None:
         self._contract, self._material = contract, material
         self._last: CellOrder | None = None
-        self._runs = False
+        self._taken, self._runs = 0, False
         self._lock = threading.Lock()
 
     @property
@@ -50,8 +50,16 @@ class Cells:
         """Of the last cell that was taken; 0 before the first."""
         return 0 if self._last is None else self._last.number
 
+    @property
+    def running(self) -> int | None:
+        """The number of the cell that was taken and is not done; ``None`` when none is."""
+        with self._lock:
+            return self._taken if self._runs else None
+
     def only(self) -> Cell:
-        """The cell of a run: its contract names it."""
+        """The cell of a run: its contract names it. It runs from here on."""
+        with self._lock:
+            self._taken, self._runs = 1, True
         spec, material = self._contract.spec, self._material
         code, parameters = (None, None) if material is None else (material.code, material.parameters)
         return Cell(
@@ -78,7 +86,7 @@ class Cells:
             if self._runs:
                 raise CellRunning("A cell is running.", hint="Wait for its end, or interrupt it.")
             order, cell = self._verified(ordered, brought, now)
-            self._last, self._runs = order, True
+            self._last, self._taken, self._runs = order, order.number, True
             return cell
 
     def done(self) -> None:

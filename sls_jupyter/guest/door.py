@@ -37,6 +37,8 @@ from sls_jupyter.guest.messages import IDLE_SECONDS
 from sls_jupyter.identity import verify_token
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
+MAX_HELD_BYTES = 2 * MAX_BODY_BYTES  # of all bodies that are being read
+BODY_SECONDS = 120.0  # of one body
 NONCE_BYTES = 32
 
 
@@ -130,7 +132,8 @@ class Door:
         accept: called with the body of ``POST /v1/contract`` and the caller's DID; raises, and has
             changed nothing then, unless the caller is the requester. Called until it accepts, never after.
         order: called with the body of ``POST /v1/cells``; raises, and has changed nothing then.
-        interrupt: the cell that runs is to end, and the session goes on. close: the session is to end.
+        interrupt: called with the body of ``POST /v1/interrupt``: that cell is to end, and the session goes on.
+        close: the session is to end.
         fetch: bodies for ``GET /v1/results/{name}``, by name and number of the cell; of the last one without a number.
     """
 
@@ -141,7 +144,7 @@ class Door:
         accept: Callable[[dict[str, Any], str], None],
         *,
         order: Callable[[dict[str, Any]], None] = _no_orders,
-        interrupt: Callable[[], None] = lambda: None,
+        interrupt: Callable[[dict[str, Any]], None] = _no_orders,
         close: Callable[[], None] = lambda: None,
         fetch: Callable[[str, int | None], bytes | None] = lambda *_: None,
         cancel: Callable[[], None] = lambda: None,
@@ -151,9 +154,11 @@ class Door:
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )
         self._context = _server_context(key)
-        self._role, self._device, self._accept, self._order, self._fetch = role, device, accept, order, fetch
-        self._calls = {"/v1/cancel": cancel, "/v1/interrupt": interrupt, "/v1/close": close}
+        self._role, self._device, self._accept, self._fetch = role, device, accept, fetch
+        self._orders = {"/v1/cells": order, "/v1/interrupt": interrupt}
+        self._calls = {"/v1/cancel": cancel, "/v1/close": close}
         self._requester: str | None = None
+        self._held = 0  # bytes of bodies that are being read
         self._accepting = asyncio.Lock()  # two contracts at once: the second one comes too late
         self.events = Events()
 
@@ -180,7 +185,7 @@ class Door:
         return (
             Route("/v1/evidence", self._evidence),
             Route("/v1/contract", self._contract, methods=["POST"]),
-            Route("/v1/cells", self._ordered, methods=["POST"]),
+            *(Route(path, self._ordered, methods=["POST"]) for path in self._orders),
             *(Route(path, self._called, methods=["POST"]) for path in self._calls),
             Route("/v1/events", self._follow),
             Route("/v1/results/{name:path}", self._result),
@@ -191,12 +196,24 @@ class Door:
         caller = self._verified(request, None)
         if self._requester is not None and caller != self._requester:
             raise NotAuthorised("Only the run's requester may use this door.", found=caller)
+        body = await self._body(request)
+        return self._verified(request, body), body
+
+    async def _body(self, request: Request) -> bytes:
+        """A caller's body. Before there is a contract anybody can be the caller: time, and what all of them send, have a bound."""
         body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_BODY_BYTES:
-                raise BadInput("The request is too large.", expected=f"{MAX_BODY_BYTES} bytes at most")
-        return self._verified(request, bytes(body)), bytes(body)
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                async for chunk in request.stream():
+                    body += chunk
+                    self._held += len(chunk)
+                    if len(body) > MAX_BODY_BYTES or self._held > MAX_HELD_BYTES:
+                        raise BadInput("The request is too large.", expected=f"{MAX_BODY_BYTES} bytes at most")
+            return bytes(body)
+        except TimeoutError:
+            raise BadInput("The request did not come in time.", expected=f"{BODY_SECONDS:g} seconds at most") from None
+        finally:
+            self._held -= len(body)
 
     def _verified(self, request: Request, body: bytes | None) -> str:
         return verify_token(
@@ -229,7 +246,8 @@ class Door:
     async def _ordered(self, request: Request) -> Response:
         _, body = await self._caller(request)
         self._require_contract()
-        await asyncio.to_thread(self._order, parse_json(body, max_bytes=MAX_BODY_BYTES))
+        order = self._orders[request.url.path]
+        await asyncio.to_thread(order, parse_json(body, max_bytes=MAX_BODY_BYTES))
         return JSONResponse({}, 201)
 
     async def _called(self, request: Request) -> Response:

@@ -41,7 +41,7 @@ from sls_jupyter.guest.counting import counted, too_large
 from sls_jupyter.guest.door import Door
 from sls_jupyter.guest.feed import Feed
 from sls_jupyter.guest.keys import Opened, fetch_keys
-from sls_jupyter.guest.messages import CodeMessage, OrderMessage, part_of
+from sls_jupyter.guest.messages import CodeMessage, InterruptMessage, OrderMessage, part_of
 from sls_jupyter.guest.parts import opener
 from sls_jupyter.guest.peers import as_measured, require_ids
 
@@ -102,22 +102,23 @@ class InputRun:
         self._audit.record("cancelled-by-requester")
         self.door.events.add("cancelled")
 
-    def _interrupt(self) -> None:
-        """Interrupt the cell that runs; nothing when none does."""
+    def _interrupt(self, body: dict[str, Any]) -> None:
+        """Interrupt the cell with this number, from its order on; nothing when it is over, or was never ordered."""
+        number = InterruptMessage.from_json(body).cell
         with self._telling:
-            cell, feed = self._running, self._feed
-            if cell is None:
+            running, feed = self._running, self._feed
+            if number != self._chain.running:
                 return
-            if self._interrupted != cell.number:
-                self._interrupted = cell.number
+            if self._interrupted != number:
+                self._interrupted = number
                 self._audit.record("interrupted-by-requester")
-                self._tell("interrupted", cell)
-        if feed is not None:
-            feed.interrupt(cell.number)
+                self._tell("interrupted", number)
+        if feed is not None and running is not None:  # else it is told when it begins
+            feed.interrupt(number)
 
-    def _tell(self, kind: str, cell: Cell, **fields: Any) -> None:
+    def _tell(self, kind: str, cell: int, **fields: Any) -> None:
         """An event; of a session's cell, with its number."""
-        self.door.events.add(kind, **({"cell": cell.number} if self._is_session else {}), **fields)
+        self.door.events.add(kind, **({"cell": cell} if self._is_session else {}), **fields)
 
     def run(self, feed: socket.socket) -> None:
         """Everything after the contract; an error becomes the run's last event."""
@@ -133,7 +134,7 @@ class InputRun:
                 cell: Cell | None = first
                 assets = [one for one in opened if one.item.kind == "code"]
                 while cell is not None:
-                    self._tell("finished", cell, status=self._execute(line, cell, assets))
+                    self._tell("finished", cell.number, status=self._execute(line, cell, assets))
                     cell = self._next(line)
         except SlsError as error:
             self._fail(error)
@@ -169,7 +170,7 @@ class InputRun:
             keys = fetch_keys(client, self._device, spec, self._contract.spec_envelope, grant)
             self._audit.record("key-received", asset=item.asset, columns=len(keys.columns or ()))
             self._audit.released(item.alias, keys.logged)
-            self._tell("key", cell, alias=item.alias, authority=item.authority, entry=keys.entry)
+            self._tell("key", cell.number, alias=item.alias, authority=item.authority, entry=keys.entry)
             opened.append(Opened(item, manifest, keys, client))
         return opened
 
@@ -184,7 +185,7 @@ class InputRun:
                 rows = self._send_table(file, one)
                 file.flush()
                 self._audit.record("table-fed", asset=one.item.asset, rows=rows)
-                self._tell("fed", cell, alias=one.item.alias, rows=rows)
+                self._tell("fed", cell.number, alias=one.item.alias, rows=rows)
 
     def _send_table(self, file: wire.ByteFile, one: Opened) -> int:
         rows = 0
@@ -248,7 +249,7 @@ class InputRun:
         Args:
             assets: code that runs before the first cell; each is taken from there once it ran without an error.
         """
-        self._tell("running", cell)
+        self._tell("running", cell.number)
         self._audit.record("running")
         with self._program_errors("its parameters"):
             line.begin(cell, len(assets) + 1)

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, JsonValue
 
+from sls_jupyter.contract.spec import MAX_CELLS
 from sls_jupyter.documents import Base64, Did, Digest, Model
 from sls_jupyter.errors import MalformedDocument
 from sls_jupyter.provenance import Checked, Hearsay
@@ -75,6 +76,12 @@ class CodeMessage(Model):
 
     code: Annotated[str, Checked("the order's digest of it (guest.cells)")]
     parameters: Annotated[Base64, Checked("the order's digest of it (guest.cells)")]
+
+
+class InterruptMessage(Model):
+    """``POST /v1/interrupt`` at the in-door."""
+
+    cell: Annotated[int, Field(ge=1, le=MAX_CELLS), Checked("the number of the cell that runs (guest.input)")]
 
 
 _TOGETHER: tuple[tuple[type[Model], ...], ...] = ((ContractMessage, MaterialMessage), (OrderMessage, CodeMessage))

@@ -208,6 +208,7 @@ def _body(answer: Answer) -> bytes:
     if 200 <= answer.status < 300:
         return answer.body
     try:
-        raise from_problem(dict(parse_json(answer.body)), "the container group")
+        problem = dict(parse_json(answer.body))
     except (MalformedDocument, TypeError, ValueError):
         raise Unavailable("Something else than a guest answers.", found=f"HTTP {answer.status}") from None
+    raise from_problem(problem, "the container group")

@@ -123,8 +123,8 @@ class WarmSession:
             Unavailable: the group does not answer.
         """
         doors = self._doors
-        if doors is not None and self.state == "running":
-            doors.into.post("/v1/interrupt", {}, seconds=CALL_SECONDS)
+        if doors is not None and self.state == "running" and self.cells:
+            doors.into.post("/v1/interrupt", {"cell": len(self.cells)}, seconds=CALL_SECONDS)
 
     def close(self, timeout: float = CLOSE_SECONDS) -> None:
         """End the session after the cell that runs; results of its cells stay. Safe to call twice."""
