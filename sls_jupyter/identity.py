@@ -253,6 +253,17 @@ def locked(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def lock_if_free(path: Path) -> int | None:
+    """The lock that this file is, made where it is not there, as an open file; ``None`` while another process has it."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        return None
+    return lock
+
+
 def save_file(path: str | Path, data: bytes, what: str) -> Path:
     """:func:`write_whole`, for a person who named the place.
 

@@ -11,7 +11,6 @@ the next call of another notebook takes over (:func:`ensure_running`). A lock on
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import socket
 import threading
@@ -26,7 +25,7 @@ from sls_jupyter.authority.service import Authority
 from sls_jupyter.authority.serving import BoundedServer, configure
 from sls_jupyter.authority.witness_loop import collecting
 from sls_jupyter.errors import SlsError, Unavailable
-from sls_jupyter.identity import SigningKey, read_private, write_private
+from sls_jupyter.identity import SigningKey, lock_if_free, read_private, write_private
 from sls_jupyter.network import private_address
 
 START_SECONDS = 10.0
@@ -167,13 +166,7 @@ def listen_private(folder: Path, what: str = "authority") -> socket.socket:
 
 def take_lock(folder: Path) -> int | None:
     """The right to serve the authority in ``folder``, as an open file; ``None`` while another process has it."""
-    lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
-        return None
-    return lock
+    return lock_if_free(folder / _LOCK)
 
 
 def is_served(folder: Path) -> bool:

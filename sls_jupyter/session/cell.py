@@ -15,9 +15,9 @@ _BLANKS = re.compile(r"[ \t]+$", re.MULTILINE)
 def one_spelling(code: str) -> str:
     """The cell without what an editor adds and nobody reads: what is signed, approved and run.
 
-    Lines end with ``\\n``, none ends with blanks, and the last one says something. No text within quotes changes: where
-    blanks at the ends of lines stand in a string they stay, all of them, and a cell that Python alone cannot read (it
-    has magics) loses only what stands after its last line.
+    Lines end with ``\\n`` (a lone carriage return ends one, in cells with magics too), none ends with blanks, and the last
+    one says something. No text within quotes changes: where blanks at the ends of lines stand in a string they stay, all
+    of them, and a cell that Python alone cannot read (it has magics) loses only what stands after its last line.
     """
     unix = re.sub(r"\r\n?", "\n", code)  # as Python reads them, within quotes too
     ended = re.sub(r"(?:\n[ \t]*)+\Z", "", unix) if unix.strip() else ""

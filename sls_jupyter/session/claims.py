@@ -8,7 +8,6 @@ the launch, and never again.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import time
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from typing import Any
 from sls_jupyter.documents import lp
 from sls_jupyter.errors import BadInput, Unavailable
 from sls_jupyter.hpke import seal
-from sls_jupyter.identity import Identity, write_private, write_whole
+from sls_jupyter.identity import Identity, lock_if_free, write_private, write_whole
 
 DRIVERS = ("agent", "kernel")
 WAITING_LABEL = "sls-jupyter/waiting-run/v1"
@@ -43,7 +42,7 @@ class Claim:
             BadInput: another process drives it, or it was launched already.
         """
         deadline = time.monotonic() + _PROBE_SECONDS
-        while (lock := _try(folder)) is None:
+        while (lock := lock_if_free(folder / _LOCK)) is None:
             if time.monotonic() > deadline:
                 raise BadInput(
                     "That run goes on already.", found=folder.name, hint=f"%sls attach {folder.name} follows it."
@@ -82,16 +81,6 @@ class Claim:
             os.close(lock)
 
 
-def _try(folder: Path) -> int | None:
-    lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
-        return None
-    return lock
-
-
 def _launched(folder: Path) -> BadInput:
     return BadInput(
         "That contract was launched already; one contract is one run.",
@@ -105,7 +94,7 @@ def is_driven(folder: Path) -> bool:
     if not (folder / _LOCK).exists():
         return False
     with contextlib.suppress(OSError):
-        lock = _try(folder)
+        lock = lock_if_free(folder / _LOCK)
         if lock is None:
             return True
         os.close(lock)
