@@ -15,7 +15,7 @@ from sls_jupyter.cli.entry import main
 from sls_jupyter.contract.cells import CellGrant
 from sls_jupyter.contract.grants import Obligations
 from sls_jupyter.documents import sign, verify
-from sls_jupyter.errors import BadInput, DigestMismatch, LogInconsistent, MalformedDocument, UnknownName
+from sls_jupyter.errors import BadInput, DigestMismatch, LogInconsistent, MalformedDocument, Unavailable, UnknownName
 from sls_jupyter.identity import verify_signature
 from sls_jupyter.receipt import files
 from sls_jupyter.receipt.chain import verify_chain
@@ -190,6 +190,19 @@ def test_a_lost_receipt_does_not_stop_the_next_one(fresh):
     fresh.run(CELLS[1])
     verdict = fresh.check(fresh.receipt())
     assert (verdict.accepted, verdict.previous) == (True, lost.statement.digest)
+
+
+def test_nobody_collects_grants_without_receipts(fresh, monkeypatch):
+    """A host that holds the group's clock back keeps no stock of grants: they are given as cells leave receipts."""
+    monkeypatch.setattr("sls_jupyter.authority.cells.MAX_OWED", 2)
+    cells = [fresh.run(f"x = {number}\n", post=False) for number in range(2)]
+    with pytest.raises(Unavailable, match="receipts of earlier cells") as caught:
+        fresh.run("x = 2\n")
+    assert caught.value.found == "none of cell 1"
+    fresh.notebook.orders.pop()
+    fresh.notebook.texts.pop()
+    fresh.post(cells[0])
+    fresh.run("x = 2\n", post=False)
 
 
 def test_a_cell_that_was_not_granted_here_is_not_recorded(fresh):

@@ -33,7 +33,7 @@ from sls_jupyter.authority.inbox import Answer
 from sls_jupyter.authority.service import Authority
 from sls_jupyter.authority.specs import parse_order
 from sls_jupyter.authority.standing import beginning_of
-from sls_jupyter.contract.cells import CellGrant, CellOrder, verify_order
+from sls_jupyter.contract.cells import MAX_OWED, CellGrant, CellOrder, verify_order
 from sls_jupyter.contract.grants import Grant, Obligations
 from sls_jupyter.contract.proposal import CellText, Proposal
 from sls_jupyter.contract.spec import StreamSpec
@@ -55,6 +55,11 @@ _CELL = (
     .limit(1)
 )
 _INSERT = sa.insert(_rows)
+_RECEIPT = (
+    sa.select(db.receipts.c.id)
+    .where(db.receipts.c.spec == sa.bindparam("session"), db.receipts.c.cell == sa.bindparam("cell"))
+    .limit(1)
+)
 _TEXTS = sa.select(_texts.c.id, _texts.c.texts).where(
     _texts.c.id.in_(sa.bindparam("ids", expanding=True)), _texts.c.requester == sa.bindparam("requester")
 )
@@ -105,6 +110,7 @@ def submit(authority: Authority, caller: str, sent: Submission, *, dry_run: bool
     Raises:
         as :func:`sls_jupyter.authority.decisions.submit`. DigestMismatch: another chain than the one here, a gap in it,
         or another session's. UnknownName: something was left out that this authority does not have.
+        Unavailable: the receipt of the cell :data:`MAX_OWED` before this one is not here.
     """
     inbox.require_not_muted(authority, caller)
     spec = verify_spec(authority, sent.spec, caller)
@@ -113,6 +119,8 @@ def submit(authority: Authority, caller: str, sent: Submission, *, dry_run: bool
     with authority.store.read() as connection:
         chain = _chain(connection, spec)
         asked, place = _follow(connection, spec, chain, sent.orders, authority.clock())
+        if place.is_next:
+            _require_receipts(connection, asked)
         texts = _whole(connection, asked, sent.texts)
     require_fitting(asked, texts, sent.contact)
     if dry_run:
@@ -194,6 +202,25 @@ def _has_run(connection: Connection, spec: StreamSpec, order: CellOrder) -> bool
     left = sa.select(receipts.c.id).where(receipts.c.spec == spec.digest, receipts.c.cell == order.number).limit(1)
     known = connection.execute(sa.select(orders.c.id).where(orders.c.id == order.digest)).first()
     return known is not None or connection.execute(left).first() is not None
+
+
+def _require_receipts(connection: Connection, asked: Proposal) -> None:
+    """The group runs what is granted: nobody collects more grants than so many beyond the last cell that left a receipt.
+
+    A grant ends by the group's clock, which its host could hold back. A group that cannot bring its receipts ends by
+    itself, at the same number.
+
+    Raises:
+        Unavailable: too many receipts are missing.
+    """
+    number = (asked.number or 1) - MAX_OWED
+    if number >= 1 and connection.execute(_RECEIPT, {"session": asked.spec_digest, "cell": number}).first() is None:
+        raise Unavailable(
+            "The receipts of earlier cells of this session are missing here.",
+            found=f"none of cell {number}",
+            expected=f"one of cell {number} before cell {asked.number} is granted",
+            hint="Try again; if it persists, the group cannot reach this authority: close the session and open it again.",
+        )
 
 
 def _other_chain(found: str) -> DigestMismatch:

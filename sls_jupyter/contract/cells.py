@@ -23,6 +23,7 @@ from sls_jupyter.errors import BadInput, DigestMismatch, MalformedDocument, NotA
 from sls_jupyter.identity import CLOCK_SKEW_SECONDS, verify_signature
 
 MAX_OUTPUTS = 256
+MAX_OWED = 32  # receipts that an authority may lack while it grants and a group goes on
 
 
 class CellTerms(Model):

@@ -13,11 +13,11 @@ import time
 from collections.abc import Iterable
 
 from sls_jupyter.authority.client import AuthorityClient
+from sls_jupyter.contract.cells import MAX_OWED
 from sls_jupyter.errors import Unavailable
 
 POST_ATTEMPTS = 5
 POST_SECONDS = 5.0  # of one attempt
-MAX_OWED = 32  # receipts that one authority has not taken, whether they wait or were brought
 
 
 class Courier:
