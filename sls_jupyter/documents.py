@@ -103,7 +103,7 @@ def no_member_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name in names if names.count(name) > 1)
         raise MalformedDocument(
             "A JSON object names one member twice.",
-            found=repr(twice[:100]),
+            found=f"{twice[:100]!r} twice",
             expected="each member once",
             hint="Ask the sender for a valid document.",
         )

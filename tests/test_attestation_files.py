@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from sls_jupyter import cli
 from sls_jupyter.attestation.anchors import TrustAnchors
 from sls_jupyter.attestation.device.simulated import DevelopmentChain, SimulatedProcessor
+from sls_jupyter.attestation.evidence import Minimums
 from sls_jupyter.attestation.files import judge_files, sort_files
 from sls_jupyter.attestation.judge import Wanted
 from sls_jupyter.errors import BadInput, SlsError
+from sls_jupyter.notebook.attest import verify_files
 
 VECTORS = Path(__file__).parent / "vectors"
 GENOA = VECTORS / "snp" / "aci-genoa-v3"
@@ -218,6 +220,24 @@ def test_what_is_wanted_counts_for_every_form_of_evidence(wanted: dict[str, Any]
         assert judge_files(sort_files(files), now=datetime(2026, 7, 22, tzinfo=UTC)).accepted
         verdict = judge_files(sort_files(files), now=datetime(2026, 7, 22, tzinfo=UTC), wanted=Wanted(**wanted))
         assert [check.name for check in verdict.checks if not check.ok] == failed
+
+
+@pytest.mark.parametrize(
+    ("text", "whose"),
+    [
+        ('{"tcb": {"sev-snp/Genoa": {"tee": 1}}}', "(your minimum in lower.json)"),
+        ('{"tcb": {"sev-snp/Genoa": {"tee": 1}}, "date": "2026-11-01"}', "(your minimum in lower.json, 2026-11-01)"),
+        ('{"tcb": {"sev-snp/Genoa": {"tee": 1}}, "source": "the bank"}', "(the bank)"),
+    ],
+)
+def test_a_minimum_says_whose_file_it_was_in(text: str, whose: str, tmp_path: Path) -> None:
+    """It was put down to Microsoft, whose svn is another field's default."""
+    (tmp_path / "lower.json").write_text(text)
+    files = [str(MACHINE / "report.bin"), str(MACHINE / "vcek.der")]
+    verdict = verify_files(files, at="2026-07-22", minimum=str(tmp_path / "lower.json"))
+    (line,) = [check.expected for check in verdict.checks if check.name == "minimum_tcb"]
+    assert line == f"tee 1 {whose}"
+    assert "microsoft/" in Minimums(tcb={"sev-snp": {"tee": 1}}).whose("uvm_svn")
 
 
 def test_what_a_quote_cannot_tell_is_no_demand_on_it() -> None:
