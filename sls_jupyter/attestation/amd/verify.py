@@ -24,7 +24,7 @@ from sls_jupyter.attestation.claims import (
     compare,
     readable,
     unreadable,
-    utc_words,
+    within,
 )
 from sls_jupyter.errors import MalformedDocument, SignatureInvalid
 
@@ -67,7 +67,8 @@ class SnpVerifier:
         report = require_report(data)
         checks = [readable("report_format"), *_signer_checks(report, anchors)]
         chain = self._examine_chain(self._rules(report, anchors), evidence.endorsement_bytes(), checks)
-        checks += [readable("certificates"), *self._root_checks(chain, anchors), *chain.checks, _validity(chain, now)]
+        checks += [readable("certificates"), *self._root_checks(chain, anchors), *chain.checks]
+        checks.append(within("validity", now, chain.not_before, chain.not_after))
         if anchors.revocation_lists and not self.simulated:
             checks.append(revocation_check(chain, anchors.revocation_lists, now))
         checks += [*_binding_checks(report, chain), _signature(data, report, chain)]
@@ -154,13 +155,6 @@ def _signer_checks(report: snp.Report, anchors: AmdTrust) -> list[Check]:
         Check(name="signing_key", found=key, expected=" or ".join(accepted), ok=key in accepted),
         compare("chip_key", "masked" if report.chip_key_masked else "shown", "shown"),
     ]
-
-
-def _validity(chain: Chain, now: datetime) -> Check:
-    expected = f"{utc_words(chain.not_before)} to {utc_words(chain.not_after)}"
-    return Check(
-        name="validity", found=utc_words(now), expected=expected, ok=chain.not_before <= now <= chain.not_after
-    )
 
 
 def _binding_checks(report: snp.Report, chain: Chain) -> list[Check]:
