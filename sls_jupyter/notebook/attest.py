@@ -137,6 +137,7 @@ def verify_files(
         wanted=_demanding(read_wanted(minimum), bulletins, mitigations),
         issuer=issuer,
         anchors=anchors,
+        today=datetime.now(UTC),
     )
 
 
