@@ -70,6 +70,16 @@ def b64decode(text: str) -> bytes:
     return data
 
 
+def unhex(text: str) -> bytes:
+    """Bytes as hexadecimal digits, in either case, also after ``0x``; white space is passed over.
+
+    Raises:
+        ValueError: anything else.
+    """
+    text = text.strip()
+    return bytes.fromhex(text[2:] if text[:2].lower() == "0x" else text)
+
+
 def _base64_text(text: str) -> str:
     try:
         b64decode(text)

@@ -17,6 +17,7 @@ from sls_jupyter.attestation.anchors import TrustAnchors
 from sls_jupyter.attestation.device.simulated import DevelopmentChain, SimulatedProcessor
 from sls_jupyter.attestation.evidence import Minimums
 from sls_jupyter.attestation.files import judge_files, sort_files
+from sls_jupyter.attestation.intel.collateral import HEX_PARTS
 from sls_jupyter.attestation.judge import Wanted
 from sls_jupyter.errors import BadInput, SlsError
 from sls_jupyter.notebook.attest import verify_files
@@ -113,6 +114,11 @@ LIST = "a list of bytes"
 BASE64 = b64encode((TDX / "quote.bin").read_bytes()).decode()
 QUOTE_FORMS = {
     "hex after 0x": lambda quote: b"0x" + quote.hex().encode(),
+    "hex after 0X": lambda quote: b"0X" + quote.hex().upper().encode(),
+    "QuoteHex after 0X": lambda quote: json.dumps({"QuoteHex": "0X" + quote.hex()}).encode(),
+    "trustee, its evidence as text": lambda quote: json.dumps(
+        {"tee": "tdx", "tee-evidence": json.dumps({"quote": BASE64, "cc_eventlog": None})}
+    ).encode(),
     "base64url without padding": lambda quote: urlsafe_b64encode(quote).rstrip(b"="),
     "dstack": lambda quote: json.dumps({"quote": quote.hex(), "event_log": "[]", "vm_config": "{}"}).encode(),
     "a platform with its evidence": lambda quote: json.dumps(
@@ -137,7 +143,16 @@ def test_a_quote_with_its_collateral_in_one_file():
     assert judge_files(sort_files([json.dumps(both).encode()]), now=THEN).accepted
 
 
-@pytest.mark.parametrize("end", ["\n", "\r\n\r\n", "\n\n\n", " \n"])
+@pytest.mark.parametrize("prefix", ["0x", "0X"])
+def test_hex_of_collateral_may_say_that_it_is_hex(prefix):
+    """As contracts and their tools write it."""
+    collateral = json.loads((TDX / "collateral.json").read_bytes())
+    collateral |= {name: prefix + collateral[name] for name in HEX_PARTS}
+    files = [(TDX / "quote.bin").read_bytes(), json.dumps(collateral).encode()]
+    assert judge_files(sort_files(files), now=THEN).accepted
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n\r\n", "\n\n\n", " \n", "\0", "\n\0", "\0\n"])
 @pytest.mark.parametrize("part", ["pck_crl_issuer_chain", "tcb_info_issuer_chain", "qe_identity_issuer_chain"])
 def test_blank_lines_after_a_chain(part, end):
     """Intel's service and caches end their chains so."""

@@ -2,7 +2,8 @@
 
 ::
 
-    SEV-SNP   report, certificates, UVM endorsement, container policy, Azure's JSON forms (aci_forms.py)
+    SEV-SNP   report, certificates, UVM endorsement, container policy, Azure's JSON forms (azure/forms.py),
+              trustee's (amd/sev_crate.py)
     TDX, SGX  a quote, also as JSON with QuoteHex (Open Enclave, Intel's SDK), quote (dstack, trustee) or in fields (go-tdx-guest); its collateral
     MAA       a token (compact JWS) and the instance's key set
     ours      the JSON of an Evidence document
@@ -37,7 +38,7 @@ from sls_jupyter.attestation.intel.go_tdx import looks_like_go_tdx, quote_bytes
 from sls_jupyter.attestation.judge import NOTHING_ELSE, Profile, Wanted, judge, wanted_of_others
 from sls_jupyter.attestation.profile import profile_of
 from sls_jupyter.attestation.verify import verify
-from sls_jupyter.documents import parse_json
+from sls_jupyter.documents import parse_json, unhex
 from sls_jupyter.errors import BadInput, EvidenceRejected, MalformedDocument
 
 _TOKEN = re.compile(rb"[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*")
@@ -183,7 +184,7 @@ def _quote_within(value: dict[str, Any]) -> dict[str, Any]:
 
 def _hex(text: str) -> bytes:
     try:
-        return bytes.fromhex(text.strip().removeprefix("0x"))
+        return unhex(text)
     except ValueError:
         raise MalformedDocument("QuoteHex is not hex.", found=f"{len(text)} characters") from None
 
