@@ -31,6 +31,7 @@ HINTS = {
     "(same machine), or a file with the root that was found. Hardware evidence needs its vendor's chain.",
     "validity": "Set the clock, or fetch the certificate again.",
     "vcek_tcb": "Fetch the VCEK for the report's REPORTED_TCB.",
+    "vlek_tcb": "Ask the cloud for the VLEK of the report's REPORTED_TCB.",
     "vcek_chip": "Fetch the VCEK of the chip that made the report.",
     "revocation": "Fetch AMD's revocation list of this product again; a revoked intermediate is not to be trusted.",
     "uvm_issuer": "Only endorsements of a pinned issuer are believed; the endorsement may not be Microsoft's.",

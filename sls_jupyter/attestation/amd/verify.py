@@ -167,7 +167,11 @@ def _binding_checks(report: snp.Report, chain: Chain) -> list[Check]:
         shown = f"{product} (CPU {report.cpuid}), of which no root key is pinned here"
     checks = [
         compare("product", shown, chain.product),
-        compare("vcek_tcb", _tcb_words(report.reported_tcb, chain.product), _tcb_words(chain.tcb, chain.product)),
+        compare(
+            f"{chain.signer.lower()}_tcb",
+            _tcb_words(report.reported_tcb, chain.product),
+            _tcb_words(chain.tcb, chain.product),
+        ),
     ]
     if chain.hwid:
         chip = report.chip_id.hex() if any(report.chip_id) else "no chip id"
