@@ -22,7 +22,7 @@ HEADER = """\
 # read it over, run `make clean test`, and commit it together with what it made necessary.
 # For the Python that wrote it, so each line says which; other Pythons take what pyproject.toml allows.
 # Not in here: the build backend, and the second environment of the data path (tests/pandas2.txt), which is older on purpose.
-# The image of the guest will be built from this file as well, so that what is measured there is what was tested here.
+# The image of the guest is built from this file as well, so that what is measured there is what was tested here.
 """
 
 

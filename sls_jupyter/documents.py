@@ -70,6 +70,16 @@ def b64decode(text: str) -> bytes:
     return data
 
 
+def unhex(text: str) -> bytes:
+    """Bytes as hexadecimal digits, in either case, also after ``0x``; white space is passed over.
+
+    Raises:
+        ValueError: anything else.
+    """
+    text = text.strip()
+    return bytes.fromhex(text[2:] if text[:2].lower() == "0x" else text)
+
+
 def _base64_text(text: str) -> str:
     try:
         b64decode(text)
@@ -91,10 +101,22 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,99}\Z")]
 # --- strict JSON ----------------------------------------------------------------------------------
 
 
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def no_member_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The members of one JSON object, for ``object_pairs_hook``; of two of one name neither would be the one meant.
+
+    Raises:
+        MalformedDocument: a member is there twice; it is named.
+    """
     result = dict(pairs)
     if len(result) != len(pairs):
-        raise MalformedDocument("A JSON object names one member twice.", hint="Ask the sender for a valid document.")
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise MalformedDocument(
+            "A JSON object names one member twice.",
+            found=f"{twice[:100]!r} twice",
+            expected="each member once",
+            hint="Ask the sender for a valid document.",
+        )
     return result
 
 
@@ -129,7 +151,7 @@ def parse_json(data: bytes, *, max_bytes: int = MAX_DOCUMENT_BYTES, max_values: 
         raise MalformedDocument("A document is too large.", found=f"{len(data)} bytes", expected=f"{max_bytes} at most")
     _require_bounded(data, max_values)
     try:
-        return json.loads(data.decode(), object_pairs_hook=_no_duplicates, parse_constant=_refuse_constant)
+        return json.loads(data.decode(), object_pairs_hook=no_member_twice, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise MalformedDocument("This is not JSON.", found=type(error).__name__) from None
 

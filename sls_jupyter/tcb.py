@@ -53,6 +53,9 @@ def floor_fault(platform: str, components: Iterable[str]) -> str:
     if slash and product not in products:
         return _unknown(f"product of {kind}", product, products) if products else f"a floor for {kind} names no product"
     known = COMPONENTS[kind][product] if slash else [one for parts in COMPONENTS[kind].values() for one in parts]
+    components = tuple(components)
+    if not components:
+        return f"a floor for {platform} that names no component"
     for name in components:
         if name not in known:
             return _unknown(f"component of {platform}", name, known)

@@ -62,7 +62,9 @@ def test_records_come_back(rows, block, tmp_path_factory):
         ('{"a":9007199254740993}\n{"a":1.5}\n', "'a'"),
         ('{"x":1,"a":[9007199254740993, 0.5]}\n', "'a'"),
         ('{"a":1}\n{"a":"K\xf6ln"}\n', "UTF-8"),
-        ('{"a":1,"a":2}\n', "from 1 on"),
+        ('{"b":[[1],["x"]]}\n', "from 1 on"),
+        ('{"a":0}\n{"a":1,"a":2}\n', "Line 2 of t.jsonl names one member twice.\n  found 'a'"),
+        ('{"a":{"b":1,"b":null}}\n', "found 'b'"),
     ],
 )
 @pytest.mark.parametrize("block", [8, 2**20])

@@ -142,7 +142,11 @@ def test_vendor_floor_holds_without_being_asked() -> None:
     checked = verify(evidence, forge.genuine_anchors(), now=NOW)
     tees = frozenset({"sev-snp"})
     assert failed(checked, tees=tees) == ["minimum_tcb"]
-    appraise(checked, reference(tees=tees, minimum_tcb={"sev-snp/Genoa": {"snp": 0x16}}))
+    for other in ({"sev-snp/Genoa": {"tee": 0}}, {"sev-snp": {"snp": 1}}):  # says nothing of the vendor's component
+        assert failed(checked, tees=tees, minimum_tcb=other) == ["minimum_tcb"]
+    result = appraise(checked, reference(tees=tees, minimum_tcb={"sev-snp/Genoa": {"snp": 0x16, "tee": 0}}))
+    (line,) = [check.expected for check in result.checks if check.name == "minimum_tcb"]
+    assert line == "snp 22, tee 0 (the owner's policy; lowered from snp 23 of AMD-SB-3019 of 2025-02-03)"
 
 
 def test_all_failures_at_once() -> None:

@@ -67,7 +67,7 @@ def test_the_table_and_the_names_that_can_be_asked_for_are_one_list() -> None:
         assert item.source.startswith("https://www.amd.com/")
         assert datetime.fromisoformat(item.date) <= datetime.fromisoformat(bulletin_table().as_of)
         for row in item.rows:
-            assert not floor_fault(f"sev-snp/{row.product}", row.tcb)
+            assert not row.tcb or not floor_fault(f"sev-snp/{row.product}", row.tcb)
             assert not (row.default and (row.second_hand or item.second_hand)), "second hand never refuses by itself"
 
 
@@ -131,6 +131,31 @@ def test_a_verdict_names_what_nobody_asked_for() -> None:
     named = [note for note in verdict.notes if "AMD-SB-3016 of 2026-04-14" in note]
     assert ["CVE-2023-20585" in note and "mitigation 2" in note for note in named] == [True]
     assert not any("days old" in note for note in verdict.notes)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "at", "verified"),
+    [
+        ({"report_data": "ab" * 64}, datetime(2026, 7, 22, tzinfo=UTC), True),
+        ({}, datetime(2020, 1, 1, tzinfo=UTC), False),
+    ],
+)
+def test_a_refusal_names_them_too(wanted: dict[str, Any], at: datetime, verified: bool) -> None:
+    """Whoever mends what was refused hears of the bulletins at once; whose word they rest on is said."""
+    verdict = genoa(Wanted(**wanted), at)
+    assert not verdict.accepted
+    assert any("AMD-SB-3016 of 2026-04-14" in note for note in verdict.notes)
+    assert any("its own word" in note for note in verdict.notes) is not verified
+
+
+def test_the_age_of_the_table_is_that_of_today() -> None:
+    """A verdict for a time that is long over is given with today's knowledge, and the other way round."""
+    then, today = datetime(2026, 7, 22, tzinfo=UTC), datetime(2027, 6, 1, tzinfo=UTC)
+    files = sort_files([b"\x05" + bytes(1183), (GENOA / "vcek.der").read_bytes()])
+    for now, clock, said in ((then, today, True), (today, then, False)):
+        verdict = judge_files(files, now=now, today=clock)
+        assert not verdict.accepted
+        assert ["days old" in note for note in verdict.notes].count(True) == said
 
 
 def test_a_demanded_bulletin_refuses() -> None:

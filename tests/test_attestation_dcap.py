@@ -20,6 +20,7 @@ from sls_jupyter.attestation.claim_checks import known_registers
 from sls_jupyter.attestation.claims import Evidence
 from sls_jupyter.attestation.device.linux import with_collateral
 from sls_jupyter.attestation.evidence import ReferenceValues, VerifiedEvidence
+from sls_jupyter.attestation.intel.chain import PCK, PCK_CA, ROOT, chain_checks, parse_chain
 from sls_jupyter.attestation.intel.collateral import PARTS, Collateral
 from sls_jupyter.attestation.intel.quote import Quote
 from sls_jupyter.attestation.intel.trust import IntelTrust
@@ -174,6 +175,16 @@ def test_mistake_26_collateral_without_time(days: int) -> None:
     """Collateral that is too old, or not yet issued, does not verify anything."""
     names = failed(evidence_of(GOOD), time_of(GOOD) + timedelta(days=days))
     assert set(names) & {"collateral_time", "chain_validity", "tcb_info_chain_validity"}
+
+
+def test_validity_of_a_chain_is_told_to_the_second() -> None:
+    """A day alone would stand on both sides of a line that fails."""
+    chain = parse_chain(Quote.parse(quote_of(GOOD)).certificates)
+    last = min(certificate.not_after for certificate in chain.certificates)
+    line = chain_checks(chain, (PCK, PCK_CA, ROOT), last + timedelta(seconds=1), (), "x_")[-1]
+    assert (line.name, line.ok) == ("x_chain_validity", False)
+    assert line.expected.endswith(f" to {last:%Y-%m-%d %H:%M:%S} UTC")
+    assert line.found == f"{last + timedelta(seconds=1):%Y-%m-%d %H:%M:%S} UTC"
 
 
 # --- the policy on TCB ----------------------------------------------------------------------------

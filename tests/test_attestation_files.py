@@ -15,9 +15,12 @@ from hypothesis import strategies as st
 from sls_jupyter import cli
 from sls_jupyter.attestation.anchors import TrustAnchors
 from sls_jupyter.attestation.device.simulated import DevelopmentChain, SimulatedProcessor
+from sls_jupyter.attestation.evidence import Minimums
 from sls_jupyter.attestation.files import judge_files, sort_files
+from sls_jupyter.attestation.intel.collateral import HEX_PARTS
 from sls_jupyter.attestation.judge import Wanted
 from sls_jupyter.errors import BadInput, SlsError
+from sls_jupyter.notebook.attest import verify_files
 
 VECTORS = Path(__file__).parent / "vectors"
 GENOA = VECTORS / "snp" / "aci-genoa-v3"
@@ -111,6 +114,11 @@ LIST = "a list of bytes"
 BASE64 = b64encode((TDX / "quote.bin").read_bytes()).decode()
 QUOTE_FORMS = {
     "hex after 0x": lambda quote: b"0x" + quote.hex().encode(),
+    "hex after 0X": lambda quote: b"0X" + quote.hex().upper().encode(),
+    "QuoteHex after 0X": lambda quote: json.dumps({"QuoteHex": "0X" + quote.hex()}).encode(),
+    "trustee, its evidence as text": lambda quote: json.dumps(
+        {"tee": "tdx", "tee-evidence": json.dumps({"quote": BASE64, "cc_eventlog": None})}
+    ).encode(),
     "base64url without padding": lambda quote: urlsafe_b64encode(quote).rstrip(b"="),
     "dstack": lambda quote: json.dumps({"quote": quote.hex(), "event_log": "[]", "vm_config": "{}"}).encode(),
     "a platform with its evidence": lambda quote: json.dumps(
@@ -135,7 +143,16 @@ def test_a_quote_with_its_collateral_in_one_file():
     assert judge_files(sort_files([json.dumps(both).encode()]), now=THEN).accepted
 
 
-@pytest.mark.parametrize("end", ["\n", "\r\n\r\n", "\n\n\n", " \n"])
+@pytest.mark.parametrize("prefix", ["0x", "0X"])
+def test_hex_of_collateral_may_say_that_it_is_hex(prefix):
+    """As contracts and their tools write it."""
+    collateral = json.loads((TDX / "collateral.json").read_bytes())
+    collateral |= {name: prefix + collateral[name] for name in HEX_PARTS}
+    files = [(TDX / "quote.bin").read_bytes(), json.dumps(collateral).encode()]
+    assert judge_files(sort_files(files), now=THEN).accepted
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n\r\n", "\n\n\n", " \n", "\0", "\n\0", "\0\n"])
 @pytest.mark.parametrize("part", ["pck_crl_issuer_chain", "tcb_info_issuer_chain", "qe_identity_issuer_chain"])
 def test_blank_lines_after_a_chain(part, end):
     """Intel's service and caches end their chains so."""
@@ -218,6 +235,24 @@ def test_what_is_wanted_counts_for_every_form_of_evidence(wanted: dict[str, Any]
         assert judge_files(sort_files(files), now=datetime(2026, 7, 22, tzinfo=UTC)).accepted
         verdict = judge_files(sort_files(files), now=datetime(2026, 7, 22, tzinfo=UTC), wanted=Wanted(**wanted))
         assert [check.name for check in verdict.checks if not check.ok] == failed
+
+
+@pytest.mark.parametrize(
+    ("text", "whose"),
+    [
+        ('{"tcb": {"sev-snp/Genoa": {"tee": 1}}}', "(your minimum in lower.json)"),
+        ('{"tcb": {"sev-snp/Genoa": {"tee": 1}}, "date": "2026-11-01"}', "(your minimum in lower.json, 2026-11-01)"),
+        ('{"tcb": {"sev-snp/Genoa": {"tee": 1}}, "source": "the bank"}', "(the bank)"),
+    ],
+)
+def test_a_minimum_says_whose_file_it_was_in(text: str, whose: str, tmp_path: Path) -> None:
+    """It was put down to Microsoft, whose svn is another field's default."""
+    (tmp_path / "lower.json").write_text(text)
+    files = [str(MACHINE / "report.bin"), str(MACHINE / "vcek.der")]
+    verdict = verify_files(files, at="2026-07-22", minimum=str(tmp_path / "lower.json"))
+    (line,) = [check.expected for check in verdict.checks if check.name == "minimum_tcb"]
+    assert line == f"tee 1 {whose}"
+    assert "microsoft/" in Minimums(tcb={"sev-snp": {"tee": 1}}).whose("uvm_svn")
 
 
 def test_what_a_quote_cannot_tell_is_no_demand_on_it() -> None:

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 from base64 import b64encode, urlsafe_b64encode
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -308,6 +308,17 @@ def test_validity_of_the_keys_certificate(start: datetime, found: list[str]) -> 
     """A key whose certificate has run out is refused, at the time that is passed in."""
     keys = key_set({"kid": "ours", "kty": "RSA", "x5c": [certificate(KEY, start, 10)]})
     assert failed(signed(snp_claims()), NOW, ours(keys), "maa-sev-snp", [RUNTIME]) == found
+
+
+def test_times_are_told_to_the_second_and_in_one_zone() -> None:
+    """A day alone would stand on both sides of a line that fails; a caller's own zone would not be the claims'."""
+    now = (NOW + timedelta(days=20, seconds=7)).astimezone(timezone(timedelta(hours=5)))
+    keys = key_set({"kid": "ours", "kty": "RSA", "x5c": [certificate(KEY, NOW, 10)]})
+    with pytest.raises(EvidenceRejected) as caught:
+        verify(Evidence.of("maa-sev-snp", signed(snp_claims()), [RUNTIME]), ours(keys), now=now)
+    lines = {check["name"]: check for check in caught.value.detail["checks"] if not check["ok"]}
+    at = f"{NOW + timedelta(days=20, seconds=7):%Y-%m-%d %H:%M:%S} UTC"
+    assert (lines["key_validity"]["found"], lines["exp"]["expected"]) == (at, f"after {at}")
 
 
 @pytest.mark.parametrize("header", [{"crit": ["exp"]}, {"b64": False}, {"zip": "DEF"}])

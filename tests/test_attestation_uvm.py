@@ -280,6 +280,15 @@ def test_thumbprint_of_another_leaf(x5t: Any) -> None:
     assert failed(Statement({**envelope_headers(), 34: x5t}).encode()) == ["uvm_chain"]
 
 
+def test_validity_is_told_to_the_second() -> None:
+    """A day alone would stand on both sides of a line that fails."""
+    late = int((LEAF_TO + timedelta(seconds=1)).timestamp())
+    _, checks = verify_endorsement(Statement(envelope_headers(iat=late)).encode(), (ISSUER,), {})
+    (line,) = [check for check in checks if check.name == "uvm_validity"]
+    assert line.found == "signed 2026-06-01 00:00:01 UTC"
+    assert line.expected == "2025-06-01 00:00:00 UTC to 2026-06-01 00:00:00 UTC"
+
+
 @pytest.mark.parametrize("moment", [LEAF_FROM - timedelta(seconds=1), LEAF_TO + timedelta(seconds=1)])
 def test_signed_outside_validity(moment: Any) -> None:
     """Certificates are judged at the signing time: before their first and after their last second they sign nothing."""

@@ -94,3 +94,8 @@ def test_the_commands(tmp_path, monkeypatch, capsys):
     assert a.digest not in capsys.readouterr().out
     (tmp_path / "image.json").write_text("{}")
     assert main(["image", "trust", str(tmp_path / "image.json")]) == 1
+    assert "reference: Field required" in capsys.readouterr().err
+    twice = json.dumps(record).replace("{", f'{{"measurement": "{"00" * 48}", ')
+    (tmp_path / "image.json").write_text(twice)
+    assert main(["image", "trust", str(tmp_path / "image.json")]) == 1
+    assert "names one member twice. 'measurement'" in capsys.readouterr().err

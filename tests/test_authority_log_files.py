@@ -287,6 +287,8 @@ def test_a_witness_answers_as_the_specification_says(world, bank, bank_url):
     assert good.text.endswith("\n")
     stale = post(b"old 1\n\n" + note)
     assert (stale.status_code, stale.text, stale.headers["content-type"]) == (409, "3\n", "text/x.tlog.size")
+    stale = post(b"old 0\n\n" + rootless.encode())  # which size was seen comes before what is wrong with the tree
+    assert (stale.status_code, stale.text, stale.headers["content-type"]) == (409, "3\n", "text/x.tlog.size")
     assert post(b"old 3\n\n" + note).status_code == 200
     assert post(b"old 4\n\n" + note).status_code == 400
     assert post(b"nonsense").status_code == 400

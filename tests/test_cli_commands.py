@@ -181,6 +181,8 @@ def test_preflight_takes_a_file_or_standard_input(sls, world: World, tmp_path, m
         (["-f", "\0"], "ValueError"),
         (["-p", "n"], "NAME=VALUE"),
         (["-p", "n=1", "-p", "n=2"], "each name once"),
+        (["-p", 'x={"a":1,"a":2}'], "parameter x has a member twice"),
+        (["-p", 'x=[{"a":{"b":1,"b":1}}]'], "'b'"),
         (["-p", "a b=1"], "NAME=VALUE"),
     ],
 )

@@ -113,6 +113,20 @@ def test_mistake_03_vlek_as_vcek() -> None:
     for extensions in ({"4": None}, {"5": cloud}):
         forge = genuine_looking(**names, extensions=extensions)
         refuse(refusals.CertificatesMalformed, good(forge, key_info=snp.VLEK << 2), anchors=by_vlek)
+    for oid, value in (
+        ("1", b"\x02\x01\x09"),
+        ("2", b"\x16\x04Rome"),
+        ("3.3", b"\x02\x02\x00\x01"),
+        ("5", b"\x0c\x00"),
+    ):
+        forge = genuine_looking(**names, extensions={"4": None, "5": cloud, oid: value})
+        error = refuse(refusals.CertificatesMalformed, good(forge, key_info=snp.VLEK << 2), anchors=by_vlek)
+        assert "VLEK" in str(error.found)
+        assert "VCEK" not in str(error.found)
+    forge = genuine_looking(**names, extensions={"4": None, "5": cloud})
+    newer = bytes([10, 0, 0, 0, 0, 0, 0x18, 0x54])
+    error = refuse(refusals.TcbMismatch, good(forge, key_info=snp.VLEK << 2, reported_tcb=newer), anchors=by_vlek)
+    assert (error.detail["failed"], "VLEK" in error.hint) == (["vlek_tcb"], True)
     refuse(refusals.ChainNamesWrong, good(genuine_looking(**names)), anchors=by_vlek)
 
 

@@ -18,19 +18,27 @@ from review_kit import reviewed, reviewed_session
 from test_notebook_receipts import audit_of
 
 from sls_jupyter.attestation.claims import Check
+from sls_jupyter.contract.grants import Obligations
+from sls_jupyter.hosts.doctor import Finding
 from sls_jupyter.identity import Home
-from sls_jupyter.notebook import follow, receipts, remembered, render, reports, review, sheet
+from sls_jupyter.notebook import attest, follow, receipts, remembered, render, reports, review, sheet
 from sls_jupyter.notebook.audit_report import audit_page
 from sls_jupyter.notebook.cards import Bullets, Card, Chip, Details, Facts, Heading, Line, Mono, Table, Warn
 from sls_jupyter.notebook.checks import Checks
+from sls_jupyter.notebook.editing import edit_card
 from sls_jupyter.notebook.handle import RunHandle
+from sls_jupyter.notebook.hosts import findings_card
 from sls_jupyter.notebook.sheet import SHEET, SHEET_ID, Carrier, Place
 from sls_jupyter.notebook.status import StatusBlock, StepLine
+from sls_jupyter.policy.decide import Decision
+from sls_jupyter.policy.facts import Reason
 from sls_jupyter.session import RunRecord, Session
+from sls_jupyter.session.directory import Silent
 from sls_jupyter.session.reviewing import Earlier
 
 CODE = "# how it was asked\nfor name in patients:\n    print(f'{name} is {len(name):>3}')\nclass Model: pass\n"
 LONG = "x" * 300
+VECTORS = Path(__file__).parent / "vectors"
 NARROW = 300  # CSS pixels: a window of 600 at 200 %
 
 
@@ -62,9 +70,49 @@ def cards(run, tmp_path_factory):
         "help": reports.help_card({"audit": "A run's records."}).html(),
         "long": hostile().html(),
         "status": block.html() + StepLine(ended)._repr_mimebundle_()["text/html"],
+        **{name: card.html() for name, card in more_cards(session, request, record).items()},
     }
     session.close()
     return found
+
+
+def more_cards(session, request, record):
+    """Those that a person meets before and beside a run; the evidence is a real machine's."""
+    machine = VECTORS / "snp" / "genoa-v5-19a002"
+    evidence = [str(machine / "report.bin"), str(machine / "vcek.der")]
+    reason = Reason(code="x", text=f"The owner wants {LONG[:80]} in words.", fix="Ask them.")
+    ask, allow = (
+        Decision(
+            verdict=verdict,
+            reasons=reasons,
+            columns=("age", LONG[:60]),
+            tees=("simulated-snp",),
+            obligations=Obligations(),
+        )
+        for verdict, reasons in (("ask", (reason, reason)), ("allow", ()))
+    )
+    findings = [Finding("image", True, LONG), Finding("quota", False, "none is left", f"Ask for more at {LONG[:90]}")]
+    silent = [Silent("https://bank.example", "bank", "", LONG)]
+    assets, hosts = session.assets(), session.hosts
+    return {
+        "evidence": attest.verdict_card(attest.verify_files(evidence, at="2026-07-22")),
+        "evidence refused": attest.verdict_card(attest.verify_files(evidence, at="2020-01-01", profile="aci")),
+        "report": attest.report_card(evidence[:1]),
+        "edit": edit_card(session, "patients", {}),
+        "edit, changed": edit_card(session, "patients", {"min_group": 5, "max_rows": 20}),
+        "preflight": reports.preflight_card({"patients": ask, "b": allow}, {}, with_code=False),
+        "preflight of a host": findings_card("Host aci", findings),
+        "can-run": reports.can_run_card(
+            [("hospital/patients", "local", ask), (LONG[:40], "", allow)], {"a": ask}, {}, silent
+        ),
+        "hosts": reports.hosts_card(hosts),
+        "assets": render.assets_card(assets, silent),
+        "assets, none": render.assets_card([], silent),
+        "requests": render.requests_card([request] * 2, silent, [f"A request of {LONG} does not verify."]),
+        "overview": reports.overview_card(
+            LONG[:60], assets, [request], [record], hosts, silent, "The agent does not answer."
+        ),
+    }
 
 
 def notebook(session):

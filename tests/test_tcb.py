@@ -22,6 +22,7 @@ WRONG = {
     "sev-snp/": ({"snp": 1}, "no product of sev-snp"),
     "tdx/Sapphire": ({"pce": 1}, "names no product"),
     "tdx": ({"module": 9}, "no component of tdx"),
+    "sev-snp/Turin": ({}, "names no component"),
 }
 
 

@@ -7,10 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import mldsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sls_jupyter.documents import b64encode
 from sls_jupyter.errors import (
     BadInput,
     LogInconsistent,
@@ -26,7 +28,7 @@ from sls_jupyter.transparency.checkpoint import Checkpoint, sign_checkpoint
 from sls_jupyter.transparency.cosignature import WitnessPolicy, add_signatures, verify_witnessed
 from sls_jupyter.transparency.memory import CheckpointMemory
 from sls_jupyter.transparency.merkle import leaf_hash
-from sls_jupyter.transparency.note import SignedNote
+from sls_jupyter.transparency.note import SignedNote, sign_note
 from sls_jupyter.transparency.witness import (
     MAX_REQUEST_BYTES,
     AddCheckpoint,
@@ -182,6 +184,16 @@ def test_each_refusal_is_told_apart(witness):
     assert witness.memory.last(ORIGIN).tree_size == 5
 
 
+def test_an_empty_tree_with_another_root_is_judged_in_the_order_of_the_specification(witness):
+    """A log that asks for the size with such a checkpoint would not be told it."""
+    rootless = sign_note(f"{ORIGIN}\n0\n{b64encode(bytes(32))}\n", ORIGIN, LOG).encode()
+    assert finding(witness, AddCheckpoint(0, (), rootless))["finding"] == "unproven"
+    with pytest.raises(BadInput, match="smaller"):
+        witness.add_checkpoint(AddCheckpoint(1, (), rootless), now=NOW)
+    witness.add_checkpoint(Face(5).request(0), now=NOW)
+    assert finding(witness, AddCheckpoint(0, (), rootless)) == {"finding": "stale", "tree_size": 5}
+
+
 def test_a_proof_from_nothing_is_empty():
     """Bytes that mean nothing would be taken along."""
     with pytest.raises(LogInconsistent):
@@ -268,6 +280,17 @@ def test_a_witness_that_makes_up_sizes_does_not_hold_us_for_ever(witness):
             ask(witness, Face(50), lambda _, size=size: (_ for _ in ()).throw(
                 LogInconsistent("No.", detail={"finding": "stale", "tree_size": size})
             ))  # fmt: skip
+
+
+def test_a_witness_with_a_key_of_ml_dsa_cosigns_by_it(tmp_path):
+    """A log that demands such a witness could not be served by this project's own."""
+    key = mldsa.MLDSA44PrivateKey.from_seed_bytes(bytes(range(32)))
+    public_key, face = key.public_key().public_bytes_raw(), Face(5)
+    witness = Witness("pq.example", key, {ORIGIN: LOG.public_bytes}, CheckpointMemory(tmp_path / "pq"))
+    line = ask_witness(sender(witness), face.note(), face.proof, name=witness.name, public_key=public_key)
+    policy = WitnessPolicy(1, {witness.name: public_key})
+    checkpoint, _ = verify_witnessed(add_signatures(face.note(), [line]), ORIGIN, LOG.public_bytes, policy, now=NOW)
+    assert checkpoint.tree_size == 5
 
 
 # --- two faces ------------------------------------------------------------------------------------

@@ -19,7 +19,8 @@ from pyarrow import json as arrow_json
 from sls_jupyter.assets.arrow_input import lossy
 from sls_jupyter.assets.csv_file import READ_ERRORS, open_bytes
 from sls_jupyter.assets.source import Progress, silent
-from sls_jupyter.errors import BadInput, Unavailable, UnsealableData
+from sls_jupyter.documents import no_member_twice
+from sls_jupyter.errors import BadInput, MalformedDocument, Unavailable, UnsealableData
 
 BLOCK_BYTES = 8 * 2**20  # of lines, read at a time
 MAX_LINE_BYTES = 64 * 2**20
@@ -106,7 +107,11 @@ def _refusal(name: str, block: bytes, start: int) -> UnsealableData:
         if not text.strip():
             continue
         try:
-            record = json.loads(text)
+            record = json.loads(text, object_pairs_hook=no_member_twice)
+        except MalformedDocument as error:
+            return UnsealableData(
+                f"Line {number} of {name} names one member twice.", found=error.found, expected=error.expected
+            )
         except (ValueError, RecursionError):
             record = None
         if not isinstance(record, dict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sls_jupyter.attestation import claim_checks
 from sls_jupyter.attestation import evidence as types
+from sls_jupyter.attestation.amd.bulletins import default_source
 from sls_jupyter.attestation.claim_checks import VENDOR_MINIMUM_TCB
 from sls_jupyter.attestation.claims import Check, Claims, compare
 from sls_jupyter.attestation.evidence import AttestationResult, Minimums, ReferenceValues, VerifiedEvidence, rejection
@@ -18,8 +19,8 @@ def appraise(
     """Compare the claims with the reference values.
 
     Args:
-        minimums: floors of TCB, UVM svn and report version; a row of ``reference.minimum_tcb`` replaces one of
-            ``minimums.tcb``, and that one the vendor's.
+        minimums: floors of TCB, UVM svn and report version; ``reference.minimum_tcb`` takes the place of ``minimums.tcb``
+            component by component, and that one of the vendor's.
 
     Returns:
         Every check, of verification and of appraisal, all of them passed.
@@ -28,15 +29,19 @@ def appraise(
         EvidenceRejected: with every check that failed.
     """
     claims = verified.claims
-    source = f"{minimums.source}, {minimums.date}"
+    floors, whose = claim_checks.in_force(
+        (default_source(), VENDOR_MINIMUM_TCB),
+        (minimums.whose("tcb"), minimums.tcb),
+        ("the owner's policy", reference.minimum_tcb),
+    )
     asked = claim_checks.Asked(
-        floors={**VENDOR_MINIMUM_TCB, **minimums.tcb, **reference.minimum_tcb},
-        whose=dict.fromkeys(minimums.tcb, source) | dict.fromkeys(reference.minimum_tcb, "the owner's policy"),
+        floors=floors,
+        whose=whose,
         bulletins=tuple(dict.fromkeys((*minimums.bulletins, *reference.bulletins))),
         mitigations={*minimums.mitigations, *reference.mitigations},
         registers={**minimums.registers, **reference.registers},
     )
-    endorsed = (reference.uvm_feeds, minimums.uvm_svn, source)
+    endorsed = (reference.uvm_feeds, minimums.uvm_svn, minimums.whose("uvm_svn"))
     machine = (reference.products, reference.chips, reference.platform_info, minimums.report_version)
     checks = [
         # 1. a kind of TEE that was asked for     2. closed: no debugger, no migration

@@ -24,7 +24,7 @@ Floors = Mapping[str, Mapping[str, int]]
 """Minimum TCB components by kind (``sev-snp``) or by kind and product (``sev-snp/Milan``)."""
 
 VENDOR_MINIMUM_TCB: Floors = default_floors()
-"""Firmware that AMD's bulletins ask for and Azure's machines have; a caller's row of the same key replaces one.
+"""Firmware that AMD's bulletins ask for and Azure's machines have; see :func:`in_force` for a caller's floors beside them.
 
 No floor for Turin that was read in a bulletin itself was there when this was written (November 2026).
 """
@@ -112,6 +112,29 @@ def same_report_data(claims: Claims, expected: bytes) -> Check:
     """All 64 bytes, in constant time."""
     same = hmac.compare_digest(bytes.fromhex(claims.report_data), expected)
     return Check(name="report_data", found=claims.report_data, expected=expected.hex(), ok=same)
+
+
+def in_force(*given: tuple[str, Floors]) -> tuple[Floors, Mapping[str, str]]:
+    """Floors of several together, and whose each is; a later one takes an earlier one's place component by component.
+
+    So a component that somebody does not name stays where it was, and one that they lower is told with what it was.
+
+    Args:
+        given: who set them, and the floors.
+    """
+    said: dict[str, dict[str, list[tuple[int, str]]]] = {}
+    for who, rows in given:
+        for key, row in rows.items():
+            for name, least in row.items():
+                said.setdefault(key, {}).setdefault(name, []).append((least, who))
+    floors = {key: {name: values[-1][0] for name, values in row.items()} for key, row in said.items()}
+    return floors, {key: _whose(row) for key, row in said.items()}
+
+
+def _whose(row: Mapping[str, list[tuple[int, str]]]) -> str:
+    last = dict.fromkeys(values[-1][1] for values in row.values())
+    highest = [(name, *max(values)) for name, values in row.items() if max(values)[0] > values[-1][0]]
+    return "; ".join((*last, *(f"lowered from {name} {least} of {who}" for name, least, who in highest)))
 
 
 def minimum_tcb(claims: Claims, floors: Floors, whose: Mapping[str, str] = MappingProxyType({})) -> Check:

@@ -141,6 +141,12 @@ def utc_words(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def within(name: str, at: datetime, first: datetime, last: datetime, said: str = "") -> Check:
+    """The line that a time lies within a validity, its ends included; ``said`` goes before the time."""
+    expected = f"{utc_words(first)} to {utc_words(last)}"
+    return Check(name=name, found=f"{said}{utc_words(at)}", expected=expected, ok=first <= at <= last)
+
+
 class ChecksFailed(Exception):
     """A room's verifier cannot go on, because something could not even be read. Carries every check made so far."""
 

@@ -31,6 +31,7 @@ HINTS = {
     "(same machine), or a file with the root that was found. Hardware evidence needs its vendor's chain.",
     "validity": "Set the clock, or fetch the certificate again.",
     "vcek_tcb": "Fetch the VCEK for the report's REPORTED_TCB.",
+    "vlek_tcb": "Ask the cloud for the VLEK of the report's REPORTED_TCB.",
     "vcek_chip": "Fetch the VCEK of the chip that made the report.",
     "revocation": "Fetch AMD's revocation list of this product again; a revoked intermediate is not to be trusted.",
     "uvm_issuer": "Only endorsements of a pinned issuer are believed; the endorsement may not be Microsoft's.",
@@ -112,15 +113,19 @@ class AttestationResult:
         _require_proof(proof, _BY_APPRAISE, "appraise")
 
 
+YOURS = "your minimum"  # whose a minimum is that came without a source
+
+
 class Minimums(Model):
     """How recent is recent enough: configuration that rises with time, so it says when and whence it is.
 
-    The defaults are those published at ``date``; a relying party that knows better ones replaces them.
+    The defaults are those published at ``date``; a relying party that knows better ones gives them, and with them a date
+    and a source.
     """
 
     uvm_svn: Unsigned32 = UVM_MINIMUM_SVN
     tcb: dict[str, dict[ShortText, Annotated[int, Field(ge=0, le=255)]]] = Field(default_factory=dict)
-    """By kind and product (``sev-snp/Milan``) or by kind; replaces the vendor's floor of the same key."""
+    """By kind and product (``sev-snp/Milan``) or by kind; takes the place of the vendor's component by component."""
     bulletins: tuple[ShortText, ...] = ()  # AMD's bulletins that a machine has to meet, by name (AMD-SB-3016)
     mitigations: tuple[Annotated[int, Field(ge=0, lt=64)], ...] = ()  # SEV-SNP: bits of both mitigation vectors
     registers: dict[RegisterName, Annotated[tuple[Register, ...], Field(min_length=1)]] = Field(default_factory=dict)
@@ -128,6 +133,14 @@ class Minimums(Model):
     report_version: Annotated[int, Field(ge=2, le=5)] = 2  # SEV-SNP; from 3 on a report names its CPU
     date: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")] = UVM_MINIMUM_SVN_DATE
     source: ShortText = UVM_MINIMUM_SVN_SOURCE
+
+    def whose(self, name: str) -> str:
+        """Who set the field of that name, and when; a default is the publisher's, and a date that was not given is none."""
+        given = self.model_fields_set
+        if name not in given:
+            return f"{UVM_MINIMUM_SVN_SOURCE}, {UVM_MINIMUM_SVN_DATE}"
+        source = self.source if "source" in given else YOURS
+        return f"{source}, {self.date}" if "date" in given else source
 
     @field_validator("tcb")
     @classmethod

@@ -2,7 +2,8 @@
 
 ::
 
-    SEV-SNP   report, certificates, UVM endorsement, container policy, Azure's JSON forms (aci_forms.py)
+    SEV-SNP   report, certificates, UVM endorsement, container policy, Azure's JSON forms (azure/forms.py),
+              trustee's (amd/sev_crate.py)
     TDX, SGX  a quote, also as JSON with QuoteHex (Open Enclave, Intel's SDK), quote (dstack, trustee) or in fields (go-tdx-guest); its collateral
     MAA       a token (compact JWS) and the instance's key set
     ours      the JSON of an Evidence document
@@ -23,7 +24,7 @@ from types import MappingProxyType
 from typing import Any
 
 from sls_jupyter.attestation.amd.bulletins import bulletin_table
-from sls_jupyter.attestation.amd.verify import require_report
+from sls_jupyter.attestation.amd.verify import require_report, verify_genuine
 from sls_jupyter.attestation.anchors import TrustAnchors
 from sls_jupyter.attestation.azure.ccf_receipt import parse_ledger_keys
 from sls_jupyter.attestation.azure.forms import MAX_FILE_BYTES, Parts, decoded, named_members, recognise
@@ -37,7 +38,7 @@ from sls_jupyter.attestation.intel.go_tdx import looks_like_go_tdx, quote_bytes
 from sls_jupyter.attestation.judge import NOTHING_ELSE, Profile, Wanted, judge, wanted_of_others
 from sls_jupyter.attestation.profile import profile_of
 from sls_jupyter.attestation.verify import verify
-from sls_jupyter.documents import parse_json
+from sls_jupyter.documents import parse_json, unhex
 from sls_jupyter.errors import BadInput, EvidenceRejected, MalformedDocument
 
 _TOKEN = re.compile(rb"[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*")
@@ -183,7 +184,7 @@ def _quote_within(value: dict[str, Any]) -> dict[str, Any]:
 
 def _hex(text: str) -> bytes:
     try:
-        return bytes.fromhex(text.strip().removeprefix("0x"))
+        return unhex(text)
     except ValueError:
         raise MalformedDocument("QuoteHex is not hex.", found=f"{len(text)} characters") from None
 
@@ -203,6 +204,7 @@ def judge_files(
     wanted: Wanted = NOTHING_ELSE,
     issuer: str | None = None,
     anchors: TrustAnchors | None = None,
+    today: datetime | None = None,
 ) -> Verdict:
     """Verify and judge what :func:`sort_files` found.
 
@@ -212,6 +214,7 @@ def judge_files(
             ``hardware``. Other kinds know ``hardware`` only.
         issuer: the instance of Azure Attestation that the key set belongs to.
         anchors: the vendors' pinned roots by default; a development root must be put there on purpose.
+        today: the time that it is, for the age of the table of bulletins; as ``now`` if it is not given.
 
     Raises:
         BadInput: a part is missing that the caller has to give, such as the key set of a token.
@@ -221,7 +224,8 @@ def judge_files(
     if found.parts.report is None and found.parts.uvm is not None:
         raise BadInput("A UVM endorsement alone endorses nothing.", hint="Add the report that it belongs to.")
     if found.parts.report is not None:
-        return _judge_snp(found, chosen, now, wanted, anchors)
+        verdict = _judge_snp(found, chosen, now, wanted, anchors)
+        return replace(verdict, notes=(*verdict.notes, *filter(None, [bulletin_table().age_note(today or now)])))
     if chosen == "aci":
         raise BadInput("The profile aci is for SEV-SNP reports.", hint="Use --profile hardware.")
     evidence, anchors, notes = _evidence_of(found, anchors, issuer)
@@ -248,17 +252,29 @@ def _judge_snp(found: Sorted, profile: Profile, now: datetime, wanted: Wanted, a
         _require_report(found.parts.report or b"")  # before what belongs to it is looked for
         judged = judge(found.parts, profile, now=now, anchors=anchors, wanted=wanted)
     except EvidenceRejected as error:
-        return _refused("sev-snp", profile, now, error, notes)
-    notes += _bulletin_notes(judged.claims, wanted, now)
+        return _refused("sev-snp", profile, now, error, [*notes, *_notes_of_refused(found.parts, anchors, now, wanted)])
+    notes += _bulletin_notes(judged.claims, wanted)
     return Verdict(True, judged.claims.tee, profile, now, judged.checks, judged.claims, "", "", tuple(notes))
 
 
-def _bulletin_notes(claims: Claims, wanted: Wanted, now: datetime) -> list[str]:
-    """The bulletins that a machine does not meet and nobody demanded, and the age of the table."""
-    table = bulletin_table()
+def _notes_of_refused(parts: Parts, anchors: TrustAnchors, now: datetime, wanted: Wanted) -> list[str]:
+    """The same notes of a machine whose evidence was refused, as far as its report and certificates can be read."""
+    try:
+        evidence = parts.evidence(with_uvm=False)
+        claims, checks = verify_genuine(evidence, replace(anchors, accept_vlek=True), now)
+    except (BadInput, ChecksFailed):
+        return []
+    notes = _bulletin_notes(claims, wanted)
+    if notes and not all(check.ok for check in checks):
+        notes.insert(0, "The evidence does not verify, so what follows of bulletins is its own word.")
+    return notes
+
+
+def _bulletin_notes(claims: Claims, wanted: Wanted) -> list[str]:
+    """The bulletins that a machine does not meet and nobody demanded."""
     open_ones = [
         (bulletin, faults)
-        for bulletin in table.bulletins
+        for bulletin in bulletin_table().bulletins
         if bulletin.id not in wanted.bulletins and (faults := "; ".join(bulletin.faults(claims)))
     ]
     notes = [
@@ -268,7 +284,7 @@ def _bulletin_notes(claims: Claims, wanted: Wanted, now: datetime) -> list[str]:
     ]
     if open_ones:
         notes.append(f"A bulletin is demanded by its name: --bulletin {open_ones[0][0].id}.")
-    return [*notes, *filter(None, [table.age_note(now)])]
+    return notes
 
 
 def _evidence_of(found: Sorted, anchors: TrustAnchors, issuer: str | None) -> tuple[Evidence, TrustAnchors, list[str]]:

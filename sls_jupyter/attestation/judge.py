@@ -20,6 +20,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from sls_jupyter.attestation import claim_checks
+from sls_jupyter.attestation.amd.bulletins import default_source
 from sls_jupyter.attestation.anchors import TrustAnchors
 from sls_jupyter.attestation.azure.facts import UVM_FEED
 from sls_jupyter.attestation.azure.forms import Parts
@@ -98,8 +99,7 @@ def judge(
 
 def asked_of(wanted: Wanted, vendor: claim_checks.Floors) -> claim_checks.Asked:
     """What these minimums ask of firmware, on top of a vendor's."""
-    whose = dict.fromkeys(wanted.tcb, f"{wanted.source}, {wanted.date}")
-    floors = {**vendor, **wanted.tcb}
+    floors, whose = claim_checks.in_force((default_source(), vendor), (wanted.whose("tcb"), wanted.tcb))
     return claim_checks.Asked(floors, whose, wanted.bulletins, wanted.mitigations, wanted.registers)
 
 
@@ -112,11 +112,10 @@ def _hardware(claims: Claims, parts: Parts, wanted: Wanted) -> list[Check]:
 
 def _aci(claims: Claims, parts: Parts, wanted: Wanted) -> list[Check]:
     version = wanted.report_version if "report_version" in wanted.model_fields_set else ACI_REPORT_VERSION
-    source = f"{wanted.source}, {wanted.date}"
     return [
         *claim_checks.closed_guest(claims),
         claim_checks.highest_vmpl(claims, 0),
-        *claim_checks.known_code(claims, (), (UVM_FEED,), wanted.uvm_svn, source),
+        *claim_checks.known_code(claims, (), (UVM_FEED,), wanted.uvm_svn, wanted.whose("uvm_svn")),
         *_policy(claims, parts, wanted),
         *asked_of(wanted, VENDOR_MINIMUM_TCB).checks(claims),
         *_machine(claims, wanted, version),

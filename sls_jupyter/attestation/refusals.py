@@ -231,6 +231,7 @@ REFUSALS: Mapping[str, type[EvidenceRejected]] = MappingProxyType(
         "uvm_transparency": UvmNotTransparent,
         "product": ProductMismatch,
         "vcek_tcb": TcbMismatch,
+        "vlek_tcb": TcbMismatch,
         "vcek_chip": ChipMismatch,
         "tee": TeeNotAccepted,
         "debug": DebugOn,

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sls_jupyter.errors import BadInput
+from sls_jupyter.errors import BadInput, MalformedDocument
 
 MAX_CODE_BYTES = 4 << 20  # of a cell's text; what owners take is less
 
@@ -41,8 +41,10 @@ def take_parameters(options: argparse.Namespace, namespace: dict[str, Any]) -> N
     """Put the values of ``-p NAME=VALUE`` where a notebook has its variables; the options keep the names.
 
     Raises:
-        BadInput: no ``=``, or one name twice.
+        BadInput: no ``=``, or one name twice, of a parameter or within its JSON.
     """
+    from sls_jupyter.documents import no_member_twice
+
     for word in options.parameter:
         name, equals, text = word.partition("=")
         if not equals or not name.isidentifier() or name in namespace:
@@ -53,7 +55,14 @@ def take_parameters(options: argparse.Namespace, namespace: dict[str, Any]) -> N
                 hint="VALUE is JSON (3, true, [1, 2]), or else text.",
             )
         try:
-            namespace[name] = json.loads(text)
+            namespace[name] = json.loads(text, object_pairs_hook=no_member_twice)
+        except MalformedDocument as error:
+            raise BadInput(
+                f"The parameter {name} has a member twice.",
+                found=error.found,
+                expected=error.expected,
+                hint="Keep one.",
+            ) from None
         except (ValueError, RecursionError):
             namespace[name] = text
     options.parameter = list(namespace)

@@ -167,9 +167,8 @@ def _trust(options: argparse.Namespace) -> int:
 
 def _named_image(word: str) -> GuestImage:
     """The image that a word names, or that a file describes."""
-    from pydantic import ValidationError
-
-    from sls_jupyter.errors import BadInput
+    from sls_jupyter.documents import parse_json
+    from sls_jupyter.errors import BadInput, MalformedDocument
     from sls_jupyter.image.finding import found
     from sls_jupyter.image.measure import guest_image
     from sls_jupyter.receipt.statement import ImageRecord
@@ -177,10 +176,13 @@ def _named_image(word: str) -> GuestImage:
     path = Path(word)
     if path.is_file() and path.stat().st_size <= 1 << 20 and path.read_bytes()[:1] == b"{":
         try:
-            return ImageRecord.model_validate_json(path.read_bytes()).image()
-        except (ValidationError, ValueError):
+            return ImageRecord.from_json(parse_json(path.read_bytes())).image()
+        except (MalformedDocument, ValueError) as error:
+            why = f"{error.message} {error.found or ''}" if isinstance(error, MalformedDocument) else str(error)
             raise BadInput(
-                "The file does not describe an image.", found=word, hint="sls image show IMAGE --json"
+                "The file does not describe an image.",
+                found=f"{word}: {why}".strip(),
+                hint="sls image show IMAGE --json",
             ) from None
     with found(word) as image:
         if isinstance(image, Path):

@@ -14,12 +14,14 @@ from sls_jupyter.attestation.amd.describe import describe
 from sls_jupyter.attestation.amd.report import Report
 from sls_jupyter.attestation.anchors import TrustAnchors
 from sls_jupyter.attestation.azure.forms import MAX_FILE_BYTES, gather
+from sls_jupyter.attestation.evidence import YOURS
 from sls_jupyter.attestation.files import Verdict, judge_files, sort_files
 from sls_jupyter.attestation.judge import NOTHING_ELSE, PROFILES, Profile, Wanted
 from sls_jupyter.errors import BadInput, MalformedDocument
 from sls_jupyter.notebook.cards import Block, Card, Facts, Heading, Line, Mono, Table
 from sls_jupyter.notebook.checks import Checks
 from sls_jupyter.notebook.receipts import looks_like_receipt
+from sls_jupyter.printing import one_line
 from sls_jupyter.tcb import BULLETINS
 
 
@@ -60,7 +62,8 @@ def read_time(text: str | None) -> datetime:
 
 
 def read_wanted(path: str | None) -> Wanted:
-    """Minimums and whatever else is wanted, from a JSON file with the fields of ``aci.Wanted``.
+    """Minimums and whatever else is wanted, from a JSON file with the fields of :class:`Wanted`; without a
+    source it is whoever's file it is.
 
     Raises:
         BadInput: not such a file.
@@ -69,11 +72,14 @@ def read_wanted(path: str | None) -> Wanted:
         return NOTHING_ELSE
     (data,) = read_files([path])
     try:
-        return Wanted.from_json(data)
+        wanted = Wanted.from_json(data)
     except MalformedDocument as error:
         known = ", ".join(Wanted.model_fields)
         found = error.found or error.message
         raise BadInput("The file of minimums is not valid.", found=found, expected=known) from None
+    if "source" in wanted.model_fields_set:
+        return wanted
+    return wanted.model_copy(update={"source": f"{YOURS} in {one_line(Path(path).name)[:200]}"})
 
 
 def _demanding(wanted: Wanted, bulletins: Sequence[str], mitigations: Sequence[int]) -> Wanted:
@@ -131,6 +137,7 @@ def verify_files(
         wanted=_demanding(read_wanted(minimum), bulletins, mitigations),
         issuer=issuer,
         anchors=anchors,
+        today=datetime.now(UTC),
     )
 
 

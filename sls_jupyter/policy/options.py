@@ -95,18 +95,37 @@ def _policy(owner: str, options: Mapping[str, object], now: int, people: Lookup)
         ) from None
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads what a SafeLoader reads, but a field twice: of two, the last one would win silently."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = set()
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if not isinstance(key, yaml.ScalarNode) or key.tag.endswith(":merge"):
+                continue
+            name = self.construct_object(key)
+            if name in names:
+                raise _field_twice(f"{str(key.value)[:100]} in line {key.start_mark.line + 1}")
+            names.add(name)
+        return super().construct_mapping(node, deep)
+
+
+def _field_twice(found: str) -> BadInput:
+    return BadInput("The policy file gives a field twice.", found=found, hint="Keep one, with a list of values.")
+
+
 def policy_from_yaml(text: str, owner: str, now: int, people: Lookup = by_did) -> OwnerPolicy:
     """Build a policy from YAML with the same fields as the options of ``%seal``.
 
     Raises:
-        BadInput: not YAML, not a mapping, a field twice, or as :func:`policy_from_options`.
+        BadInput: not YAML, not a mapping, a field twice at any depth, or as :func:`policy_from_options`.
     """
     hint = "For instance: allow-code: reviewed"
     if len(text) > MAX_YAML_CHARACTERS:
         raise BadInput("A policy file is too large.", found=f"{len(text)} characters", expected=MAX_YAML_CHARACTERS)
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
+        values = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         where = getattr(error, "problem_mark", None)
         found = f"line {where.line + 1}: {getattr(error, 'problem', '')}" if where else type(error).__name__
@@ -118,7 +137,7 @@ def policy_from_yaml(text: str, owner: str, now: int, people: Lookup = by_did) -
     names = [key.value.replace("_", "-") for key, _ in node.value]
     if len(names) != len(set(names)):
         twice = next(name for name in names if names.count(name) > 1)
-        raise BadInput("The policy file gives a field twice.", found=twice, hint="Keep one, with a list of values.")
+        raise _field_twice(twice)
     return _policy(owner, values, now, people)
 
 

@@ -29,13 +29,14 @@ from sls_jupyter.errors import (
     Unavailable,
     UnknownName,
 )
+from sls_jupyter.identity import SigningKey
 from sls_jupyter.transparency.checkpoint import Checkpoint, verify_checkpoint
-from sls_jupyter.transparency.cosignature import add_signatures, cosign, verify_cosignature
+from sls_jupyter.transparency.cosignature import add_signatures, cosign, cosign_mldsa, verify_cosignature
 from sls_jupyter.transparency.merkle import HASH_BYTES, verify_consistency
 from sls_jupyter.transparency.note import MAX_NOTE_BYTES, NoteSignature, SignedNote
 
 if TYPE_CHECKING:
-    from sls_jupyter.identity import SigningKey
+    from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
 MAX_PROOF_LINES = 63
 MAX_REQUEST_BYTES = MAX_NOTE_BYTES + 4096
@@ -130,23 +131,16 @@ def consider(
     except MalformedDocument as error:
         if error.detail.get("finding") != "unproven":
             raise
+        _require_not_smaller(request, 0)  # 3
+        _require_seen(request, last(origin))  # 4
         raise LogInconsistent(  # 5: an empty tree has one root, and no proof leads to another
             "An empty tree has another root.", found=error.found, expected=error.expected, detail=error.detail
         ) from None
-    if request.old_size > new.tree_size:  # 3
-        raise BadInput("A checkpoint is smaller than the old size.", found=new.tree_size, expected=request.old_size)
+    _require_not_smaller(request, new.tree_size)  # 3
     known = last(origin)
-    seen = known.tree_size if known else 0
-    if known is not None and new.tree_size == seen and new.root_hash != known.root_hash:
+    if known is not None and new.tree_size == known.tree_size and new.root_hash != known.root_hash:
         _require_extension(known, new, request.proof)  # whatever old size was sent, two roots of one size are a fork
-    if request.old_size != seen:  # 4
-        raise LogInconsistent(
-            "This witness has seen another size of this log.",
-            found=f"tree size {request.old_size}",
-            expected=f"tree size {seen}",
-            hint="Send the proof from that size.",
-            detail={"finding": "stale", "tree_size": seen},
-        )
+    _require_seen(request, known)  # 4
     if known is not None:
         _require_extension(known, new, request.proof)  # 5
     elif request.proof:
@@ -156,6 +150,23 @@ def consider(
             detail={"finding": "unproven"},
         )
     return new, known
+
+
+def _require_not_smaller(request: AddCheckpoint, size: int) -> None:
+    if request.old_size > size:
+        raise BadInput("A checkpoint is smaller than the old size.", found=size, expected=request.old_size)
+
+
+def _require_seen(request: AddCheckpoint, known: Checkpoint | None) -> None:
+    seen = known.tree_size if known else 0
+    if request.old_size != seen:
+        raise LogInconsistent(
+            "This witness has seen another size of this log.",
+            found=f"tree size {request.old_size}",
+            expected=f"tree size {seen}",
+            hint="Send the proof from that size.",
+            detail={"finding": "stale", "tree_size": seen},
+        )
 
 
 def _require_extension(known: Checkpoint, new: Checkpoint, proof: tuple[bytes, ...]) -> None:
@@ -177,10 +188,13 @@ class Witness:
 
     Args:
         name: of its key, :func:`sls_jupyter.transparency.cosignature.witness_name` of its DID.
+        key: Ed25519, as every identity of this project has; or ML-DSA-44, for a witness that holds against quantum computers.
         logs: origin → public key (32 bytes) of each log it was told about.
     """
 
-    def __init__(self, name: str, key: SigningKey, logs: Mapping[str, bytes], memory: WitnessMemory) -> None:
+    def __init__(
+        self, name: str, key: SigningKey | MLDSA44PrivateKey, logs: Mapping[str, bytes], memory: WitnessMemory
+    ) -> None:
         self.name, self.logs, self.memory = name, dict(logs), memory
         self._key = key
 
@@ -196,8 +210,13 @@ class Witness:
         for _ in range(_ATTEMPTS):
             new, known = consider(request, self.logs, self.memory.last)
             if self.memory.replace(new.origin, known, request.note):
-                return cosign(SignedNote.parse(request.note).text, self.name, self._key, at=now)
+                return self._line(SignedNote.parse(request.note).text, now)
         raise Unavailable("A witness's memory is busy.", hint="Try again.")
+
+    def _line(self, text: str, now: int) -> NoteSignature:
+        if isinstance(self._key, SigningKey):
+            return cosign(text, self.name, self._key, at=now)
+        return cosign_mldsa(text, self.name, self._key, at=now)
 
 
 # --- the log --------------------------------------------------------------------------------------

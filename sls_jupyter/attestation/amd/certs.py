@@ -62,16 +62,18 @@ def signed_by(certificate: Certificate, issuer: CertificatePublicKeyTypes) -> bo
 # --- the extensions of VCEK and VLEK ------------------------------------------------------------------------
 
 
-def _der_content(value: bytes, tag: int, oid: str) -> bytes:
+def _der_content(value: bytes, tag: int, oid: str, leaf: str) -> bytes:
     """The content of one short DER element that is the whole of ``value``."""
     if len(value) < 2 or value[0] != tag or value[1] != len(value) - 2 or value[1] > 127:
-        raise MalformedDocument("An extension of a VCEK is malformed.", found=value[:40].hex(), expected=AMD_ARC + oid)
+        raise MalformedDocument(
+            f"An extension of a {leaf} is malformed.", found=value[:40].hex(), expected=AMD_ARC + oid
+        )
     return value[2:]
 
 
-def _extension(private: Mapping[str, bytes], oid: str) -> bytes:
+def _extension(private: Mapping[str, bytes], oid: str, leaf: str) -> bytes:
     if AMD_ARC + oid not in private:
-        raise MalformedDocument("A VCEK lacks an extension.", found="nothing", expected=AMD_ARC + oid)
+        raise MalformedDocument(f"A {leaf} lacks an extension.", found="nothing", expected=AMD_ARC + oid)
     return private[AMD_ARC + oid]
 
 
@@ -93,29 +95,29 @@ def require_extensions(private: Mapping[str, bytes], leaf: str) -> None:
         )
 
 
-def small_integer(private: Mapping[str, bytes], oid: str) -> int:
-    """An INTEGER from 0 to 255; above 127 DER needs two bytes."""
-    content = _der_content(_extension(private, oid), 0x02, oid)
+def small_integer(private: Mapping[str, bytes], oid: str, leaf: str) -> int:
+    """An INTEGER from 0 to 255; above 127 DER needs two bytes. ``leaf``: VCEK or VLEK, for words."""
+    content = _der_content(_extension(private, oid, leaf), 0x02, oid, leaf)
     value = int.from_bytes(content, "big")
     if value > 255 or content != value.to_bytes(1 + (value > 127), "big"):
-        raise MalformedDocument("A number in a VCEK is out of range.", found=content[:40].hex(), expected="0 to 255")
+        raise MalformedDocument(f"A number in a {leaf} is out of range.", found=content[:40].hex(), expected="0 to 255")
     return value
 
 
-def product_of(private: Mapping[str, bytes]) -> str:
-    """``Milan-B0`` is a Milan: the part before the hyphen, if it is a product we know."""
-    text = _der_content(_extension(private, PRODUCT_NAME), 0x16, PRODUCT_NAME)
+def product_of(private: Mapping[str, bytes], leaf: str) -> str:
+    """``Milan-B0`` is a Milan: the part before the hyphen, if it is a product we know. ``leaf``: VCEK or VLEK, for words."""
+    text = _der_content(_extension(private, PRODUCT_NAME, leaf), 0x16, PRODUCT_NAME, leaf)
     product = text.partition(b"-")[0].decode("ascii", "replace")
     if product not in TCB_LAYOUT:
-        raise MalformedDocument("A VCEK is for an unknown product.", found=product[:40], expected=sorted(TCB_LAYOUT))
+        raise MalformedDocument(f"A {leaf} is for an unknown product.", found=product[:40], expected=sorted(TCB_LAYOUT))
     return product
 
 
 def hwid_of(private: Mapping[str, bytes], product: str) -> bytes:
     """The hardware id padded to CHIP_ID's 64 bytes: raw, or in one DER OCTET STRING; nothing else."""
-    value, size = _extension(private, HWID), HWID_BYTES[product]
+    value, size = _extension(private, HWID, "VCEK"), HWID_BYTES[product]
     if len(value) != size:
-        value = _der_content(value, 0x04, HWID)
+        value = _der_content(value, 0x04, HWID, "VCEK")
     if len(value) != size:
         raise MalformedDocument("A VCEK's hardware id has the wrong size.", found=len(value), expected=size)
     return value.ljust(64, b"\0")
@@ -123,6 +125,6 @@ def hwid_of(private: Mapping[str, bytes], product: str) -> bytes:
 
 def require_csp_id(private: Mapping[str, bytes]) -> None:
     """A VLEK names the cloud it was given to, and no chip."""
-    _der_content(_extension(private, CSP_ID), 0x16, CSP_ID)
+    _der_content(_extension(private, CSP_ID, "VLEK"), 0x16, CSP_ID, "VLEK")
     if AMD_ARC + HWID in private:
         raise MalformedDocument("A VLEK names a chip.", expected="no hardware id")

@@ -81,23 +81,25 @@ def examine(rules: ChainRules, ders: tuple[bytes, ...]) -> Chain:
     """
     if len(ders) not in ((2, 3) if rules.shipped_roots else (3,)):
         raise MalformedDocument(
-            "A chain has the wrong number of certificates.", found=len(ders), expected="VCEK, ASK and ARK"
+            "A chain has the wrong number of certificates.",
+            found=len(ders),
+            expected=f"{rules.leaf}, {rules.authority} and ARK",
         )
     certificates = tuple(Certificate.parse(der) for der in ders)
     vcek = certificates[0]
     require_extensions(vcek.private, rules.leaf)
-    product = product_of(vcek.private)
-    if small_integer(vcek.private, STRUCT_VERSION) not in (0, 1):
-        raise MalformedDocument("A VCEK has an unknown structure version.", expected="0 or 1")
+    product = product_of(vcek.private, rules.leaf)
+    if small_integer(vcek.private, STRUCT_VERSION, rules.leaf) not in (0, 1):
+        raise MalformedDocument(f"A {rules.leaf} has an unknown structure version.", expected="0 or 1")
     if not (isinstance(vcek.key, ec.EllipticCurvePublicKey) and isinstance(vcek.key.curve, ec.SECP384R1)):
-        raise MalformedDocument("A VCEK's key is not one of P-384.")
+        raise MalformedDocument(f"A {rules.leaf}'s key is not one of P-384.")
     root = certificates[2].key if len(certificates) == 3 else _shipped_root(product)
     root_spki = spki_of(root)
     return Chain(
         signer=rules.leaf,
         root_pin=hashlib.sha256(root_spki).digest(),
         product=product,
-        tcb=bytes(small_integer(vcek.private, oid) for oid in SPL_OIDS[product]),
+        tcb=bytes(small_integer(vcek.private, oid, rules.leaf) for oid in SPL_OIDS[product]),
         hwid=_hwid(rules, vcek, product),
         key=vcek.key,
         root_spki=root_spki,

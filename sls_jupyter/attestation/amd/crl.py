@@ -26,7 +26,6 @@ from sls_jupyter.attestation.claims import Check, utc_words
 from sls_jupyter.errors import MalformedDocument
 
 MAX_CRL_BYTES = 64 * 1024
-_EXPECTED = "a list by the chain's ARK, valid at this time, that names neither ASK nor ARK"
 
 
 def revocation_check(chain: Chain, lists: Collection[bytes], now: datetime) -> Check:
@@ -48,7 +47,9 @@ def revocation_check(chain: Chain, lists: Collection[bytes], now: datetime) -> C
             faults += _faults(found, chain, now)
     if not covering and not faults:
         faults = ["no list is by this chain's ARK"]
-    return Check(name="revocation", found="; ".join(faults)[:400] or "not revoked", expected=_EXPECTED, ok=not faults)
+    middle = chain.authority_serials[0][0]
+    expected = f"a list by the chain's ARK, valid at this time, that names neither {middle} nor ARK"
+    return Check(name="revocation", found="; ".join(faults)[:400] or "not revoked", expected=expected, ok=not faults)
 
 
 @lru_cache(maxsize=16)

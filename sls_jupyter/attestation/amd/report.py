@@ -230,6 +230,6 @@ def verify_signature(data: bytes, report: Report, public_key: ec.EllipticCurvePu
     except InvalidSignature:
         raise SignatureInvalid(
             "The signature of an SEV-SNP report does not verify.",
-            expected="a signature by the VCEK",
+            expected="a signature by the VCEK or VLEK",
             hint="The report was changed, or another chip made it.",
         ) from None

@@ -24,7 +24,7 @@ from sls_jupyter.attestation.claims import (
     compare,
     readable,
     unreadable,
-    utc_words,
+    within,
 )
 from sls_jupyter.errors import MalformedDocument, SignatureInvalid
 
@@ -67,7 +67,8 @@ class SnpVerifier:
         report = require_report(data)
         checks = [readable("report_format"), *_signer_checks(report, anchors)]
         chain = self._examine_chain(self._rules(report, anchors), evidence.endorsement_bytes(), checks)
-        checks += [readable("certificates"), *self._root_checks(chain, anchors), *chain.checks, _validity(chain, now)]
+        checks += [readable("certificates"), *self._root_checks(chain, anchors), *chain.checks]
+        checks.append(within("validity", now, chain.not_before, chain.not_after))
         if anchors.revocation_lists and not self.simulated:
             checks.append(revocation_check(chain, anchors.revocation_lists, now))
         checks += [*_binding_checks(report, chain), _signature(data, report, chain)]
@@ -156,13 +157,6 @@ def _signer_checks(report: snp.Report, anchors: AmdTrust) -> list[Check]:
     ]
 
 
-def _validity(chain: Chain, now: datetime) -> Check:
-    expected = f"{utc_words(chain.not_before)} to {utc_words(chain.not_after)}"
-    return Check(
-        name="validity", found=utc_words(now), expected=expected, ok=chain.not_before <= now <= chain.not_after
-    )
-
-
 def _binding_checks(report: snp.Report, chain: Chain) -> list[Check]:
     """The certificate is the one of this chip, at this TCB, of this product; a VLEK is of no chip."""
     product: str | None = chain.product
@@ -173,7 +167,11 @@ def _binding_checks(report: snp.Report, chain: Chain) -> list[Check]:
         shown = f"{product} (CPU {report.cpuid}), of which no root key is pinned here"
     checks = [
         compare("product", shown, chain.product),
-        compare("vcek_tcb", _tcb_words(report.reported_tcb, chain.product), _tcb_words(chain.tcb, chain.product)),
+        compare(
+            f"{chain.signer.lower()}_tcb",
+            _tcb_words(report.reported_tcb, chain.product),
+            _tcb_words(chain.tcb, chain.product),
+        ),
     ]
     if chain.hwid:
         chip = report.chip_id.hex() if any(report.chip_id) else "no chip id"

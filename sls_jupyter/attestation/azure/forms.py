@@ -6,6 +6,7 @@
     certificates        PEM, DER; host-amd-cert-base64: JSON with vcekCert, certificateChain, tcbm
     UVM endorsement     COSE_Sign1; reference-info-base64
     container policy    Rego text as it is; security-policy-base64
+    trustee             JSON whose attestation_report is an object, and cert_chain a table of certificates
     combined            JSON that has some of these as members (attest/combined, snpCACI, a request to
                         Azure Attestation), and a security-context directory
 
@@ -28,11 +29,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from sls_jupyter.attestation.amd import sev_crate
 from sls_jupyter.attestation.amd.report import REPORT_BYTES
 from sls_jupyter.attestation.certificates import Certificate
 from sls_jupyter.attestation.claims import MAX_ENDORSEMENTS, Evidence
 from sls_jupyter.attestation.cose.sign1 import SIGN1_TAG
-from sls_jupyter.documents import parse_json
+from sls_jupyter.documents import parse_json, unhex
 from sls_jupyter.errors import BadInput, MalformedDocument, Unavailable
 
 MAX_FILE_BYTES = 1024 * 1024
@@ -51,6 +53,7 @@ _MEMBERS = {
     "ask",
     "ark",
     "asvk",
+    "crl",
     "vcek",
     "vlek",
     "certchain",
@@ -65,6 +68,7 @@ _MEMBERS = {
     "ccepolicy",
     "securitypolicy",
 }
+_AS_TEXT = {"evidence", "teeevidence", "primaryevidence"}  # JSON within a text of JSON: each level doubles its escapes
 _PEM = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----([A-Za-z0-9+/=\s]*)-----END \1-----")
 _POLICY = re.compile(rb"(?:\s|#[^\n]*\n)*+package\s+policy\b")
 _HCL_MAGIC, _HCL_REPORT_AT = b"HCLA", 32
@@ -199,8 +203,8 @@ def decoded(text: bytes) -> bytes | None:
     if not compact:
         return None
     try:
-        if re.fullmatch(rb"(?:0x)?(?:[0-9a-fA-F]{2})+", compact):
-            return bytes.fromhex(compact.removeprefix(b"0x").decode())
+        if re.fullmatch(rb"(?:0[xX])?(?:[0-9a-fA-F]{2})+", compact):
+            return unhex(compact.decode())
         if re.fullmatch(rb"[A-Za-z0-9+/_-]+={0,2}", compact):
             standard = compact.rstrip(b"=").replace(b"-", b"+").replace(b"_", b"/")
             return base64.b64decode(standard + b"=" * (-len(standard) % 4), validate=True)
@@ -241,9 +245,17 @@ def _from_json(document: Any, nesting: int) -> Parts | None:
 
 
 def named_members(value: Any) -> Iterator[tuple[str, bytes]]:
-    """Texts and lists of bytes with their names in lower case, at any depth; :func:`parse_json` has bounded that."""
+    """Texts and lists of bytes with their names in lower case, at any depth; :func:`parse_json` has bounded that.
+
+    A report and the certificates of the crate ``sev`` come as what they stand for.
+    """
     if not isinstance(value, dict):
         return
+    if sev_crate.looks_like_report(value):
+        yield "report", sev_crate.report_bytes(value)
+        return
+    if sev_crate.looks_like_certificate(value):
+        value = sev_crate.certificate(value)
     for name, item in value.items():
         plain = re.sub("[-_]", "", name.lower())
         if isinstance(item, list) and item and all(type(one) is int and 0 <= one < 256 for one in item):
@@ -252,6 +264,8 @@ def named_members(value: Any) -> Iterator[tuple[str, bytes]]:
         for single in item if isinstance(item, list) else (item,):
             if isinstance(single, dict):
                 yield from named_members(single)
+            elif isinstance(single, str) and plain in _AS_TEXT and single.lstrip().startswith("{"):
+                yield from named_members(parse_json(single.encode()))
             elif isinstance(single, str):
                 yield plain, single.encode()
 

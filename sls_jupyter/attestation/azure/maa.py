@@ -27,7 +27,17 @@ from types import MappingProxyType
 from typing import Any
 
 from sls_jupyter.attestation.azure.maa_token import Token, held_data, signature_holds, signing_key
-from sls_jupyter.attestation.claims import Check, ChecksFailed, Claims, Evidence, compare, readable, unreadable
+from sls_jupyter.attestation.claims import (
+    Check,
+    ChecksFailed,
+    Claims,
+    Evidence,
+    compare,
+    readable,
+    unreadable,
+    utc_words,
+    within,
+)
 from sls_jupyter.documents import canonical_json, parse_json
 from sls_jupyter.errors import MalformedDocument
 
@@ -153,9 +163,7 @@ class MaaVerifier:
             raise ChecksFailed([*checks, unreadable("signing_key", error)]) from None
         checks.append(compare("signing_key", "known", "known"))
         if key.not_before is not None and key.not_after is not None:
-            span = f"{key.not_before:%Y-%m-%d} to {key.not_after:%Y-%m-%d}"
-            valid = key.not_before <= now <= key.not_after
-            checks.append(Check(name="key_validity", found=f"{now:%Y-%m-%d}", expected=span, ok=valid))
+            checks.append(within("key_validity", now, key.not_before, key.not_after))
         holds = signature_holds(token, key)
         expected = "signed by the instance's key"
         checks.append(
@@ -186,7 +194,7 @@ def _time_checks(claims: Mapping[str, Any], now: datetime) -> list[Check]:
     }
     expected = {"iat": "at or before", "nbf": "at or before", "exp": "after"}
     return [
-        Check(name=name, found=_shown_time(moments[name]), expected=f"{expected[name]} {now:%Y-%m-%dT%H:%MZ}", ok=ok)
+        Check(name=name, found=_shown_time(moments[name]), expected=f"{expected[name]} {utc_words(now)}", ok=ok)
         for name, ok in good.items()
     ]
 
@@ -195,7 +203,7 @@ def _shown_time(seconds: int | None) -> str:
     if seconds is None:
         return "missing"
     try:
-        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%MZ}"
+        return utc_words(datetime.fromtimestamp(seconds, UTC))
     except (ValueError, OverflowError, OSError):
         return str(seconds)
 

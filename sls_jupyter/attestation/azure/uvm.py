@@ -31,7 +31,7 @@ from functools import lru_cache
 from typing import Any
 
 from sls_jupyter.attestation.azure.ccf_receipt import LedgerKeys, receipts_of, verify_receipt
-from sls_jupyter.attestation.claims import Check, UvmClaims, readable, unreadable
+from sls_jupyter.attestation.claims import Check, UvmClaims, readable, unreadable, within
 from sls_jupyter.attestation.cose import did_x509
 from sls_jupyter.attestation.cose.sign1 import CONTENT_TYPE, CWT_CLAIMS, X5T, Sign1, verify_sign1
 from sls_jupyter.attestation.cose.x509_path import PathCertificate, parse_path, path_faults, validity_of
@@ -147,13 +147,7 @@ def _is_thumbprint(value: object, der: bytes) -> bool:
 
 
 def _validity(path: tuple[PathCertificate, ...], signed_at: datetime) -> Check:
-    start, end = validity_of(path)
-    return Check(
-        name="uvm_validity",
-        found=f"signed {signed_at:%Y-%m-%d}",
-        expected=f"{start:%Y-%m-%d} to {end:%Y-%m-%d}",
-        ok=start <= signed_at <= end,
-    )
+    return within("uvm_validity", signed_at, *validity_of(path), said="signed ")
 
 
 def _resolves(issuer: str, path: tuple[PathCertificate, ...]) -> bool:

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from sls_jupyter.attestation.certificates import Certificate, spki_of
-from sls_jupyter.attestation.claims import Check, compare
+from sls_jupyter.attestation.claims import Check, compare, within
 from sls_jupyter.attestation.intel.quote import Quote
 
 PCK = ("Intel SGX PCK Certificate",)
@@ -106,12 +106,7 @@ def chain_checks(
         _line(f"{prefix}chain_names", named, expected, ", ".join(found)),
         _line(f"{prefix}root", chain.root_pin in roots, "the pinned key of Intel's root", chain.root_pin.hex()),
         _line(f"{prefix}chain_signatures", chain.links_hold, "each signed by the next", "one that is not"),
-        Check(
-            name=f"{prefix}chain_validity",
-            found=f"{now:%Y-%m-%d}",
-            expected=f"{first:%Y-%m-%d} to {last:%Y-%m-%d}",
-            ok=first <= now <= last,
-        ),
+        within(f"{prefix}chain_validity", now, first, last),
     ]
 
 

@@ -21,7 +21,7 @@ from cryptography import x509
 from sls_jupyter.attestation.claims import Check, utc_words
 from sls_jupyter.attestation.intel.chain import PCK_CA, ROOT, TCB_SIGNING, chain_checks, parse_chain
 from sls_jupyter.attestation.intel.quote import pem_certificates
-from sls_jupyter.documents import parse_json
+from sls_jupyter.documents import parse_json, unhex
 from sls_jupyter.errors import MalformedDocument
 
 MAX_COLLATERAL_BYTES = 256 * 1024  # those seen have 14 to 19 KiB
@@ -35,6 +35,7 @@ CHAINS = MappingProxyType(
 """Each chain with the names that may stand in it, leaf first."""
 HEX_PARTS = ("root_ca_crl", "pck_crl", "tcb_info_signature", "qe_identity_signature")
 JSON_PARTS = ("tcb_info", "qe_identity")
+_AROUND = " \t\r\n\0"  # services and caches end chains with blank lines, C programs with a zero byte
 PARTS = (*CHAINS, *HEX_PARTS, *JSON_PARTS)
 
 
@@ -60,7 +61,7 @@ class Collateral:
         if missing:
             raise MalformedDocument("Parts of the collateral are missing.", found=", ".join(missing))
         parts: dict[str, str | bytes] = {name: value[name] for name in JSON_PARTS}
-        parts |= {name: value[name].strip() + "\n" for name in CHAINS}  # services and caches end them with blank lines
+        parts |= {name: value[name].strip(_AROUND) + "\n" for name in CHAINS}
         parts |= {name: _unhex(name, value[name]) for name in HEX_PARTS}
         return cls(MappingProxyType(parts), *(_json_object(name, value[name]) for name in JSON_PARTS))
 
@@ -113,7 +114,7 @@ def _time(text: Any) -> datetime | None:
 
 def _unhex(name: str, text: str) -> bytes:
     try:
-        return bytes.fromhex(text)
+        return unhex(text)
     except ValueError:
         raise MalformedDocument("A part of the collateral is not hexadecimal.", found=name) from None
 
