@@ -167,7 +167,6 @@ def _trust(options: argparse.Namespace) -> int:
 
 def _named_image(word: str) -> GuestImage:
     """The image that a word names, or that a file describes."""
-    from sls_jupyter.documents import parse_json
     from sls_jupyter.errors import BadInput, MalformedDocument
     from sls_jupyter.image.finding import found
     from sls_jupyter.image.measure import guest_image
@@ -176,7 +175,7 @@ def _named_image(word: str) -> GuestImage:
     path = Path(word)
     if path.is_file() and path.stat().st_size <= 1 << 20 and path.read_bytes()[:1] == b"{":
         try:
-            return ImageRecord.from_json(parse_json(path.read_bytes())).image()
+            return ImageRecord.read(path.read_bytes()).image()
         except (MalformedDocument, ValueError) as error:
             why = f"{error.message} {error.found or ''}" if isinstance(error, MalformedDocument) else str(error)
             raise BadInput(
