@@ -176,6 +176,21 @@ def test_the_form_says_what_changes_before_it_is_published(session, strict):
     assert (now.minimum_tcb, now.expires_at, now.tees) == (strict.minimum_tcb, strict.expires_at, strict.tees)
 
 
+def test_the_form_allows_bounds_and_forbids_sessions(session, strict):
+    """What an owner can say of sessions on a line, the form says too; both together are told to mean nothing."""
+    form = policy_form(session, "strict", frame())
+    controls = controls_of(form)
+    controls["Most cells of a session"].value = 40
+    assert "--max-cells 40" in form.children[-3].value
+    assert "A session has at most 40 cells." in form.children[-3].value
+    controls["No sessions: each cell is a run of its own"].value = True
+    assert "has no meaning where there are no sessions" in form.children[-3].value
+    controls["Most cells of a session"].value = 0
+    form.children[-2].click()
+    assert not in_force(session, "strict").sessions
+    assert controls_of(policy_form(session, "strict", frame()))["No sessions: each cell is a run of its own"].value
+
+
 def test_another_name_is_compared_with_its_own_policy(session, strict):
     """A form that seals under another name says that nothing of that name is in force, or what it would replace."""
     form = policy_form(session, "strict", frame())

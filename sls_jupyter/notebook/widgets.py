@@ -196,6 +196,8 @@ class _Editor:
             "min_group": value["min_group"] or None,
             "max_rows": value["max_rows"] or None,
             "max_runs": value["max_runs"] or None,
+            "no_sessions": value["no_sessions"] or None,
+            "max_cells": value["max_cells"] or None,
             "expires": value["expires"].strip() or None,
             "tee": ",".join(tees or HARDWARE_TEES) if set(tees or HARDWARE_TEES) != set(HARDWARE_TEES) else None,
         }
@@ -232,6 +234,13 @@ def _controls(frame: str, columns: Sequence[str], start: Mapping[str, Any], chos
         "min_group": number("min_group", "Least group size"),
         "max_rows": number("max_rows", "Most rows"),
         "max_runs": number("max_runs", "Most runs"),
+        "no_sessions": w.Checkbox(
+            bool(start.get("no_sessions")),
+            description="No sessions: each cell is a run of its own",
+            indent=True,
+            **common,
+        ),
+        "max_cells": number("max_cells", "Most cells of a session"),
         "expires": w.Text(
             start.get("expires", ""), placeholder="never; for instance 30d", description="Expires after", **common
         ),
