@@ -57,7 +57,11 @@ _CELL = (
 _INSERT = sa.insert(_rows)
 _RECEIPT = (
     sa.select(db.receipts.c.id)
-    .where(db.receipts.c.spec == sa.bindparam("session"), db.receipts.c.cell == sa.bindparam("cell"))
+    .where(
+        db.receipts.c.spec == sa.bindparam("session"),
+        db.receipts.c.cell == sa.bindparam("cell"),
+        db.receipts.c.released > 0,  # of the group that has the keys
+    )
     .limit(1)
 )
 _TEXTS = sa.select(_texts.c.id, _texts.c.texts).where(
