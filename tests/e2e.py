@@ -139,8 +139,9 @@ def finish(run: Run, seconds: float = RUN_SECONDS) -> Ended:
         if event["type"] not in ("tick", "status", "summary", "ended"):
             events.append(event)
         if time.monotonic() - start > seconds:
+            stood = run.status()
             run.cancel(5)
-            raise AssertionError(f"the run did not end in {seconds} s; it was {run.status()}")
+            raise AssertionError(f"the run did not end in {seconds} s; it was {stood}, then {run.status()}")
     return Ended(run, events, time.monotonic() - start)
 
 
