@@ -139,7 +139,7 @@ def test_quota_size_price_and_leftovers_are_told(azure):
     azure.quota = 100
     made = group()
     running = host(azure).launch(made, cce.render(made))
-    assert "sls host sweep" in wrong(host(azure))["left behind"].fix
+    assert "sls host sweep azure-eu" in wrong(host(azure))["left behind"].fix
     running.stop()
 
 

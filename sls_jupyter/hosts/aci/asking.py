@@ -36,7 +36,7 @@ def ask_azure(host: AciHost, group: ContainerGroup) -> list[Finding]:
     try:
         running = host.arm.ours()
         findings.append(Finding("credentials", ok=True, found=f"resource group {host.settings.resource_group} answers"))
-        findings.append(_leftovers(len(running)))
+        findings.append(_leftovers(host, len(running)))
     except SlsError as error:
         later = not_checked("region, quota", "Azure does not answer", "Repair the line above first.")
         return [not_ok("credentials", error), later]
@@ -48,10 +48,10 @@ def ask_azure(host: AciHost, group: ContainerGroup) -> list[Finding]:
     return [*findings, _region(host, largest), *_quota(host, group, uses)]
 
 
-def _leftovers(count: int) -> Finding:
+def _leftovers(host: AciHost, count: int) -> Finding:
     if count:
         return Finding("left behind", ok=False, found=f"{count} groups of ours are there, and are billed",
-                       fix="If none of them is a run that goes on: sls host sweep.")  # fmt: skip
+                       fix=f"If none of them is a run that goes on: sls host sweep {host.name}.")  # fmt: skip
     return Finding("left behind", ok=True, found="no group of ours is there")
 
 

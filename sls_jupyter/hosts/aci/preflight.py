@@ -31,7 +31,6 @@ from sls_jupyter.hosts.doctor import Finding
 from sls_jupyter.network import is_public
 
 FRESH_DAYS = 30
-_RECORD = "sls host doctor aci --record FILE makes a group that is refused on purpose, and deletes it."
 
 ReadLayers = Callable[[str], Sequence[str]]
 """An image's reference by digest -> root hashes of what its registry serves, the lowest layer first."""
@@ -71,7 +70,7 @@ def preflight(host: AciHost, group: ContainerGroup, rests: Rests, now: datetime)
         limits(host, group),
         _policy(group),
         _image(host, rests.read_layers),
-        *_platform(fresh),
+        *_platform(host, fresh),
         _fragments(group),
         *(_owner_tee(who, tees) for who, tees in rests.tees),
         _minimums(rests, now),
@@ -79,6 +78,10 @@ def preflight(host: AciHost, group: ContainerGroup, rests: Rests, now: datetime)
         *(_authority(*one, rests.resolve) for one in rests.authorities),
         cost(host, group),
     )
+
+
+def _record(host: AciHost) -> str:
+    return f"sls host doctor {host.name} --record FILE makes a group that is refused on purpose, and deletes it."
 
 
 def _time(seen: Seen) -> datetime:
@@ -91,7 +94,7 @@ def _time(seen: Seen) -> datetime:
 def _sku(host: AciHost, seen: Seen | None) -> Finding:
     if seen is None:
         return not_checked(
-            "Confidential SKU", f"no list says whether {host.settings.region} has it, only a group does", _RECORD
+            "Confidential SKU", f"no list says whether {host.settings.region} has it, only a group does", _record(host)
         )
     return Finding("Confidential SKU", ok=True, found=f"{seen.region} took a confidential group on {seen.at[:10]}")
 
@@ -109,7 +112,7 @@ def _policy(group: ContainerGroup) -> Finding:
 def _image(host: AciHost, read: ReadLayers | None) -> Finding:
     image = host.settings.image
     if read is None:
-        return not_checked("image", "its registry was not asked", "sls host doctor aci asks it.")
+        return not_checked("image", "its registry was not asked", f"sls host doctor {host.name} asks it.")
     try:
         layers = tuple(read(image.reference))
     except (SlsError, OSError) as error:
@@ -121,12 +124,12 @@ def _image(host: AciHost, read: ReadLayers | None) -> Finding:
     return Finding("image", ok=True, found=f"{image.reference} has the {len(layers)} layers that were measured")
 
 
-def _platform(seen: Seen | None) -> list[Finding]:
+def _platform(host: AciHost, seen: Seen | None) -> list[Finding]:
     date = aci_platform().date
     if seen is None:
-        return [not_checked("platform", f"what it brings to a container today; known as of {date}", _RECORD)]
+        return [not_checked("platform", f"what it brings to a container today; known as of {date}", _record(host))]
     if not seen.complete:
-        return [not_checked("platform", f"the refusal of {seen.at[:10]} did not say what was asked", _RECORD)]
+        return [not_checked("platform", f"the refusal of {seen.at[:10]} did not say what was asked", _record(host))]
     variables, mounts = seen.unknown_variables(), seen.unknown_mounts()
     said = (
         f"{', '.join(variables)} is new since {date}; the policy drops it, so nothing changes"
