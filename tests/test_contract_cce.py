@@ -232,9 +232,17 @@ def test_every_changed_word_of_a_spec_changes_host_data():
     assert len({host_data(), *found.values()}) == len(found) + 1
 
 
-@pytest.mark.parametrize(
-    "change", [{"reference": "other@sha256:" + "d" * 64}, {"layers": ("e" * 64,)}, {"layers": ("f" * 64, "e" * 64)}]
-)
+def test_the_same_layers_elsewhere_are_the_same_image():
+    """An image is its layers: who trusts it, trusts it in every registry, and an auditor pins one digest."""
+    elsewhere = replace(IMAGE, reference="mirror.example/copy@sha256:" + "c" * 64)
+    assert cce.render(group_for(SPEC, elsewhere)) == cce.render(group_for(SPEC, IMAGE))
+    assert elsewhere.digest == IMAGE.digest
+    assert {one.get("id") for one in containers(cce.render(GROUP))} == {IMAGE.layers_id, None}
+    for change in ({"layers": IMAGE.layers[::-1]}, {"layers": IMAGE.layers[:1]}, {"measurement": bytes(48)}):
+        assert replace(IMAGE, **change).digest != IMAGE.digest
+
+
+@pytest.mark.parametrize("change", [{"layers": ("e" * 64,)}, {"layers": ("f" * 64, "e" * 64)}])
 def test_another_image_changes_host_data(change):
     """Other guest code, or the same layers in another order, is another group."""
     assert host_data(used=replace(IMAGE, **change)) != host_data()

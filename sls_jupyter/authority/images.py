@@ -79,7 +79,9 @@ def trusted(home: Home) -> tuple[TrustedImage, ...]:
 
 
 def trust(home: Home, image: GuestImage, name: str, now: int) -> TrustedImage:
-    """Accept an image from now on; one that is trusted already keeps its date.
+    """Accept an image from now on; one that is trusted already keeps its date, and its name if none is given.
+
+    The same layers from another place are the same image: where it was found last is what is kept of that.
 
     Args:
         name: what its owner calls it; empty: the name that it has, or its reference.
@@ -99,9 +101,9 @@ def trust(home: Home, image: GuestImage, name: str, now: int) -> TrustedImage:
         there = trusted(home)
         for one in there:
             if one.digest == new.digest:
-                if name in ("", one.name):
+                named = one.model_copy(update={"name": name or one.name, "image": new.image})  # and its date
+                if named == one:
                     return one
-                named = one.model_copy(update={"name": name})  # since when it is trusted stays
                 _write(home, tuple(named if other is one else other for other in there))
                 return named
         if len(there) >= MAX_IMAGES:

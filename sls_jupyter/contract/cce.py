@@ -15,6 +15,7 @@ import json
 from typing import Any
 
 from sls_jupyter.contract.group import PATH, Container, ContainerGroup
+from sls_jupyter.contract.image import GuestImage
 from sls_jupyter.contract.places import UMASK
 from sls_jupyter.contract.platform import aci_platform
 
@@ -99,7 +100,8 @@ def _mounts(container: Container) -> list[dict[str, Any]]:
     return [*own, *aci_platform().mounts]
 
 
-def _container_object(container: Container, image_layers: tuple[str, ...], image_id: str) -> dict[str, Any]:
+def _container_object(container: Container, image: GuestImage) -> dict[str, Any]:
+    """One of the four. No rule of the framework reads ``id`` or ``name``; the layers are what is enforced."""
     return {
         "allow_elevated": False,
         "allow_stdio_access": False,
@@ -107,8 +109,8 @@ def _container_object(container: Container, image_layers: tuple[str, ...], image
         "command": list(container.command),
         "env_rules": _env_rules(container),
         "exec_processes": [],
-        "id": image_id,
-        "layers": list(image_layers),
+        "id": image.layers_id,
+        "layers": list(image.layers),
         "mounts": _mounts(container),
         "name": container.name,
         "no_new_privileges": True,
@@ -158,8 +160,7 @@ def _fragments(group: ContainerGroup) -> list[dict[str, Any]]:
 
 def containers_of(group: ContainerGroup) -> list[dict[str, Any]]:
     """The policy's container objects: the four of the group, then the pause container."""
-    layers, image = group.image.layers, group.image.reference
-    return [*(_container_object(item, layers, image) for item in group.containers), _pause()]
+    return [*(_container_object(item, group.image) for item in group.containers), _pause()]
 
 
 def render(group: ContainerGroup) -> bytes:

@@ -110,8 +110,8 @@ def check_image(found: Findings) -> Iterable[Check]:
     def check() -> str:
         image = need(found.stated, "receipt").statement.predicate.group.image.image()
         if image.digest not in found.wanted.images:
-            refuse("Another guest image.", f"{image.digest} ({image.reference})", expected)
-        return f"{image.digest} ({image.reference})"
+            refuse("Another guest image.", f"{image.digest}, called {image.reference}", expected)
+        return f"{image.digest}, called {image.reference}"
 
     return [line("image", expected, check)]
 

@@ -66,7 +66,7 @@ def _containers(one: Any, other: Any) -> list[str]:
 
 def _rules(name: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     lines = []
-    for rule in sorted({*one, *other}):
+    for rule in sorted({*one, *other} - {"id"}):  # no rule of the framework reads it
         if not _other(one, other, rule):
             continue
         layers = differing_layers(_strings(one.get(rule)), _strings(other.get(rule))) if rule == "layers" else ""
