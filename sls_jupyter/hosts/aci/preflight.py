@@ -19,7 +19,7 @@ from sls_jupyter.attestation.azure.facts import UVM_MINIMUM_SVN, UVM_MINIMUM_SVN
 from sls_jupyter.contract.group import ContainerGroup
 from sls_jupyter.contract.platform import aci_platform
 from sls_jupyter.errors import SlsError, printable
-from sls_jupyter.hosts.aci.asking import ask_azure, cost, limits, not_checked, not_ok
+from sls_jupyter.hosts.aci.asking import ask_azure, cost, identity, limits, not_checked, not_ok
 from sls_jupyter.hosts.aci.differing import differing_layers
 from sls_jupyter.hosts.aci.launch import AciHost
 from sls_jupyter.hosts.aci.probe import Seen
@@ -49,6 +49,7 @@ class Rests:
     bulletins: tuple[tuple[str, tuple[str, ...]], ...] = ()  # whose, AMD's bulletins that they demand
     demands: tuple[str, ...] = ()  # what owners demand of a machine beside bulletins, in words
     seen: Seen | None = None  # the last record of this host
+    elsewhere: tuple[tuple[str, Seen], ...] = ()  # the user's other hosts on Azure that have a record, by name
     resolve: Callable[[str], list[str]] = field(default=lambda name: _addresses(name))
 
 
@@ -59,14 +60,12 @@ def preflight(host: AciHost, group: ContainerGroup, rests: Rests, now: datetime)
         now: with a time zone.
     """
     seen = rests.seen
-    fresh = (
-        seen
-        if seen is not None and (now - _time(seen)).days < FRESH_DAYS and seen.region == host.settings.region
-        else None
-    )
+    fresh = seen if seen is not None and _is_fresh(seen, now) and seen.region == host.settings.region else None
+    elsewhere = _elsewhere(host, rests, now)
     return (
-        *ask_azure(host, group),
-        _sku(host, fresh),
+        *ask_azure(host, group, elsewhere),
+        _sku(host, fresh, elsewhere),
+        identity(host),
         limits(host, group),
         _policy(group),
         _image(host, rests.read_layers),
@@ -84,17 +83,30 @@ def _record(host: AciHost) -> str:
     return f"sls host doctor {host.name} --record FILE makes a group that is refused on purpose, and deletes it."
 
 
-def _time(seen: Seen) -> datetime:
-    return datetime.strptime(seen.at, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+def _is_fresh(seen: Seen, now: datetime) -> bool:
+    at = datetime.strptime(seen.at, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    return (now - at).days < FRESH_DAYS
+
+
+def _elsewhere(host: AciHost, rests: Rests, now: datetime) -> str:
+    """The other regions of which a record says that they took a confidential group; "" where none does."""
+    known = [
+        f"{seen.region} took one on {seen.at[:10]} (--host {name})"
+        for name, seen in rests.elsewhere
+        if seen.region != host.settings.region and _is_fresh(seen, now)
+    ]
+    return f"Another region: {'; '.join(known)}." if known else ""
 
 
 # --- policy, image, platform ----------------------------------------------------------------------
 
 
-def _sku(host: AciHost, seen: Seen | None) -> Finding:
+def _sku(host: AciHost, seen: Seen | None, elsewhere: str) -> Finding:
     if seen is None:
         return not_checked(
-            "Confidential SKU", f"no list says whether {host.settings.region} has it, only a group does", _record(host)
+            "Confidential SKU",
+            f"no list says whether {host.settings.region} has it, only a group does",
+            f"{_record(host)} {elsewhere}".strip(),
         )
     return Finding("Confidential SKU", ok=True, found=f"{seen.region} took a confidential group on {seen.at[:10]}")
 
