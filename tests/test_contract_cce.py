@@ -23,7 +23,7 @@ from sls_jupyter.contract.platform import aci_platform
 from sls_jupyter.contract.seccomp import program_profile, program_profile_bytes
 from sls_jupyter.contract.spec import SessionTerms, StreamSpec
 from sls_jupyter.documents import sign
-from sls_jupyter.errors import KeyRefused
+from sls_jupyter.errors import KeyRefused, MalformedDocument
 
 GOLDEN = Path(__file__).parent / "vectors" / "cce"
 FACTS = json.loads((GOLDEN / "golden.json").read_text(encoding="utf-8"))
@@ -315,3 +315,14 @@ def test_installed_image_has_the_shape_of_a_real_one():
     assert len(found.measurement) == 48
     assert found.reference.endswith(found.layers[0])
     assert all((image.PACKAGE / "guest" / name) in image.guest_files() for name in ("input.py", "output.py"))
+
+
+def test_a_policy_is_read_back_as_it_was_written():
+    """What says in words where two policies differ rests on it; text of another form is refused, not guessed at."""
+    found = cce.parse(cce.render(GROUP))
+    assert found["containers"] == cce.containers_of(GROUP)
+    assert found["allow_dump_stacks"] is False
+    assert found["mount_device"] == "data.framework.mount_device"
+    for other in (b"", b"\xff", b"package x\n", b"package policy\nx := {", b"package policy\nx := 1\nx := 1\n"):
+        with pytest.raises(MalformedDocument):
+            cce.parse(other)

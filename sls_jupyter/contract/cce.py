@@ -18,7 +18,10 @@ from sls_jupyter.contract.group import PATH, Container, ContainerGroup
 from sls_jupyter.contract.image import GuestImage
 from sls_jupyter.contract.places import UMASK
 from sls_jupyter.contract.platform import aci_platform
+from sls_jupyter.documents import parse_json
+from sls_jupyter.errors import MalformedDocument
 
+HEAD = "package policy"
 API_VERSION = "0.11.0"
 FRAMEWORK_VERSION = "0.2.3"
 
@@ -170,7 +173,7 @@ def render(group: ContainerGroup) -> bytes:
         return f"{name} := {json.dumps(value, sort_keys=True, ensure_ascii=True)}"
 
     lines = [
-        "package policy",
+        HEAD,
         "",
         assign("api_version", API_VERSION),
         assign("framework_version", FRAMEWORK_VERSION),
@@ -187,6 +190,26 @@ def render(group: ContainerGroup) -> bytes:
         "",
     ]
     return "\n".join(lines).encode()
+
+
+def parse(policy: bytes) -> dict[str, Any]:
+    """What each name stands for in a policy of the form that :func:`render` writes; a reference as its text.
+
+    Nothing is trusted for it: policies are compared by their bytes, and this says in words where two differ.
+
+    Raises:
+        MalformedDocument: it has another form, or a value that is too large, too deep or no JSON.
+    """
+    try:
+        head, *lines = policy.decode().split("\n")
+    except UnicodeDecodeError:
+        head, lines = "", []
+    if head != HEAD:
+        raise MalformedDocument("This is not a policy as this package writes them.", found=head[:60], expected=HEAD)
+    pairs = [line.partition(" := ")[::2] for line in lines if line]
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise MalformedDocument("A policy says what a name stands for twice.", expected="each name once")
+    return {name: value if "data.framework." in value else parse_json(value.encode()) for name, value in pairs}
 
 
 def host_data(policy: bytes) -> bytes:

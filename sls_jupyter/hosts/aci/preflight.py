@@ -16,11 +16,11 @@ from urllib.parse import urlsplit
 
 from sls_jupyter.attestation.amd.bulletins import bulletin_table
 from sls_jupyter.attestation.azure.facts import UVM_MINIMUM_SVN, UVM_MINIMUM_SVN_DATE
+from sls_jupyter.contract.differing import differing_layers
 from sls_jupyter.contract.group import ContainerGroup
 from sls_jupyter.contract.platform import aci_platform
 from sls_jupyter.errors import SlsError, printable
 from sls_jupyter.hosts.aci.asking import ask_azure, cost, identity, limits, not_checked, not_ok
-from sls_jupyter.hosts.aci.differing import differing_layers
 from sls_jupyter.hosts.aci.launch import AciHost
 from sls_jupyter.hosts.aci.probe import Seen
 from sls_jupyter.hosts.aci.template import (
