@@ -56,6 +56,18 @@ def test_the_same_layers_from_a_registry_are_trusted_already(home):
     assert trusted(home) == (after,)
 
 
+def test_distrust_leaves_no_other_name_of_the_same_layers(home):
+    """A list from before images were known by their layers may name one twice; neither may stay."""
+    trust(home, image("a"), "built", 1)
+    path = home.path / "images.json"
+    (built,) = json.loads(path.read_text())
+    pushed = {**built, "name": "pushed", "image": {**built["image"], "reference": "m.example/x@sha256:" + "9" * 64}}
+    path.write_text(json.dumps([built, pushed]))
+    assert planned(home, image("a").digest).reference.startswith("m.example")
+    distrust(home, "built")
+    assert trusted(home) == ()
+
+
 def test_an_authority_takes_them(home):
     """What `sls image trust` says is what keys are released to."""
     authority = open_authority(home, anchors=TrustAnchors())
