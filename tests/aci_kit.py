@@ -18,6 +18,7 @@ from tests.aci_standin import Azure
 from tests.contract_kit import IMAGE, SPEC
 
 FAST = 0.01  # seconds
+NAME = "azure-eu"  # what its user calls it: no hint may guess
 
 
 def client(azure: Azure) -> ContainerInstanceManagementClient:
@@ -32,13 +33,13 @@ def client(azure: Azure) -> ContainerInstanceManagementClient:
 
 
 def arm(azure: Azure, patience: float = 5.0) -> Arm:
-    return Arm(client(azure), GROUP, patience=patience, pause=FAST)
+    return Arm(client(azure), GROUP, patience=patience, pause=FAST, host=NAME)
 
 
 def host(azure: Azure, *, start: float = 20.0, patience: float = 5.0, **changes: Any) -> AciHost:
     given = settings(**changes)
-    calls = Arm(client(azure), given.resource_group, patience=patience, pause=FAST)
-    return AciHost("aci", given, arm=calls, pace=Pace(start, FAST))
+    calls = Arm(client(azure), given.resource_group, patience=patience, pause=FAST, host=NAME)
+    return AciHost(NAME, given, arm=calls, pace=Pace(start, FAST))
 
 
 def group(**changes: Any) -> ContainerGroup:

@@ -44,6 +44,7 @@ class Azure:
         judge: says what the utility VM denies.
         started: called when a group has started, with its resource; it may really start it.
         quota: of the region, StandardCores and ConfidentialStandardCores.
+        largest: vCPUs and gigabytes of its largest ordinary group.
     """
 
     def __init__(
@@ -51,8 +52,9 @@ class Azure:
         judge: Judge | None = None,
         started: Callable[[dict[str, Any]], Landed] | None = None,
         quota: int = 100,
+        largest: tuple[float, float] = (4.0, 16.0),
     ) -> None:
-        self.judge, self.started, self.quota = judge, started, quota
+        self.judge, self.started, self.quota, self.largest = judge, started, quota, largest
         self.groups: dict[str, Group] = {}
         self.creates: list[str] = []  # names, each time a group was really made
         self.deletes: list[str] = []
@@ -265,7 +267,7 @@ class Azure:
         ]})  # fmt: skip
 
     async def capabilities(self, request: Request) -> Response:
-        size = {"maxMemoryInGB": 16.0, "maxCpu": 4.0, "maxGpuCount": 0.0}
+        size = {"maxMemoryInGB": self.largest[1], "maxCpu": self.largest[0], "maxGpuCount": 0.0}
         return JSONResponse({"value": [
             {"resourceType": "containerGroups", "osType": "Linux", "location": request.path_params["region"],
              "ipAddressType": "Public", "gpu": "None", "capabilities": size},

@@ -329,11 +329,11 @@ class TappedGroup:
 
 
 class TappedHost:
-    """The local host, with all that an operator of it could record."""
+    """A host, with all that an operator of it could record."""
 
-    def __init__(self, machine: Path) -> None:
-        self._host = LocalHost(machine)
-        self.capabilities = self._host.capabilities
+    def __init__(self, host: Any) -> None:
+        self._host = host
+        self.capabilities = host.capabilities
         self.seen = bytearray()
 
     def launch(self, group: Any, cce_policy: bytes, tell: Any = lambda _: None) -> TappedGroup:
@@ -371,10 +371,18 @@ def _serve(session: Session, _: dict[str, Any]) -> None:
     _say(session.own_authority().url)
 
 
+def _host_called(name: str, machine: Path) -> Host:
+    if name == "local":
+        return LocalHost(machine)
+    from podman_kit import host
+
+    return host(machine)
+
+
 def _launch(session: Session, options: dict[str, Any]) -> None:
     record = options.pop("record", None)
-    host = TappedHost(session.home.root / "machine")
-    session.hosts = {"local": host}
+    host = TappedHost(_host_called(options.pop("host", "local"), session.home.root / "machine"))
+    session.hosts = {"tapped": host}
     options["limits"] = LIMITS
     run = session.run(session.prepare(**options))
     _say(run.id)

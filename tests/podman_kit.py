@@ -17,7 +17,7 @@ import pytest
 
 from sls_jupyter.authority.images import trust
 from sls_jupyter.contract.image import installed_image
-from sls_jupyter.errors import SlsError
+from sls_jupyter.errors import SlsError, Unavailable
 from sls_jupyter.hosts.podman.command import find_podman
 from sls_jupyter.hosts.podman.host import PodmanHost
 from sls_jupyter.identity import Home
@@ -70,7 +70,10 @@ def trusted_by(home: Home, host: PodmanHost) -> None:
 
 
 def main() -> int:
-    """Make the image unless it is there; what is made for older code is its base, and then goes."""
+    """Make the image unless it is there; what is made for older code is its base, and then goes.
+
+    Where a mirror or an index does not answer there is none, and the tests that need it are skipped: but not in CI.
+    """
     problem = find_podman().problem or ("" if shutil.which("mmdebstrap") else "mmdebstrap is not installed")
     if problem:
         print(f"No guest image: {problem}. The tests with podman are skipped.")
@@ -81,6 +84,12 @@ def main() -> int:
     older = sorted(BUILD.glob("guest-*"), key=lambda path: path.stat().st_mtime)
     try:
         build(place(), base=str(older[-1]) if older else "", extra=EXTRA)
+    except Unavailable as error:
+        print(f"No guest image: {error}")
+        if os.environ.get("CI") == "true":
+            return 1
+        print("The tests with podman are skipped; make guest-image tries again.")
+        return 0
     except SlsError as error:
         print(error)
         return 1

@@ -394,7 +394,10 @@ def policy_for(template, spec_digest, limits, image):
     containers = json.loads(lines[place].removeprefix("containers := "))
     for container in containers[:-1]:  # the last one is the pause container
         container["command"] = [*container["command"][:5], spec_digest]
-        container["id"], container["layers"] = image["reference"], image["layers"]
+        container["id"], container["layers"] = (
+            identifier(lp("sls-jupyter/layers/v1", *image["layers"])),
+            image["layers"],
+        )
         if container["name"] == "program":
             for name in ("cpu_seconds", "wall_seconds", "memory_bytes", "processes"):
                 container["command"] += ["--" + name.replace("_", "-"), str(limits[name])]

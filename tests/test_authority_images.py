@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -43,6 +44,28 @@ def test_old_and_new_are_accepted_at_once_and_distrust_holds_at_once(home):
     assert list(accepted) == [installed_image(), image("b")]
     with pytest.raises(UnknownName):
         distrust(home, "older")
+
+
+def test_the_same_layers_from_a_registry_are_trusted_already(home):
+    """Who trusts what they built trusts what was pushed and mirrored of it: one entry, which says where it was last."""
+    before = trust(home, image("a"), "autumn", 10)
+    pushed = replace(image("a"), reference="mirror.example/copy@sha256:" + "9" * 64)
+    assert pushed.digest in {one.digest for one in AcceptedImages(home)}
+    after = trust(home, pushed, "", 20)
+    assert (after.name, after.since, after.guest) == ("autumn", before.since, pushed)
+    assert trusted(home) == (after,)
+
+
+def test_distrust_leaves_no_other_name_of_the_same_layers(home):
+    """A list from before images were known by their layers may name one twice; neither may stay."""
+    trust(home, image("a"), "built", 1)
+    path = home.path / "images.json"
+    (built,) = json.loads(path.read_text())
+    pushed = {**built, "name": "pushed", "image": {**built["image"], "reference": "m.example/x@sha256:" + "9" * 64}}
+    path.write_text(json.dumps([built, pushed]))
+    assert planned(home, image("a").digest).reference.startswith("m.example")
+    distrust(home, "built")
+    assert trusted(home) == ()
 
 
 def test_an_authority_takes_them(home):

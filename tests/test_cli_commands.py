@@ -94,6 +94,12 @@ def test_a_hint_about_a_command_can_be_typed_in_a_shell(name):
     assert f"{name} X." in hint
 
 
+def test_a_hint_about_a_host_is_for_the_persona_who_has_it():
+    """Hosts are a persona's: another one's doctor would not know the name."""
+    said = in_shell("Try sls host sweep azure-eu, or sls host doctor azure-eu.", "hospital")
+    assert said == "Try sls --persona hospital host sweep azure-eu, or sls --persona hospital host doctor azure-eu."
+
+
 # --- a persona with a run -------------------------------------------------------------------------
 
 

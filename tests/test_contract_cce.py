@@ -23,7 +23,7 @@ from sls_jupyter.contract.platform import aci_platform
 from sls_jupyter.contract.seccomp import program_profile, program_profile_bytes
 from sls_jupyter.contract.spec import SessionTerms, StreamSpec
 from sls_jupyter.documents import sign
-from sls_jupyter.errors import KeyRefused
+from sls_jupyter.errors import KeyRefused, MalformedDocument
 
 GOLDEN = Path(__file__).parent / "vectors" / "cce"
 FACTS = json.loads((GOLDEN / "golden.json").read_text(encoding="utf-8"))
@@ -232,9 +232,17 @@ def test_every_changed_word_of_a_spec_changes_host_data():
     assert len({host_data(), *found.values()}) == len(found) + 1
 
 
-@pytest.mark.parametrize(
-    "change", [{"reference": "other@sha256:" + "d" * 64}, {"layers": ("e" * 64,)}, {"layers": ("f" * 64, "e" * 64)}]
-)
+def test_the_same_layers_elsewhere_are_the_same_image():
+    """An image is its layers: who trusts it, trusts it in every registry, and an auditor pins one digest."""
+    elsewhere = replace(IMAGE, reference="mirror.example/copy@sha256:" + "c" * 64)
+    assert cce.render(group_for(SPEC, elsewhere)) == cce.render(group_for(SPEC, IMAGE))
+    assert elsewhere.digest == IMAGE.digest
+    assert {one.get("id") for one in containers(cce.render(GROUP))} == {IMAGE.layers_id, None}
+    for change in ({"layers": IMAGE.layers[::-1]}, {"layers": IMAGE.layers[:1]}, {"measurement": bytes(48)}):
+        assert replace(IMAGE, **change).digest != IMAGE.digest
+
+
+@pytest.mark.parametrize("change", [{"layers": ("e" * 64,)}, {"layers": ("f" * 64, "e" * 64)}])
 def test_another_image_changes_host_data(change):
     """Other guest code, or the same layers in another order, is another group."""
     assert host_data(used=replace(IMAGE, **change)) != host_data()
@@ -307,3 +315,14 @@ def test_installed_image_has_the_shape_of_a_real_one():
     assert len(found.measurement) == 48
     assert found.reference.endswith(found.layers[0])
     assert all((image.PACKAGE / "guest" / name) in image.guest_files() for name in ("input.py", "output.py"))
+
+
+def test_a_policy_is_read_back_as_it_was_written():
+    """What says in words where two policies differ rests on it; text of another form is refused, not guessed at."""
+    found = cce.parse(cce.render(GROUP))
+    assert found["containers"] == cce.containers_of(GROUP)
+    assert found["allow_dump_stacks"] is False
+    assert found["mount_device"] == "data.framework.mount_device"
+    for other in (b"", b"\xff", b"package x\n", b"package policy\nx := {", b"package policy\nx := 1\nx := 1\n"):
+        with pytest.raises(MalformedDocument):
+            cce.parse(other)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sls_jupyter.errors import MAX_SAID, TooManyRequests
-from sls_jupyter.hosts.aci.denials import container_of, denials_in, denied
+from sls_jupyter.hosts.aci import faults
+from sls_jupyter.hosts.aci.denials import Denial, container_of, denials_in, denied
 from sls_jupyter.hosts.aci.faults import Fault, error_of, fault_from, is_passing
 from sls_jupyter.hosts.judge.words import WORDS
 from tests.aci_kit import group, policy
@@ -99,6 +101,18 @@ def test_any_answer_of_arm_becomes_an_error_with_a_next_step(code, message, stat
     error = error_of(fault)
     assert error.hint
     assert len(str(error.found)) <= 10 * MAX_SAID  # what is unseen is shown by its number
+
+
+def test_a_hint_names_the_host_as_its_user_does():
+    """A command that is copied from a hint runs: no hint leaves the host away, or calls it aci."""
+    named = 0
+    for code in (code for row in faults._ROWS for code in (*row.codes, "unknown")):
+        hint = error_of(Fault(code, "x", 409), "azure-eu").hint
+        named += hint.count("sls host")
+        assert hint.count("sls host") == len(re.findall(r"sls host (?:doctor|sweep) azure-eu\b", hint)), hint
+    assert named
+    told = denied(Denial(("invalid env list: A",)), "program", MADE, POLICY, "azure-eu")
+    assert "sls host doctor azure-eu --record FILE" in told.hint
 
 
 @pytest.mark.parametrize("value", [None, [], "x", {"error": None}, {"error": []}, {"details": 3}])

@@ -46,6 +46,7 @@ def changed(name: str, /, **rules: Any) -> bytes:
     [
         (changed("output", working_dir="/tmp"), 'container output, working_dir: "/tmp", expected "/"'),
         (changed("audit", layers=[*MADE.image.layers[:-1], "0" * 64]), "container audit, layers: layer 2 of 2 is 0000"),
+        (changed("audit", id="image@sha256:1"), "They mean the same"),  # a name that nobody reads
         (changed("input", name="other"), "container input is missing"),
         (POLICY.replace(b"allow_dump_stacks := false", b"allow_dump_stacks := true"), "allow_dump_stacks: true, expected false"),
         (cce.render(replace(MADE, fragments=("aci-infrastructure",))), "fragments: "),

@@ -94,7 +94,7 @@ def test_a_deletion_that_fails_is_said_and_tried_again(azure):
     azure.fail("answer DELETE", 100, status=500, code="InternalServerError", message="no")
     running.stop()
     assert "is billed" in told[-1]
-    assert "sls host sweep" in told[-1]
+    assert "sls host sweep azure-eu" in told[-1]
     azure.failures.clear()
     running.stop()
     assert azure.billed() == []

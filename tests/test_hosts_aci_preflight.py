@@ -20,9 +20,11 @@ from sls_jupyter.hosts.aci.preflight import FRESH_DAYS, Rests, preflight
 from sls_jupyter.hosts.aci.probe import Probe, Seen, seen_in
 from sls_jupyter.hosts.doctor import Finding
 from sls_jupyter.hosts.judge.starts import PLATFORM_VARIABLES
+from sls_jupyter.notebook.hosts import findings_card
 from tests.aci_answers import decision_text
 from tests.aci_judging import RESOLV_CONF, UtilityVm
 from tests.aci_kit import group, host
+from tests.aci_kit_plain import SUBSCRIPTION
 from tests.aci_standin import Azure, serving
 from tests.contract_kit import IMAGE
 
@@ -33,7 +35,8 @@ PRICES = {"currency": "EUR", "vcpu_hour": 0.05, "gigabyte_hour": 0.006, "as_of":
 
 @pytest.fixture
 def azure() -> Iterator[Azure]:
-    with serving(Azure(UtilityVm(LAYERS, (*PLATFORM_VARIABLES, "NEW_ENDPOINT=http://10.0.0.1:2377/secret")))) as found:
+    judge = UtilityVm(LAYERS, (*PLATFORM_VARIABLES, "NEW_ENDPOINT=http://10.0.0.1:2377/secret"))
+    with serving(Azure(judge, largest=(8.0, 32.0))) as found:
         yield found
 
 
@@ -139,8 +142,34 @@ def test_quota_size_price_and_leftovers_are_told(azure):
     azure.quota = 100
     made = group()
     running = host(azure).launch(made, cce.render(made))
-    assert "sls host sweep" in wrong(host(azure))["left behind"].fix
+    assert "sls host sweep azure-eu" in wrong(host(azure))["left behind"].fix
     running.stop()
+
+
+def test_a_group_that_the_region_may_have_no_room_for_is_told(azure):
+    """The list is about ordinary groups: a larger one is not called ok, and regions are named that took one."""
+    azure.largest = (4.0, 16.0)
+    other = ("azure-us", seen(region="eastus"))
+    found = wrong(host(azure), replace(GOOD, elsewhere=(other, ("old", seen(region="x", at="2026-01-01T00:00:00Z")))))
+    assert list(found) == ["region"]
+    assert "room for 7 vCPU, 11.9 GB" in found["region"].found
+    assert found["region"].fix.endswith("Another region: eastus took one on 2026-11-25 (--host azure-us).")
+    assert "Another region" not in wrong(host(azure))["region"].fix
+    assert lines(host(azure), of=group(limits=Limits(cpus=1)))["region"].ok
+
+
+def test_an_identity_is_a_warning_that_stops_nothing(azure):
+    """Others were down because the platform changed an identity's variables; who has one is told, and runs."""
+    name = "/providers/Microsoft.ManagedIdentity/userAssignedIdentities/puller"
+    of = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/research{name}"
+    found = lines(host(azure, pull_identity=of))
+    assert found["identity"].ok
+    assert "AcrPull" in found["identity"].fix
+    assert (lines(host(azure))["identity"].ok, lines(host(azure))["identity"].fix) == (True, "")
+    card = str(findings_card("x", [found["identity"]]))
+    assert "all ok" in card
+    assert "ok, but" in card
+    assert "→ identity: Give it AcrPull" in card
 
 
 def test_without_a_login_nothing_behind_it_counts_as_checked(azure):

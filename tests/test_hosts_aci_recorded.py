@@ -25,6 +25,7 @@ from tests.aci_kit_plain import SUBSCRIPTION, settings
 from tests.arm_schema import problems
 
 RECORDED = json.loads((Path(__file__).parent / "vectors/aci/confidential-create.json").read_text())
+ANSWERS = json.loads((Path(__file__).parent / "vectors/aci/answers.json").read_text())
 NAME = "clicontainer000002"
 
 
@@ -101,6 +102,38 @@ def test_a_recorded_group_is_made_followed_and_deleted(replay):
     assert view.pull_failure(found, done) == ""
     assert arm.delete(NAME)
     assert arm.get(NAME) is None
+
+
+def test_a_container_that_is_started_again_is_not_taken_for_one_that_runs():
+    """The group says Succeeded and Running all the while; the container's own state is what counts."""
+    found = ANSWERS["restarting"]
+    assert view.provisioning(found) == "Succeeded"
+    state = view.states(found)[NAME]
+    assert (state.running, state.exit_code) == (False, None)
+    assert state.detail == "Waiting CrashLoopBackOff: Back-off 10s restarting failed"
+    assert view.progress(found, None) == f"{NAME}: Back-off restarting failed container"
+
+
+def test_a_group_from_a_private_registry_is_read():
+    """Its credential does not come back, its image was pulled by digest, and without a port it has no address."""
+    found = ANSWERS["private_registry"]
+    assert view.states(found)[NAME].running
+    assert (view.address(found), view.policy_text(found), view.pull_failure(found, None)) == ("", "", "")
+    assert "password" not in json.dumps(found)
+
+
+def test_an_operation_whose_address_is_signed_is_asked_as_it_was_given():
+    """Since 2024 the address carries a certificate and a signature: a character more or less, and it is refused."""
+    asked: list[str] = []
+
+    class Operation(Replay):
+        def send(self, request: Any, **_: Any) -> requests.Response:
+            asked.append(request.url)
+            return _response(request, 200, ANSWERS["signed_operation"]["body"], {})
+
+    url = ANSWERS["signed_operation"]["url"]
+    assert arm_of(Operation()).operation(url)["status"] == "Pending"
+    assert asked == [url]
 
 
 def test_the_policy_that_the_service_put_in_by_itself_is_refused(replay):

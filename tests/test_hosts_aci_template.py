@@ -158,7 +158,7 @@ def test_the_bicep_file_says_the_same():
     assert "@2023-05-01' = {" in text.splitlines()[0]
 
 
-@pytest.mark.parametrize("sample", ["skr-sidecar", "encfs-sidecar"])
+@pytest.mark.parametrize("sample", ["skr-sidecar", "encfs-sidecar", "fragment-aci"])
 def test_the_schema_knows_the_samples_of_others(sample):
     """Others' templates are what the types say, but for their spellings: then a refusal of ours means something."""
     from tests.arm_schema import MAP

@@ -7,16 +7,18 @@ import json
 import tarfile
 from pathlib import Path
 
+import podman_kit
 import pytest
 from host_contract import group_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sls_jupyter.contract.image import image_of_layers
-from sls_jupyter.errors import DigestMismatch
+from sls_jupyter.errors import BadInput, DigestMismatch, Unavailable
 from sls_jupyter.hosts.podman import logs
 from sls_jupyter.hosts.podman.arguments import Setting, create_arguments, pod_arguments
 from sls_jupyter.hosts.podman.cgroup import ControlGroup, paths_of
+from sls_jupyter.hosts.podman.command import Found
 from sls_jupyter.hosts.podman.image import roots_of
 from sls_jupyter.image.layer.root import layer_root
 from sls_jupyter.image.stored import Layer, StoredImage
@@ -166,3 +168,29 @@ def test_other_bytes_than_the_image_names_have_no_root(tmp_path: Path) -> None:
     with pytest.raises(DigestMismatch):
         roots_of(stored(a_tar(), "sha256:" + "4" * 64), tmp_path)
     assert not (tmp_path / "layer-roots.json").exists()
+
+
+# --- the image for these tests --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ci", "error", "status", "word"),
+    [
+        ("", Unavailable("mmdebstrap could not make the base layer"), 0, "skipped"),
+        ("true", Unavailable("mmdebstrap could not make the base layer"), 1, "could not make"),
+        ("", BadInput("not in the lock file"), 1, "not in the lock file"),
+    ],
+)
+def test_an_unreachable_mirror_skips_but_for_ci(tmp_path, monkeypatch, capsys, ci, error, status, word) -> None:
+    """Without a network the other tests still run, as without Azurite; CI never passes for want of one."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(podman_kit, "build", broken)
+    monkeypatch.setattr(podman_kit, "find_podman", lambda: Found(None))
+    monkeypatch.setattr(podman_kit, "BUILD", tmp_path)
+    monkeypatch.setattr(podman_kit.shutil, "which", lambda name: name)
+    monkeypatch.setenv("CI", ci)
+    assert podman_kit.main() == status
+    assert word in capsys.readouterr().out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -25,6 +26,18 @@ def _frame(granted: str, kept: str) -> pd.DataFrame:
 
 def test_no_canary_is_found_anywhere_outside_the_group(world: _World, tmp_path: Path) -> None:
     """An operator who keeps every byte of disk, network, logs and memory would read patients, code or results."""
+    search_outside_the_group(tmp_path, "local")
+
+
+def search_outside_the_group(
+    tmp_path: Path, host: str, more: Callable[[], Iterable[tuple[str, bytes]]] = lambda: ()
+) -> None:
+    """Run over sealed canaries on a host, and look for them wherever its operator could.
+
+    Args:
+        host: ``local`` or ``podman``; the owner trusts its image already.
+        more: what else that host keeps, as (where, bytes).
+    """
     canaries = {name: secrets.token_urlsafe(24) for name in ("granted", "ungranted", "code", "result")}
     control = {"purpose": secrets.token_urlsafe(24)}  # is public; shows that the search finds what is there
     doctor = Session(_World(tmp_path).session("doctor").home)
@@ -46,14 +59,20 @@ def test_no_canary_is_found_anywhere_outside_the_group(world: _World, tmp_path: 
         )
         record = tmp_path / "recorded"
         asked = {"inputs": ["records"], "code_assets": ["turning"], "outputs": ["found", "shown"]}
-        asked |= {"code": cell, "recipients": [doctor.did], "purpose": control["purpose"], "record": str(record)}
+        asked |= {
+            "code": cell,
+            "recipients": [doctor.did],
+            "purpose": control["purpose"],
+            "record": str(record),
+            "host": host,
+        }
         with process("launch", root, "analyst", **asked) as launcher:
             run = told(launcher)
             assert told(launcher) == {"state": "done", "error": None}
             canaries["result"] = (canaries["granted"] + "0")[::-1]
             network = [("network", bytes(tap.seen)), ("doors and logs", record.read_bytes())]
             processes = [*memory(authority.pid), *memory(launcher.pid)]
-            seen = sightings(canaries, [*files(root), *network, *processes])
+            seen = sightings(canaries, [*files(root), *network, *processes, *more()])
             known = sightings(control, [*files(root), *network, *processes])
         sealed = next((root / "personas" / "analyst" / "runs" / run).glob("result*.sealed")).read_bytes()
     tap.close()

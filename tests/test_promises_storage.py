@@ -15,6 +15,7 @@ from sls_jupyter.assets.azure.minting import Minter
 from sls_jupyter.assets.azure.read_pass import ReadPass
 from sls_jupyter.documents import digest
 from sls_jupyter.errors import BadInput, KeyRefused, VerificationError
+from sls_jupyter.hosts.local import LocalHost
 
 __all__ = ["azurite", "world"]
 pytestmark = [needs_azurite, needs_sandbox]
@@ -77,7 +78,7 @@ def test_no_signature_is_found_anywhere_outside_the_group(
     search finds what is there.
     """
     caplog.set_level(logging.DEBUG)
-    host = TappedHost(world.analyst.machine)
+    host = TappedHost(LocalHost(world.analyst.machine))
     monkeypatch.setitem(world.analyst.hosts, "local", host)
     session = world.analyst
     request = session.prepare(CELL, ["stored"], outputs=["got"])

@@ -37,7 +37,7 @@ from sls_jupyter.contract.grants import Obligations
 from sls_jupyter.documents import b64decode, b64encode, canonical_json
 from sls_jupyter.errors import BadInput, MalformedDocument, VerificationError
 from sls_jupyter.receipt.receipt import Receipt
-from sls_jupyter.receipt.statement import Subject
+from sls_jupyter.receipt.statement import Statement, Subject
 
 __all__ = ["run", "stranger", "two"]
 
@@ -543,3 +543,22 @@ def test_words_of_a_receipt_cannot_write_lines_of_the_verdict(run: SignedRun) ->
     change = lambda said: part("group", image=said.predicate.group.image.model_copy(update={"reference": name}))(said)  # noqa: E731
     for check in run.check(forged(run, statement=change)).checks:
         assert all(text.isprintable() for text in (check.name, check.found, check.expected)), check
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("1" * 64, "0" * 64, "container input, layers: layer 1 of 2 is 0000"),
+        ('"--wall-seconds", "', '"--wall-seconds", "9', "container program, command: "),
+        ("allow_dump_stacks := false", "allow_dump_stacks := true", "allow_dump_stacks: true, expected false"),
+        ("package policy", "package other", "one of them cannot be read"),
+    ],
+)
+def test_where_two_policies_differ_is_said_in_words(run: SignedRun, old: str, new: str, words: str) -> None:
+    """Two digests tell an auditor that something is wrong; container and rule tell what."""
+
+    def change(said: Statement) -> Statement:
+        return part("group", cce_policy=said.predicate.group.cce_policy.replace(old, new))(said)
+
+    (line,) = (check for check in run.check(forged(run, statement=change)).failed if check.name == "policy")
+    assert words in line.found

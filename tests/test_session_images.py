@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from sls_jupyter.authority.images import trust
+from sls_jupyter.contract.differing import differing_layers
 from sls_jupyter.contract.image import WrittenImage
 from sls_jupyter.errors import BadInput, SlsError
-from sls_jupyter.hosts.aci.differing import differing_layers
 from sls_jupyter.identity import Home
 from sls_jupyter.image.layer.root import layer_root
 from sls_jupyter.session.images import image_for_azure, image_in_registry

@@ -79,7 +79,7 @@ def test_the_hardware_signed_this_statement_in_this_group():
     assert host_data == hashlib.sha256(PREDICATE["group"]["cce_policy"].encode()).digest()
     image = PREDICATE["group"]["image"]
     assert measurement.hex() == image["measurement"]
-    pinned = reader.lp("sls-jupyter/image/v1", image["reference"], measurement, *image["layers"])
+    pinned = reader.lp("sls-jupyter/image/v2", measurement, *image["layers"])
     assert reader.identifier(pinned) == KNOWN["image"]
 
 

@@ -79,7 +79,9 @@ def trusted(home: Home) -> tuple[TrustedImage, ...]:
 
 
 def trust(home: Home, image: GuestImage, name: str, now: int) -> TrustedImage:
-    """Accept an image from now on; one that is trusted already keeps its date.
+    """Accept an image from now on; one that is trusted already keeps its date, and its name if none is given.
+
+    The same layers from another place are the same image: where it was found last is what is kept of that.
 
     Args:
         name: what its owner calls it; empty: the name that it has, or its reference.
@@ -99,9 +101,9 @@ def trust(home: Home, image: GuestImage, name: str, now: int) -> TrustedImage:
         there = trusted(home)
         for one in there:
             if one.digest == new.digest:
-                if name in ("", one.name):
+                named = one.model_copy(update={"name": name or one.name, "image": new.image})  # and its date
+                if named == one:
                     return one
-                named = one.model_copy(update={"name": name})  # since when it is trusted stays
                 _write(home, tuple(named if other is one else other for other in there))
                 return named
         if len(there) >= MAX_IMAGES:
@@ -113,7 +115,7 @@ def trust(home: Home, image: GuestImage, name: str, now: int) -> TrustedImage:
 
 
 def distrust(home: Home, word: str) -> TrustedImage:
-    """Accept an image no more.
+    """Accept an image no more, by whichever of its names.
 
     Args:
         word: its name, reference, digest, or the digest's first digits.
@@ -124,7 +126,7 @@ def distrust(home: Home, word: str) -> TrustedImage:
     with locked(home.path / FILE):
         there = trusted(home)
         found = named(there, word)
-        _write(home, tuple(one for one in there if one is not found))
+        _write(home, tuple(one for one in there if one.digest != found.digest))
     return found
 
 
@@ -137,14 +139,14 @@ def named(images: tuple[TrustedImage, ...], word: str) -> TrustedImage:
         if word in (one.name, one.image.reference)
         or (len(plain) >= 6 and one.digest.removeprefix("sha256:").startswith(plain))
     ]
-    if len(found) != 1:
+    if len({one.digest for one in found}) != 1:
         raise UnknownName(
             f"{'No' if not found else 'More than one'} trusted image is called that.",
             found=word[:200],
             expected=", ".join(short_digest(one.digest) for one in images) or "nothing is trusted",
             hint="sls image trusted",
         )
-    return found[0]
+    return found[-1]  # a list of an earlier build may have the same layers twice
 
 
 def planned(home: Home, word: str = "") -> GuestImage:

@@ -18,6 +18,7 @@ _COMMANDS = (
     *("audit", "receipt", "verify", "hosts", "connect", "name", "contact", "contacts", "withdraw", "log", "help"),
 )
 _HOSTS_COMMAND = re.compile(r"%sls hosts (add|remove)\b")
+_HOST_COMMAND = re.compile(r"(?<![%\w])sls host (doctor|sweep)\b")
 _NOTEBOOK_COMMAND = re.compile(rf"%?%sls ({'|'.join(_COMMANDS)})\b")
 _TAKES_A_CELL = re.compile(r"%%sls preflight takes a cell")
 _OF_NO_PERSONA = ("whoami", "contact", "help")  # a hint with one of these is for somebody else's persona, or for any
@@ -45,6 +46,8 @@ def in_shell(text: str, persona: str | None) -> str:
         whose = f"--persona {persona} " if persona and found[1] not in _OF_NO_PERSONA else ""
         return f"sls {whose}{found[1]}"
 
+    if persona:
+        text = _HOST_COMMAND.sub(rf"sls --persona {persona} host \1", text)
     text = _TAKES_A_CELL.sub("%sls preflight -f FILE takes it", text)
     return _NOTEBOOK_COMMAND.sub(typed, _HOSTS_COMMAND.sub(r"sls host \1", text))
 

@@ -20,7 +20,10 @@ from sls_jupyter.contract.image import GuestImage
 from sls_jupyter.contract.places import UMASK
 from sls_jupyter.contract.platform import aci_platform
 from sls_jupyter.contract.spec import StreamSpec
+from sls_jupyter.documents import parse_json
+from sls_jupyter.errors import MalformedDocument
 
+HEAD = "package policy"
 API_VERSION = "0.11.0"
 FRAMEWORK_VERSION = "0.2.3"
 
@@ -102,7 +105,8 @@ def _mounts(container: Container) -> list[dict[str, Any]]:
     return [*own, *aci_platform().mounts]
 
 
-def _container_object(container: Container, image_layers: tuple[str, ...], image_id: str) -> dict[str, Any]:
+def _container_object(container: Container, image: GuestImage) -> dict[str, Any]:
+    """One of the four. No rule of the framework reads ``id`` or ``name``; the layers are what is enforced."""
     return {
         "allow_elevated": False,
         "allow_stdio_access": False,
@@ -110,8 +114,8 @@ def _container_object(container: Container, image_layers: tuple[str, ...], image
         "command": list(container.command),
         "env_rules": _env_rules(container),
         "exec_processes": [],
-        "id": image_id,
-        "layers": list(image_layers),
+        "id": image.layers_id,
+        "layers": list(image.layers),
         "mounts": _mounts(container),
         "name": container.name,
         "no_new_privileges": True,
@@ -161,8 +165,7 @@ def _fragments(group: ContainerGroup) -> list[dict[str, Any]]:
 
 def containers_of(group: ContainerGroup) -> list[dict[str, Any]]:
     """The policy's container objects: the four of the group, then the pause container."""
-    layers, image = group.image.layers, group.image.reference
-    return [*(_container_object(item, layers, image) for item in group.containers), _pause()]
+    return [*(_container_object(item, group.image) for item in group.containers), _pause()]
 
 
 def render(group: ContainerGroup) -> bytes:
@@ -172,7 +175,7 @@ def render(group: ContainerGroup) -> bytes:
         return f"{name} := {json.dumps(value, sort_keys=True, ensure_ascii=True)}"
 
     lines = [
-        "package policy",
+        HEAD,
         "",
         assign("api_version", API_VERSION),
         assign("framework_version", FRAMEWORK_VERSION),
@@ -195,6 +198,26 @@ def render(group: ContainerGroup) -> bytes:
 def policy_for(spec: StreamSpec, image: GuestImage) -> bytes:
     """The policy of the group that a spec and an image give. One session asks for the same one with each cell."""
     return render(group_for(spec, image))
+
+
+def parse(policy: bytes) -> dict[str, Any]:
+    """What each name stands for in a policy of the form that :func:`render` writes; a reference as its text.
+
+    Nothing is trusted for it: policies are compared by their bytes, and this says in words where two differ.
+
+    Raises:
+        MalformedDocument: it has another form, or a value that is too large, too deep or no JSON.
+    """
+    try:
+        head, *lines = policy.decode().split("\n")
+    except UnicodeDecodeError:
+        head, lines = "", []
+    if head != HEAD:
+        raise MalformedDocument("This is not a policy as this package writes them.", found=head[:60], expected=HEAD)
+    pairs = [line.partition(" := ")[::2] for line in lines if line]
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise MalformedDocument("A policy says what a name stands for twice.", expected="each name once")
+    return {name: value if "data.framework." in value else parse_json(value.encode()) for name, value in pairs}
 
 
 def host_data(policy: bytes) -> bytes:

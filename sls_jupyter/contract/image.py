@@ -43,16 +43,25 @@ GUEST_DISTRIBUTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class GuestImage:
-    """An image of the guest and what evidence from it must show."""
+    """An image of the guest and what evidence from it must show.
 
-    reference: str  # name@sha256:…
+    It is known by its layers and its measurement. The reference says where it lies: nothing that anybody trusts
+    follows from it, so the same layers in another registry, or compressed otherwise, are the same image.
+    """
+
+    reference: str  # name@sha256:…; where a host gets it, and what it is shown as
     layers: tuple[str, ...]  # dm-verity root hashes, 64 hex digits each; locally one digest of the code
     measurement: bytes  # 48, SHA-384
 
     @property
+    def layers_id(self) -> str:
+        """How a container policy calls its layers: SHA-256 of ``lp("sls-jupyter/layers/v1", layer, …)``."""
+        return digest(lp("sls-jupyter/layers/v1", *self.layers))
+
+    @property
     def digest(self) -> str:
-        """What an auditor pins: SHA-256 of ``lp("sls-jupyter/image/v1", reference, measurement, layer, …)``."""
-        return digest(lp("sls-jupyter/image/v1", self.reference, self.measurement, *self.layers))
+        """What an auditor pins: SHA-256 of ``lp("sls-jupyter/image/v2", measurement, layer, …)``."""
+        return digest(lp("sls-jupyter/image/v2", self.measurement, *self.layers))
 
 
 class WrittenImage(Model):

@@ -4,7 +4,7 @@ Variables that are not ``admitted`` are known and dropped all the same: the gues
 (``TMP`` says where temporary files go). What is not in the list at all is dropped as well; a policy says so
 (``allow_environment_variable_dropping``), so that a platform which adds a variable does not stop every run.
 
-What is *not* checked: that Azure does all this today. ``sls host doctor aci`` compares.
+What is *not* checked: that Azure does all this today. ``sls host doctor HOST --record FILE`` compares.
 """
 
 from __future__ import annotations

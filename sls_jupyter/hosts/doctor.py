@@ -25,7 +25,7 @@ class Finding:
     what: str
     ok: bool
     found: str
-    fix: str = ""  # what to do, where it is not ok
+    fix: str = ""  # what to do, where it is not ok; where it is, a warning that stops nothing
 
 
 def examine(environ: Mapping[str, str], now: datetime, root: Path = Path("/")) -> tuple[Finding, ...]:

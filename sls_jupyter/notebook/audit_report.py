@@ -394,8 +394,8 @@ def _group(verdict: ReceiptVerdict, stated: Predicate) -> list[Block]:
     return [
         Facts(
             [
-                ("guest image", Mono(image.reference)),
-                ("image digest", Mono(image.image().digest)),
+                ("guest image", Mono(image.image().digest)),
+                ("called by the requester", Mono(image.reference)),
                 *((f"layer {number}", Mono(layer)) for number, layer in enumerate(image.layers, start=1)),
                 ("HOST_DATA", Mono(cce.host_data(stated.group.cce_policy.encode()).hex())),
                 ("measurement", Mono(image.measurement or "none")),

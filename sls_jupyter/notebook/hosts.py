@@ -138,11 +138,17 @@ def preflight_card(session: Session, name: str, request: StreamRequest) -> Card:
     return findings_card(f"Host {name}", check_host(session, name, request))
 
 
+def _chip(one: Finding) -> Chip:
+    if not one.ok:
+        return Chip("not ok", "bad")
+    return Chip("ok, but", "note") if one.fix else Chip("ok", "good")
+
+
 def findings_card(title: str, findings: Sequence[Finding]) -> Card:
-    """What was tried, a row each, and below them what to do about those that are not ok."""
+    """What was tried, a row each, and below them what to do about those that are not ok, or have a warning."""
     wrong = [one for one in findings if not one.ok]
-    rows = [(Chip("ok", "good") if one.ok else Chip("not ok", "bad"), one.what, one.found) for one in findings]
-    fixes = [Line(f"→ {one.what}: {one.fix}") for one in wrong]
+    rows = [(_chip(one), one.what, one.found) for one in findings]
+    fixes = [Line(f"→ {one.what}: {one.fix}") for one in findings if one.fix or not one.ok]
     subtitle = f"{len(wrong)} of {len(findings)} not ok" if wrong else "all ok"
     table = Table(("state", "what", "found"), rows, "Nothing was looked at.")
     return Card(title, [table, *fixes], subtitle, tone="bad" if wrong else "good")

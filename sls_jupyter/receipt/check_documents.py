@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from sls_jupyter.assets.opening import verify_manifest
 from sls_jupyter.attestation.claims import Check
 from sls_jupyter.contract import cce
+from sls_jupyter.contract.differing import differing_policies
 from sls_jupyter.contract.grants import Grant
 from sls_jupyter.contract.spec import AssetInput, verify_stated_spec
 from sls_jupyter.documents import verify
@@ -109,8 +110,8 @@ def check_image(found: Findings) -> Iterable[Check]:
     def check() -> str:
         image = need(found.stated, "receipt").statement.predicate.group.image.image()
         if image.digest not in found.wanted.images:
-            refuse("Another guest image.", f"{image.digest} ({image.reference})", expected)
-        return f"{image.digest} ({image.reference})"
+            refuse("Another guest image.", f"{image.digest}, called {image.reference}", expected)
+        return f"{image.digest}, called {image.reference}"
 
     return [line("image", expected, check)]
 
@@ -123,8 +124,12 @@ def check_policy(found: Findings) -> Iterable[Check]:
         policy = cce.policy_for(need(found.spec, "spec"), group.image.image())
         stated = group.cce_policy.encode()
         if policy != stated:
-            of_both = cce.host_data(stated).hex(), cce.host_data(policy).hex()
-            refuse("The policy is not the one for this spec and image.", *of_both)
+            where = "; ".join(differing_policies(stated, policy)[:3])
+            refuse(
+                "The policy is not the one for this spec and image.",
+                f"{cce.host_data(stated).hex()}, which differs: {where}",
+                cce.host_data(policy).hex(),
+            )
         found.init_data = cce.host_data(policy)
         return found.init_data.hex()
 

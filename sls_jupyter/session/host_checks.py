@@ -56,9 +56,9 @@ def check_host(
 
 
 def _rests(session: Preparing, host: AciHost, request: StreamRequest | None, read_layers: ReadLayers) -> Rests:
-    seen = read_seen(session.home, host.name)
+    seen, elsewhere = read_seen(session.home, host.name), _records_elsewhere(session, host)
     if request is None:
-        return Rests(read_layers=read_layers, seen=seen)
+        return Rests(read_layers=read_layers, seen=seen, elsewhere=elsewhere)
     names, infos = (
         session.names_in(request.spec),
         [(item.alias, session.asset(item.asset)) for item in request.spec.inputs],
@@ -67,6 +67,7 @@ def _rests(session: Preparing, host: AciHost, request: StreamRequest | None, rea
     return Rests(
         read_layers=read_layers,
         seen=seen,
+        elsewhere=elsewhere,
         authorities=tuple((names.get(did, did), url, clients[did].about) for did, url in request.spec.authorities()),
         storage=tuple(
             (
@@ -132,6 +133,12 @@ def read_seen(home: Home, name: str) -> Seen | None:
         return Seen.read(path.read_bytes(), max_bytes=MAX_SEEN_BYTES) if path.exists() else None
     except (SlsError, ValidationError, MalformedDocument):
         return None
+
+
+def _records_elsewhere(session: Preparing, host: AciHost) -> tuple[tuple[str, Seen], ...]:
+    """What the records of the persona's other hosts on Azure say."""
+    others = (name for name, one in session.hosts.items() if isinstance(one, AciHost) and name != host.name)
+    return tuple((name, seen) for name in others if (seen := read_seen(session.home, name)) is not None)
 
 
 def record_host(session: Preparing, name: str, file: str = "", tell: Callable[[str], None] = lambda _: None) -> Seen:

@@ -30,7 +30,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 20.0
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 MAX_LISTED = 1000
 _LOUD = ("azure.identity", "azure.core")
-_LOGIN = "az login, or set AZURE_CLIENT_ID and what goes with it; sls host doctor aci tries it."
+_LOGIN = "az login, or set AZURE_CLIENT_ID and what goes with it; sls host doctor {host} tries it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,7 @@ class Arm:
         client: Microsoft's ``ContainerInstanceManagementClient`` (10.1), without retries of its own.
         patience: seconds of asking again in all, for one call.
         pause: of the first waiting; each further one is twice as long.
+        host: what its user calls the host, for commands in hints.
         sleep, clock: arguments for tests.
     """
 
@@ -107,10 +108,11 @@ class Arm:
         *,
         patience: float = PATIENCE_SECONDS,
         pause: float = FIRST_PAUSE,
+        host: str = "HOST",
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._client, self._group = client, resource_group
+        self._client, self._group, self.host = client, resource_group, host
         self._patience, self._pause, self._sleep, self._clock = patience, pause, sleep, clock
 
     def create(self, name: str, body: bytes) -> Created:
@@ -119,7 +121,7 @@ class Arm:
         Args:
             body: the resource as JSON, sent as it is.
         """
-        with _told():
+        with _told(self.host):
             poller = self._client.container_groups.begin_create_or_update(
                 self._group, name, body, polling=False, cls=_answer_with_operation
             )
@@ -140,7 +142,7 @@ class Arm:
             response = self._client._send_request(HttpRequest("GET", url))
             value = _parsed(response.content)
             if response.status_code not in (200, 201, 202):
-                raise error_of(fault_from(value, response.status_code, _retry_after(response.headers)))
+                raise error_of(fault_from(value, response.status_code, _retry_after(response.headers)), self.host)
             return _resource(value)
 
         return self.patiently(ask)
@@ -220,7 +222,7 @@ class Arm:
         end, pause = self._clock() + self._patience, self._pause
         while True:
             try:
-                with _told():
+                with _told(self.host):
                     return call()
             except SlsError as error:
                 wait = max(pause, float(error.detail.get("retry_after") or 0))
@@ -255,7 +257,7 @@ def _quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
+def _told(host: str) -> Iterator[None]:
     """Microsoft's exceptions as ours, without their text of headers and requests."""
     with needed():
         from azure.core import exceptions as azure
@@ -268,22 +270,26 @@ def _told() -> Iterator[None]:
             raise NotAuthorised(
                 "No credential for Azure was found.",
                 found="no credential (az login, managed identity, environment)",
-                hint=_LOGIN,
+                hint=_LOGIN.format(host=host),
             ) from None
         if response is None or isinstance(error, azure.DecodeError):  # it broke off, or is no JSON
             raise _unanswered(error) from None
         headers = getattr(response, "headers", None) or {}
-        raise error_of(fault_from(_error_body(response), int(response.status_code), _retry_after(headers))) from None
+        raise error_of(
+            fault_from(_error_body(response), int(response.status_code), _retry_after(headers)), host
+        ) from None
     except (azure.ServiceRequestError, azure.ServiceResponseError) as error:
         raise _unanswered(error) from None
     except azure.DeserializationError as error:
         raise MalformedDocument(
             "Azure's answer is not what its types say.",
             found=type(error).__name__,
-            hint="Update azure-mgmt-containerinstance within 10.1, or report it with sls host doctor aci.",
+            hint=f"Update azure-mgmt-containerinstance within 10.1, or report it with sls host doctor {host}.",
         ) from None
     except azure.AzureError as error:
-        raise Unavailable("Azure's client cannot go on.", found=type(error).__name__, hint=_LOGIN) from None
+        raise Unavailable(
+            "Azure's client cannot go on.", found=type(error).__name__, hint=_LOGIN.format(host=host)
+        ) from None
 
 
 def _unanswered(error: Exception) -> Unavailable:
@@ -327,8 +333,10 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     return min(float(text), 300.0) if text.isdigit() and len(text) < 6 else None
 
 
-def error_of_operation(value: Mapping[str, Any]) -> SlsError:
+def error_of_operation(value: Mapping[str, Any], host: str) -> SlsError:
     """Why an operation failed."""
     error = value.get("error")
     fault = fault_from(error if isinstance(error, dict) else value, 0)
-    return error_of(fault if fault.code or fault.message else Fault("Failed", "the operation failed without a reason"))
+    return error_of(
+        fault if fault.code or fault.message else Fault("Failed", "the operation failed without a reason"), host
+    )

@@ -30,13 +30,17 @@ def _size(host: AciHost, group: ContainerGroup) -> tuple[float, float]:
     return totals(body)
 
 
-def ask_azure(host: AciHost, group: ContainerGroup) -> list[Finding]:
-    """Credentials, resource group, region, quota; where one fails, those behind it are not checked."""
+def ask_azure(host: AciHost, group: ContainerGroup, elsewhere: str = "") -> list[Finding]:
+    """Credentials, resource group, region, quota; where one fails, those behind it are not checked.
+
+    Args:
+        elsewhere: a sentence about other regions, for fixes.
+    """
     findings: list[Finding] = []
     try:
         running = host.arm.ours()
         findings.append(Finding("credentials", ok=True, found=f"resource group {host.settings.resource_group} answers"))
-        findings.append(_leftovers(len(running)))
+        findings.append(_leftovers(host, len(running)))
     except SlsError as error:
         later = not_checked("region, quota", "Azure does not answer", "Repair the line above first.")
         return [not_ok("credentials", error), later]
@@ -45,25 +49,42 @@ def ask_azure(host: AciHost, group: ContainerGroup) -> list[Finding]:
         uses = host.arm.usage(host.settings.region)
     except SlsError as error:
         return [*findings, not_ok("region, quota", error)]
-    return [*findings, _region(host, largest), *_quota(host, group, uses)]
+    return [*findings, _region(host, group, largest, elsewhere), *_quota(host, group, uses)]
 
 
-def _leftovers(count: int) -> Finding:
+def _leftovers(host: AciHost, count: int) -> Finding:
     if count:
         return Finding("left behind", ok=False, found=f"{count} groups of ours are there, and are billed",
-                       fix="If none of them is a run that goes on: sls host sweep.")  # fmt: skip
+                       fix=f"If none of them is a run that goes on: sls host sweep {host.name}.")  # fmt: skip
     return Finding("left behind", ok=True, found="no group of ours is there")
 
 
-def _region(host: AciHost, largest: tuple[float, float] | None) -> Finding:
+def _region(host: AciHost, group: ContainerGroup, largest: tuple[float, float] | None, elsewhere: str) -> Finding:
     if largest is None:
         return Finding("region", ok=False, found=f"{host.settings.region} lists no Linux groups",
                        fix="Add a host in a region that has them: az account list-locations.")  # fmt: skip
     cpus, memory = largest
-    return Finding(
+    said = f"{host.settings.region} has Linux groups, ordinary ones up to {cpus:g} vCPU, {memory:g} GB"
+    wanted_cpus, wanted_memory = _size(host, group)
+    if wanted_cpus <= cpus and wanted_memory <= memory:
+        return Finding("region", ok=True, found=said)
+    return not_checked(
         "region",
+        f"{said}; whether it has room for {wanted_cpus:g} vCPU, {wanted_memory:g} GB, no list says, only a group does",
+        f"Ask for less (--cpu, --memory): larger groups find no room in some regions. {elsewhere}".strip(),
+    )
+
+
+def identity(host: AciHost) -> Finding:
+    """Whether the group has an identity of Azure's; nothing of ours needs one, but a private registry does."""
+    if not host.settings.pull_identity:
+        return Finding("identity", ok=True, found="the group has none, so it has no endpoint that gives out tokens")
+    return Finding(
+        "identity",
         ok=True,
-        found=f"{host.settings.region} has Linux groups, ordinary ones up to {cpus:g} vCPU, {memory:g} GB",
+        found="the group has one, to pull its image; its endpoint's variables reach containers, and the platform changes"
+        " them now and then (September 2026)",
+        fix="Give it AcrPull on this one repository and no other role, or push the image where nobody needs a login.",
     )
 
 

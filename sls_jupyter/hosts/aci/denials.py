@@ -51,7 +51,7 @@ _UNNAMED = Explained(
     "unnamed",
     "",
     "Something differs from the policy that the framework does not name: mounts, group or seccomp profile, most likely.",
-    "sls host doctor aci --record FILE keeps what the platform starts; compare, and report the file.",
+    "sls host doctor {host} --record FILE keeps what the platform starts; compare, and report the file.",
     "",
 )
 _VARIABLES = "invalid env list: "
@@ -143,12 +143,13 @@ def container_of(denial: Denial, event_of: str, group: ContainerGroup) -> str:
     return same[0] if len(same) == 1 else printable(event_of, 63)
 
 
-def denied(denial: Denial, event_of: str, group: ContainerGroup, policy: bytes) -> Refused:
+def denied(denial: Denial, event_of: str, group: ContainerGroup, policy: bytes, host: str = "HOST") -> Refused:
     """The error of a denial.
 
     Args:
         event_of: the container whose event carried it; "" for the group's own.
         policy: the group's policy, to compare with where the platform said what it asked.
+        host: what its user calls the host, for commands in hints.
     """
     container = container_of(denial, event_of, group)
     who = f"container {container}" if container else "a container"
@@ -161,7 +162,7 @@ def denied(denial: Denial, event_of: str, group: ContainerGroup, policy: bytes) 
         f"The utility VM refused {who}: {rule.means[:1].lower()}{rule.means[1:]}",
         found="; ".join([*(f"{one.rule} {printable(one.found, MAX_SAID)}" for one in differing), f"it says “{said}”"]),
         expected="; ".join(printable(one.expected, MAX_SAID) for one in differing) or expected,
-        hint=rule.fix,
+        hint=rule.fix.replace("{host}", host),
         detail={
             "container": container,
             "rule": rule.rule,

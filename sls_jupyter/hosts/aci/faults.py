@@ -43,25 +43,25 @@ class _Row:
     codes: tuple[str, ...]
     cls: Callable[..., SlsError]
     sentence: str
-    fix: str
+    fix: str  # {host}: what the host is called
     texts: tuple[str, ...] = ()  # in the message, lower case
 
 
 _ROWS = (
     _Row(
         ("InvalidCcePolicy",), MalformedDocument, "Azure does not take the policy of this group.",
-        "Export it (sls export arm) and compare with sls host doctor aci; report both.", ("ccepolicy",),
+        "Export it (sls export arm) and compare with sls host doctor {host}; report both.", ("ccepolicy",),
     ),
     _Row(
         ("InaccessibleImage", "RegistryErrorResponse", "InvalidImageRegistryIdentity", "ImagePullFailed"), Unavailable,
         "Azure cannot pull the image.",
-        "Look whether the registry answers from outside and the digest is there (sls host doctor aci). A private registry"
+        "Look whether the registry answers from outside and the digest is there (sls host doctor {host}). A private registry"
         " needs --pull-identity with the role AcrPull; Docker Hub's limits are per address.",
         ("is not accessible", "failed to pull image", "errimagepull", "toomanyrequests"),
     ),
     _Row(
         ("ContainerGroupQuotaReached", "QuotaExceeded"), Unavailable, "The subscription's quota is used up.",
-        f"End groups that run (sls host sweep), ask for more in {_PORTAL}, or use another region.",
+        f"End groups that run (sls host sweep {{host}}), ask for more in {_PORTAL}, or use another region.",
         ("container group quota", "quota exceeded", "resource quota of container groups"),
     ),
     _Row(
@@ -74,7 +74,7 @@ _ROWS = (
     _Row(
         ("ConfidentialContainerGroupSkuIsNotSupported", "SkuNotAvailable"), HostUnsuitable,
         "This region has no confidential container groups.",
-        "Add a host in a region that has them; sls host doctor aci says so before anything is billed.",
+        "Add a host in a region that has them; sls host doctor {host} says so before anything is billed.",
         ("confidential sku",),
     ),
     _Row(
@@ -100,13 +100,13 @@ _ROWS = (
          "Ask who administers the subscription: it needs a public address and the Confidential SKU."),
     _Row(
         (TRANSITIONING,), Unavailable, "Azure is still changing this group.",
-        "Wait a minute; if it stays so, sls host sweep deletes it.", ("still transitioning",),
+        "Wait a minute; if it stays so, sls host sweep {host} deletes it.", ("still transitioning",),
     ),
     _Row(
         ("TooManyRequests", "SubscriptionRequestsThrottled", "RequestThrottled"), TooManyRequests,
         "Azure was asked too often.", "Wait: 300 groups an hour, 100 in five minutes, are the default limits.",
     ),
-    _Row(("ResourceNotFound",), UnknownName, "There is no such container group.", "sls host sweep lists those that run."),
+    _Row(("ResourceNotFound",), UnknownName, "There is no such container group.", "sls host sweep {host} lists those that run."),
     _Row(
         ("InvalidRequestContent", "InvalidTemplate", "BadRequest", "InvalidContainerGroup"), BadInput,
         "Azure does not understand the group.", "Report it with sls export arm of the same run.",
@@ -128,19 +128,23 @@ def fault_from(value: Any, status: int, retry_after: float | None = None) -> Fau
     return Fault(known, " ".join(filter(None, texts)), status, retry_after)
 
 
-def error_of(fault: Fault) -> SlsError:
-    """Our error for it; ``detail`` has Azure's code and the HTTP status."""
+def error_of(fault: Fault, host: str = "HOST") -> SlsError:
+    """Our error for it; ``detail`` has Azure's code and the HTTP status.
+
+    Args:
+        host: what its user calls the host, for commands in hints.
+    """
     row = _row(fault)
     code, said = printable(fault.code, 120), printable(fault.message, MAX_SAID)
     found = ": ".join(filter(None, (code, said))) or f"HTTP {fault.status}"
     detail: dict[str, Any] = {"azure": code, "http": fault.status}
     if row is None:
         return Unavailable(
-            "Azure could not do it.", found=found, hint="sls host doctor aci tries each part.", detail=detail
+            "Azure could not do it.", found=found, hint=f"sls host doctor {host} tries each part.", detail=detail
         )
     if row.cls is TooManyRequests and fault.retry_after is not None:
         detail["retry_after"] = int(fault.retry_after)
-    return row.cls(row.sentence, found=found, hint=row.fix, detail=detail)
+    return row.cls(row.sentence, found=found, hint=row.fix.replace("{host}", host), detail=detail)
 
 
 def _row(fault: Fault) -> _Row | None:

@@ -63,7 +63,7 @@ class AciHost:
             Unavailable: the Azure packages are not installed.
         """
         if self._arm is None:
-            self._arm = Arm(self._client(self.settings.subscription), self.settings.resource_group)
+            self._arm = Arm(self._client(self.settings.subscription), self.settings.resource_group, host=self.name)
         return self._arm
 
     @property
@@ -120,7 +120,8 @@ class AciHost:
         except BaseException as error:
             running.stop()
             if remains.trouble and isinstance(error, SlsError):
-                error.hint = f"{error.hint} Group {place.name} may still run, and is billed: sls host sweep.".strip()
+                left = f"Group {place.name} may still run, and is billed: sls host sweep {self.name}."
+                error.hint = f"{error.hint} {left}".strip()
             raise
         return running
 

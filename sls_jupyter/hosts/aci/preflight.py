@@ -16,11 +16,11 @@ from urllib.parse import urlsplit
 
 from sls_jupyter.attestation.amd.bulletins import bulletin_table
 from sls_jupyter.attestation.azure.facts import UVM_MINIMUM_SVN, UVM_MINIMUM_SVN_DATE
+from sls_jupyter.contract.differing import differing_layers
 from sls_jupyter.contract.group import ContainerGroup
 from sls_jupyter.contract.platform import aci_platform
 from sls_jupyter.errors import SlsError, printable
-from sls_jupyter.hosts.aci.asking import ask_azure, cost, limits, not_checked, not_ok
-from sls_jupyter.hosts.aci.differing import differing_layers
+from sls_jupyter.hosts.aci.asking import ask_azure, cost, identity, limits, not_checked, not_ok
 from sls_jupyter.hosts.aci.launch import AciHost
 from sls_jupyter.hosts.aci.probe import Seen
 from sls_jupyter.hosts.aci.template import (
@@ -31,7 +31,6 @@ from sls_jupyter.hosts.doctor import Finding
 from sls_jupyter.network import is_public
 
 FRESH_DAYS = 30
-_RECORD = "sls host doctor aci --record FILE makes a group that is refused on purpose, and deletes it."
 
 ReadLayers = Callable[[str], Sequence[str]]
 """An image's reference by digest -> root hashes of what its registry serves, the lowest layer first."""
@@ -50,6 +49,7 @@ class Rests:
     bulletins: tuple[tuple[str, tuple[str, ...]], ...] = ()  # whose, AMD's bulletins that they demand
     demands: tuple[str, ...] = ()  # what owners demand of a machine beside bulletins, in words
     seen: Seen | None = None  # the last record of this host
+    elsewhere: tuple[tuple[str, Seen], ...] = ()  # the user's other hosts on Azure that have a record, by name
     resolve: Callable[[str], list[str]] = field(default=lambda name: _addresses(name))
 
 
@@ -60,18 +60,16 @@ def preflight(host: AciHost, group: ContainerGroup, rests: Rests, now: datetime)
         now: with a time zone.
     """
     seen = rests.seen
-    fresh = (
-        seen
-        if seen is not None and (now - _time(seen)).days < FRESH_DAYS and seen.region == host.settings.region
-        else None
-    )
+    fresh = seen if seen is not None and _is_fresh(seen, now) and seen.region == host.settings.region else None
+    elsewhere = _elsewhere(host, rests, now)
     return (
-        *ask_azure(host, group),
-        _sku(host, fresh),
+        *ask_azure(host, group, elsewhere),
+        _sku(host, fresh, elsewhere),
+        identity(host),
         limits(host, group),
         _policy(group),
         _image(host, rests.read_layers),
-        *_platform(fresh),
+        *_platform(host, fresh),
         _fragments(group),
         *(_owner_tee(who, tees) for who, tees in rests.tees),
         _minimums(rests, now),
@@ -81,17 +79,34 @@ def preflight(host: AciHost, group: ContainerGroup, rests: Rests, now: datetime)
     )
 
 
-def _time(seen: Seen) -> datetime:
-    return datetime.strptime(seen.at, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+def _record(host: AciHost) -> str:
+    return f"sls host doctor {host.name} --record FILE makes a group that is refused on purpose, and deletes it."
+
+
+def _is_fresh(seen: Seen, now: datetime) -> bool:
+    at = datetime.strptime(seen.at, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    return (now - at).days < FRESH_DAYS
+
+
+def _elsewhere(host: AciHost, rests: Rests, now: datetime) -> str:
+    """The other regions of which a record says that they took a confidential group; "" where none does."""
+    known = [
+        f"{seen.region} took one on {seen.at[:10]} (--host {name})"
+        for name, seen in rests.elsewhere
+        if seen.region != host.settings.region and _is_fresh(seen, now)
+    ]
+    return f"Another region: {'; '.join(known)}." if known else ""
 
 
 # --- policy, image, platform ----------------------------------------------------------------------
 
 
-def _sku(host: AciHost, seen: Seen | None) -> Finding:
+def _sku(host: AciHost, seen: Seen | None, elsewhere: str) -> Finding:
     if seen is None:
         return not_checked(
-            "Confidential SKU", f"no list says whether {host.settings.region} has it, only a group does", _RECORD
+            "Confidential SKU",
+            f"no list says whether {host.settings.region} has it, only a group does",
+            f"{_record(host)} {elsewhere}".strip(),
         )
     return Finding("Confidential SKU", ok=True, found=f"{seen.region} took a confidential group on {seen.at[:10]}")
 
@@ -109,7 +124,7 @@ def _policy(group: ContainerGroup) -> Finding:
 def _image(host: AciHost, read: ReadLayers | None) -> Finding:
     image = host.settings.image
     if read is None:
-        return not_checked("image", "its registry was not asked", "sls host doctor aci asks it.")
+        return not_checked("image", "its registry was not asked", f"sls host doctor {host.name} asks it.")
     try:
         layers = tuple(read(image.reference))
     except (SlsError, OSError) as error:
@@ -121,12 +136,12 @@ def _image(host: AciHost, read: ReadLayers | None) -> Finding:
     return Finding("image", ok=True, found=f"{image.reference} has the {len(layers)} layers that were measured")
 
 
-def _platform(seen: Seen | None) -> list[Finding]:
+def _platform(host: AciHost, seen: Seen | None) -> list[Finding]:
     date = aci_platform().date
     if seen is None:
-        return [not_checked("platform", f"what it brings to a container today; known as of {date}", _RECORD)]
+        return [not_checked("platform", f"what it brings to a container today; known as of {date}", _record(host))]
     if not seen.complete:
-        return [not_checked("platform", f"the refusal of {seen.at[:10]} did not say what was asked", _RECORD)]
+        return [not_checked("platform", f"the refusal of {seen.at[:10]} did not say what was asked", _record(host))]
     variables, mounts = seen.unknown_variables(), seen.unknown_mounts()
     said = (
         f"{', '.join(variables)} is new since {date}; the policy drops it, so nothing changes"

@@ -164,7 +164,9 @@ class Probe:
         finally:
             remains.end()
             if remains.trouble:
-                tell(f"group {place.name} may still run, and is billed ({remains.trouble}): sls host sweep")
+                tell(
+                    f"group {place.name} may still run, and is billed ({remains.trouble}): sls host sweep {self.host.name}"
+                )
         return seen_in(denial, at=datetime.now(UTC), region=place.region, api_version="2023-05-01")
 
     def _denial(self, name: str, operation: str) -> Denial:
@@ -177,18 +179,25 @@ class Probe:
             if found := first_denial(texts):
                 return found[1]
             if group is None or str((status or {}).get("status")).lower() in ("failed", "canceled"):
-                raise _failure(status)
+                raise _failure(status, self.host.name)
             if view.provisioning(group).lower() == "succeeded":
                 raise Unavailable(
                     "The platform started a group that its policy does not admit.",
                     hint="Do not use this region: report it, with the file of sls export arm.",
                 )
             time.sleep(self.host.pace.poll)
-        raise Unavailable("The platform gave no denial in time.", hint="Run sls host doctor aci --record again later.")
+        raise Unavailable(
+            "The platform gave no denial in time.",
+            hint=f"Run sls host doctor {self.host.name} --record FILE again later.",
+        )
 
 
-def _failure(status: view.Resource | None) -> SlsError:
-    return error_of_operation(status) if status is not None else Unavailable("The group is gone before it was refused.")
+def _failure(status: view.Resource | None, host: str) -> SlsError:
+    return (
+        error_of_operation(status, host)
+        if status is not None
+        else Unavailable("The group is gone before it was refused.")
+    )
 
 
 def _now() -> str:

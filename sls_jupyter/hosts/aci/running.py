@@ -100,9 +100,12 @@ class AciGroup:
 
     def stop(self) -> None:
         """Delete the group; what cannot be deleted now is tried again when Python ends, and said."""
-        self._remains.end()
-        if self._remains.gone or not self._remains.asked:
+        remains = self._remains
+        remains.end()
+        if remains.gone or not remains.asked:
             self._finalizer.detach()
-        elif self._remains.trouble:
+        elif remains.trouble:
             with contextlib.suppress(SlsError):  # the run may be cancelled already
-                self._tell(f"group {self.name} may still run, and is billed ({self._remains.trouble}): sls host sweep")
+                self._tell(
+                    f"group {self.name} may still run, and is billed ({remains.trouble}): sls host sweep {remains.arm.host}"
+                )

@@ -67,7 +67,7 @@ class Launch:
                 "A group of this very run is there already.",
                 found=self.place.name,
                 expected="no group of that name",
-                hint="If no kernel of yours has it, sls host sweep deletes it. Run the cell again for a run of its own.",
+                hint=f"If no kernel of yours has it, sls host sweep {self.arm.host} deletes it. Run the cell again for a run of its own.",
             )
 
     def _create(self, deadline: float) -> None:
@@ -137,15 +137,15 @@ class Launch:
             texts.append(("", error))
         if found := first_denial(texts):
             container, denial = found
-            raise denied(denial, container, self.policy.group, self.policy.text)
+            raise denied(denial, container, self.policy.group, self.policy.text, self.arm.host)
         status = str((operation or {}).get("status") or "").lower()
         failed = status in _STATES_OF_FAILURE or view.provisioning(group or {}).lower() in _STATES_OF_FAILURE
         if pulled := view.pull_failure(group, operation):
-            raise error_of(Fault("InaccessibleImage", pulled))
+            raise error_of(Fault("InaccessibleImage", pulled), self.arm.host)
         if status in _STATES_OF_FAILURE and operation is not None:
-            raise error_of_operation(operation)
+            raise error_of_operation(operation, self.arm.host)
         if failed:
-            raise error_of(Fault("Failed", self.told or "it gives no reason"))
+            raise error_of(Fault("Failed", self.told or "it gives no reason"), self.arm.host)
 
     def _require_ours(self, group: view.Resource) -> None:
         """What the service has is what this launch asked for: its tag, its SKU, and its policy byte for byte."""
