@@ -15,7 +15,6 @@ from cells_kit import CELLS, Notebook, session_spec
 from test_authority_log import append, checkpoint, require_extension
 
 from sls_jupyter.authority import catalogue, inbox, verdicts
-from sls_jupyter.authority.decisions import runs_of
 from sls_jupyter.authority.release import release
 from sls_jupyter.authority.store import Store
 from sls_jupyter.errors import AccessDenied, DigestMismatch, KeyRefused, NotAuthorised, Unavailable
@@ -198,4 +197,4 @@ def test_one_place_of_a_session_is_granted_once(worlds):
         grants = set(pool.map(ask, both))
     assert len(grants - {None}) == 1
     with there.authority.store.read() as connection:
-        assert runs_of(connection, sealed.digest) == 1
+        assert catalogue.find(connection, sealed.digest).runs == 1

@@ -51,6 +51,7 @@ class Published:
     manifest: AssetManifest
     policy: OwnerPolicy
     module: str | None
+    runs: int  # specs that its keys were released for, and further cells of their sessions that were granted
 
 
 def seal_keys(authority_key: bytes, asset: str, keys: Mapping[str, bytes]) -> bytes:
@@ -158,7 +159,9 @@ def _supersede(connection: Connection, manifest: AssetManifest) -> tuple[int, bo
 def _published(row: RowMapping) -> Published:
     manifest = verify_manifest(row["manifest"], row["id"])
     policy = verify(row["policy"], OwnerPolicy, verify_signature, did=manifest.owner)
-    return Published(row["id"], row["state"], row["manifest"], row["policy"], manifest, policy, row["module"])
+    return Published(
+        row["id"], row["state"], row["manifest"], row["policy"], manifest, policy, row["module"], row["runs"]
+    )
 
 
 def find(connection: Connection, asset: str) -> Published:

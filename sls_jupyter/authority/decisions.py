@@ -51,7 +51,6 @@ _cell: sa.BindParameter[int] = sa.bindparam("cell")
 _asset: sa.BindParameter[str] = sa.bindparam("asset")
 _spec: sa.BindParameter[str] = sa.bindparam("spec")
 _newest = (_orders.c.number.desc(), _orders.c.seq.desc())
-_RUNS = sa.select(_assets.c.runs).where(_assets.c.id == _asset)
 _STATES = sa.select(_assets.c.id, _assets.c.state, _assets.c.runs).where(
     _assets.c.id.in_(sa.bindparam("assets", expanding=True))
 )
@@ -152,7 +151,7 @@ def case_of(
             one.approver for one in verdicts if isinstance(one, Approval) and one.expires_at > authority.clock()
         ),
         denied=tuple(one.reason for one in verdicts if isinstance(one, Denial)),
-        runs=runs_of(connection, published.id) - _counted(connection, asked, published.id),
+        runs=published.runs - _counted(connection, asked, published.id),
         claims=claims,
     )
     return Case(published, request)
@@ -172,11 +171,6 @@ def _require_active(published: Published) -> None:
             f"The asset {name} is {published.state}.",
             hint="Its owner took it back; look for a newer version with %sls assets, and run the cell again.",
         )
-
-
-def runs_of(connection: Connection, asset: str) -> int:
-    """How many specs an asset's keys were released for, and how many more cells of their sessions were granted."""
-    return int(connection.execute(_RUNS, {"asset": asset}).scalar_one())
 
 
 def _counted(connection: Connection, asked: Proposal, asset: str) -> int:

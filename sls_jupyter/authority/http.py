@@ -70,6 +70,9 @@ from sls_jupyter.transparency.checkpoint import MAX_TREE_SIZE
 from sls_jupyter.transparency.note import verifier_key
 
 _CHUNK_BYTES = 1 << 20
+# What callers send and what goes wrong is for nobody's collector, whatever another library of this process configures.
+# Older versions of FastAPI, which collect nothing, take the option for a note.
+_NO_TELEMETRY: Any = dict.fromkeys(("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False)
 __all__ = ["MAX_BODY_BYTES", "create_app"]
 
 
@@ -131,6 +134,7 @@ def create_app(authority: Authority, hosts: Iterable[str] = LOOPBACK_NAMES, *, a
         redirect_slashes=False,
         docs_url=None,  # these pages load scripts from elsewhere
         redoc_url=None,
+        telemetry=_NO_TELEMETRY,
     )
     app.state.authority = authority
     app.state.by_did = Buckets(*DID_LIMIT)

@@ -115,7 +115,7 @@ def append(connection: Connection, authority: Authority, events: Sequence[Event]
     """
     old, now = size(connection, authority), authority.clock()
     rows = [_row(position, event, now) for position, event in enumerate(events, start=old)]
-    return append_rows(connection, authority, rows)
+    return _append(connection, authority, old, rows)
 
 
 def _row(position: int, event: Event, now: int) -> dict[str, Any]:
@@ -132,7 +132,10 @@ def append_rows(connection: Connection, authority: Authority, rows: Sequence[Map
     Raises:
         Unavailable: as :func:`append`.
     """
-    old = size(connection, authority)
+    return _append(connection, authority, size(connection, authority), rows)
+
+
+def _append(connection: Connection, authority: Authority, old: int, rows: Sequence[Mapping[str, Any]]) -> int:
     root = tree.append(SqlTiles(connection), old, [leaf_hash(row["entry"]) for row in rows])
     if rows:
         connection.execute(_INSERT, rows)

@@ -100,6 +100,12 @@ _COVERING = _ROWS.where(_verdicts.c.id.in_(sa.select(_RANKED.c.id).where(_RANKED
 _DENIALS = _ROWS.where(
     _verdicts.c.approved.is_(False), _requests.c.but_limits.in_(sa.bindparam("keys", expanding=True))
 )
+_ALL = sa.union_all(
+    *(
+        one.add_columns(sa.literal(covering).label("covering"))
+        for one, covering in ((_EXACT, False), (_COVERING, True), (_DENIALS, False))
+    )
+)
 _ENDING = _ROWS.where(
     _verdicts.c.approved.is_(False),
     _requests.c.but_limits.in_(
@@ -175,15 +181,16 @@ def _rows(connection: Connection, asked: Proposal) -> list[Any]:
     """Verdicts with what they are about, in the order in which they came: those on these very terms, the newest approvals
     that cover them, every denial of a beginning, and every denial of a beginning of what covers them."""
 
-    def rows(statement: sa.Select[Any], **values: Any) -> Sequence[Any]:
+    def rows(statement: sa.Executable, **values: Any) -> Sequence[Any]:
         return connection.execute(statement, values).mappings().all()
 
-    covering = rows(_COVERING, key=asked.beginnings[-1])
-    found = [*rows(_EXACT, terms=asked.terms), *covering]
-    for some in _chunks(asked.beginnings):
+    first, *more = _chunks(asked.beginnings)
+    found = list(rows(_ALL, terms=asked.terms, key=asked.beginnings[-1], keys=list(first)))
+    covering = [row["id"] for row in found if row["covering"]]
+    for some in more:
         found += rows(_DENIALS, keys=list(some))
     if asked.order is not None and covering:
-        found += rows(_ENDING, covering=[row["id"] for row in covering])
+        found += rows(_ENDING, covering=covering)
     return sorted({row["id"]: row for row in found}.values(), key=lambda row: row["entry"])
 
 
