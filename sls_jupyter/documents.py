@@ -254,29 +254,38 @@ class Model(BaseModel):
             raise MalformedDocument(f"This is not a valid {cls.__name__}.", found=f"{where}: {first['msg']}") from None
 
 
+V = TypeVar("V")
+
+
 class Document(Model):
     """A document that is signed as a whole."""
 
-    __slots__ = ("_payload",)  # no field: a copy, which may differ, does not have it, and no comparison sees it
+    __slots__ = ("_made",)  # no field: a copy, which may differ, does not have it, and no comparison sees it
     payload_type: ClassVar[str]
     deeply_frozen: ClassVar[bool] = False  # no part of it can change (a dict could), so that its bytes are made once
     max_payload_bytes: ClassVar[int] = MAX_DOCUMENT_BYTES  # of a payload that is read
 
     def payload(self) -> bytes:
         """The bytes that are hashed and signed."""
+        return self._once("payload", lambda: canonical_model_json(self.model_dump(mode="json")))
+
+    def _once(self, name: str, make: Callable[[], V]) -> V:
+        """What follows from a document, made once where no part of it can change."""
         if not self.deeply_frozen:
-            return canonical_model_json(self.model_dump(mode="json"))
+            return make()
         try:
-            return cast(bytes, object.__getattribute__(self, "_payload"))
+            made = cast(dict[str, Any], object.__getattribute__(self, "_made"))
         except AttributeError:
-            made = canonical_model_json(self.model_dump(mode="json"))
-            object.__setattr__(self, "_payload", made)
-            return made
+            made = {}
+            object.__setattr__(self, "_made", made)
+        if name not in made:
+            made[name] = make()
+        return cast(V, made[name])
 
     @property
     def digest(self) -> str:
         """The document's identifier."""
-        return digest(self.payload())
+        return self._once("digest", lambda: digest(self.payload()))
 
     def signer(self) -> str | None:
         """The DID that this document itself says must have signed it; ``None`` if it names nobody."""

@@ -224,7 +224,10 @@ class StreamSpec(Document):
         return self.terms_but_limits == approved.terms_but_limits and self.limits.within(approved.limits)
 
     def _digest_without(self, *fields: str) -> str:
-        return digest(canonical_model_json(self.model_dump(mode="json", exclude=set(fields))))
+        without = " ".join(fields)
+        return self._once(
+            without, lambda: digest(canonical_model_json(self.model_dump(mode="json", exclude=set(fields))))
+        )
 
     @property
     def code_digests(self) -> tuple[str, ...]:

@@ -26,7 +26,6 @@ from sls_jupyter.documents import (
     ShortText,
     Timestamp,
     canonical_model_json,
-    parse_json,
 )
 from sls_jupyter.errors import MalformedDocument
 from sls_jupyter.transparency.proofs import DisclosedEntry
@@ -86,8 +85,8 @@ class EnvelopeJson(Model):
             MalformedDocument: not an envelope with one signature.
         """
         try:
-            return cls.model_validate_json(canonical_model_json(parse_json(envelope)))
-        except ValueError:
+            return cls.read(envelope)
+        except MalformedDocument:
             raise MalformedDocument("This is not a DSSE envelope with one signature.") from None
 
     def encode(self) -> bytes:

@@ -20,7 +20,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, PlainSerializer, model_validator
 
-from sls_jupyter.documents import Digest, Document, Timestamp, canonical_json, digest, lp
+from sls_jupyter.documents import Digest, Document, Timestamp, canonical_model_json, digest, lp
 from sls_jupyter.errors import BadInput, DigestMismatch
 
 SALT_BYTES = 32
@@ -132,7 +132,7 @@ def commit(meaning: Mapping[str, Any], salt: bytes) -> str:
         BadInput: the salt has another length.
         MalformedDocument: the meaning is not JSON.
     """
-    return commit_bytes(canonical_json(dict(meaning)), salt)
+    return commit_bytes(canonical_model_json(dict(meaning)), salt)
 
 
 def commit_bytes(meaning: bytes, salt: bytes) -> str:
