@@ -94,6 +94,8 @@ raise {SECRET.replace(" ", "")}('{SECRET}')
 def test_an_invented_error_is_its_nearest_known_base(world: World, raised: str, told: str) -> None:
     """Without --full-errors the name of a class is the one word that leaves."""
     ended = world.do(raised, ["guarded"])
+    assert isinstance(ended.error, ProgramFailed)
+    assert "error" in ended.error.detail, (ended.error, ended.events)
     assert ended.error.detail["error"]["name"] == told
     assert b"patient7" not in bundle(world.analyst, ended)
 
