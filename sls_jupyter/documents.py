@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 MAX_DOCUMENT_BYTES = 4 * 1024 * 1024  # bytes of an envelope we are willing to parse
 MAX_DEPTH = 32  # nested JSON containers
 MAX_KEPT, MAX_KEPT_BYTES = 256, 2**16  # of envelopes that were verified
+MAX_OPENED = 32  # of those that were only read, whoever sent them
 MAX_VALUES = 200_000  # of one document: a stranger's list of nothings costs as much time as a list of something
 
 
@@ -446,7 +447,7 @@ def _open(envelope: bytes, cls: type[D]) -> tuple[Envelope, D]:
 
 # The same spec, manifests and grants come with every cell of a session. Who signed which bytes does not change, nor can
 # what was read from them; what is refused is looked at again.
-_open_once = lru_cache(MAX_KEPT)(_open)
+_open_once = lru_cache(MAX_OPENED)(_open)
 _verify_once = lru_cache(MAX_KEPT)(_verify)
 
 

@@ -463,6 +463,12 @@ def test_a_session_that_goes_on_is_one_request(world):
     notebook.run(*CELLS)
     page = inbox.page(world.authority, world.owner.did)
     assert [one.id for one in page.requests] == [notebook.proposal.terms]
+    again = notebook.again()
+    again.run(*CELLS)  # its last cell asks for what the first session asked for
+    page = inbox.page(world.authority, world.owner.did)
+    assert [(one.id, one.spec.encode()) for one in page.requests] == [
+        (notebook.proposal.terms, sign(again.spec, world.analyst))
+    ]
 
 
 # --- keys -----------------------------------------------------------------------------------------

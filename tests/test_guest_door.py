@@ -108,7 +108,7 @@ def test_whoever_comes_before_the_contract_neither_fills_the_memory_nor_stays(mo
         answers = await asyncio.gather(*(_dripping(door, stranger, both.wait) for _ in range(2)))
         return sorted(one.status_code for one in answers)
 
-    assert asyncio.run(two()) == [400, 401]
+    assert asyncio.run(two()) == [401, 503]
     assert (door._held, taken) == (0, [])
     monkeypatch.setattr("sls_jupyter.guest.door.BODY_SECONDS", 0.05)
     late = asyncio.run(_dripping(door, stranger, lambda: asyncio.sleep(5)))

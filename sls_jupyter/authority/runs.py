@@ -364,8 +364,10 @@ def _extends(
     entries: Sequence[DisclosedEntry],
     sizes: Collection[int],
 ) -> tuple[ExtendsAnswer, ...]:
-    proof = next(one.proof for one in entries if one.proof.index == recorded)
-    last = proof_checkpoint(proof).tree_size if sizes else 0
+    proof = next((one.proof for one in entries if one.proof.index == recorded), None)
+    if proof is None or not sizes:
+        return ()
+    last = proof_checkpoint(proof).tree_size
     return tuple(
         ExtendsAnswer(
             tree_size=size, hashes=tuple(map(b64encode, ledger.consistency(connection, authority, size, last)))

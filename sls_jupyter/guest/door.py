@@ -32,7 +32,7 @@ from sls_jupyter.attestation.binding import door_report_data
 from sls_jupyter.attestation.device.interface import Device
 from sls_jupyter.authority.guard import target_of
 from sls_jupyter.documents import digest, parse_json
-from sls_jupyter.errors import BadInput, NotAuthorised, SlsError, to_problem
+from sls_jupyter.errors import BadInput, NotAuthorised, SlsError, Unavailable, to_problem
 from sls_jupyter.guest.messages import IDLE_SECONDS
 from sls_jupyter.identity import verify_token
 
@@ -207,8 +207,10 @@ class Door:
                 async for chunk in request.stream():
                     body += chunk
                     self._held += len(chunk)
-                    if len(body) > MAX_BODY_BYTES or self._held > MAX_HELD_BYTES:
+                    if len(body) > MAX_BODY_BYTES:
                         raise BadInput("The request is too large.", expected=f"{MAX_BODY_BYTES} bytes at most")
+                    if self._held > MAX_HELD_BYTES:
+                        raise Unavailable("This door has too much to read at once.", hint="Try again.")
             return bytes(body)
         except TimeoutError:
             raise BadInput("The request did not come in time.", expected=f"{BODY_SECONDS:g} seconds at most") from None
