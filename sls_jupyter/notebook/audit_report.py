@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sls_jupyter.contract import cce
 from sls_jupyter.contract.grants import Grant
@@ -464,6 +464,9 @@ class Command(Block):
 
     def html(self) -> str:
         return f"<pre>{escape(chr(10).join(self.lines))}</pre>"
+
+    def data(self) -> dict[str, Any]:
+        return {"kind": "command", "lines": list(self.lines)}
 
 
 def _yourself(audit: Audit) -> list[Block]:

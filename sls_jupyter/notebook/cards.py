@@ -1,4 +1,4 @@
-"""What a card is made of. Each block knows itself as text and as HTML, so the two never say different things.
+"""What a card is made of. Each block knows itself as text, as HTML and as data, so the three never say different things.
 
 HTML has no script and loads nothing; its looks are in :mod:`sls_jupyter.notebook.sheet`; no state is told by colour alone.
 Between two elements stands white space, so that words stay apart where a reader takes the text alone. Every text is
@@ -88,6 +88,12 @@ def cell_html(cell: Cell, long_word: int = LONG_WORD) -> str:
     return f"<span{about}>{escape(cell)}</span>" if long else escape(cell)
 
 
+def cell_data(cell: Cell) -> dict[str, str]:
+    """A cell for a screen that draws it by itself: its text, with ``look`` and ``tone``."""
+    look = "chip" if isinstance(cell, Chip) else "mono" if isinstance(cell, Mono) else ""
+    return {"text": cell_text(cell), "look": look, "tone": cell.tone if isinstance(cell, Chip) else ""}
+
+
 def joined(parts: Iterable[str]) -> str:
     """Elements one after the other, each in a line of its own: the text of two never runs together."""
     return "\n".join(parts)
@@ -110,7 +116,7 @@ def _wrapped(cell: Cell, width: int) -> list[str]:
 
 
 class Block:
-    """A part of a card: ``text()`` gives its lines, ``html()`` its markup, both of fields that were made clean."""
+    """A part of a card: ``text()`` gives its lines, ``html()`` its markup, ``data()`` itself for a screen that draws it, all of fields that were made clean."""
 
     __slots__ = ()
     exact: ClassVar[frozenset[str]] = frozenset()  # fields whose text the block itself shows character by character
@@ -126,6 +132,10 @@ class Block:
     def html(self) -> str:
         raise NotImplementedError
 
+    def data(self) -> dict[str, Any]:
+        """What :mod:`sls_jupyter.lab.messages` has a type for, told apart by ``kind``."""
+        raise NotImplementedError
+
 
 @dataclass(frozen=True, slots=True)
 class Line(Block):
@@ -138,6 +148,9 @@ class Line(Block):
 
     def html(self) -> str:
         return f"<p>{escape(self.words)}</p>"
+
+    def data(self) -> dict[str, Any]:
+        return {"kind": "line", "words": self.words}
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +166,9 @@ class Warn(Block):
     def html(self) -> str:
         return f'<p class="warn sls-warn sls-{self.tone}">{_SIGNS[self.tone]}{escape(self.words)}</p>'
 
+    def data(self) -> dict[str, Any]:
+        return {"kind": "warn", "words": self.words, "tone": self.tone}
+
 
 @dataclass(frozen=True, slots=True)
 class Heading(Block):
@@ -167,6 +183,9 @@ class Heading(Block):
     def html(self) -> str:
         return f"<h{self.level}>{escape(self.words)}</h{self.level}>"
 
+    def data(self) -> dict[str, Any]:
+        return {"kind": "heading", "words": self.words, "level": self.level}
+
 
 @dataclass(frozen=True, slots=True)
 class Bullets(Block):
@@ -179,6 +198,9 @@ class Bullets(Block):
 
     def html(self) -> str:
         return joined(["<ul>", *(f"<li>{escape(item)}</li>" for item in self.items), "</ul>"]) if self.items else ""
+
+    def data(self) -> dict[str, Any]:
+        return {"kind": "bullets", "items": list(self.items)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +221,9 @@ class Facts(Block):
         names = ((f"<dt>{escape(name)}</dt> " if name else "") for name, _ in self.pairs)
         rows = [f"{name}<dd>{cell_html(value)}</dd>" for name, (_, value) in zip(names, self.pairs, strict=True)]
         return joined(["<dl>", *rows, "</dl>"]) if rows else ""
+
+    def data(self) -> dict[str, Any]:
+        return {"kind": "facts", "pairs": [{"name": name, "value": cell_data(value)} for name, value in self.pairs]}
 
 
 def _width(column: Sequence[Sequence[str]]) -> int:
@@ -250,6 +275,10 @@ class Table(Block):
         body = joined(f"<tr>{self._cells(row)}</tr>" for row in self.rows)
         return f'<table class="sls-columns{self._size}"><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table>'
 
+    def data(self) -> dict[str, Any]:
+        rows = [[cell_data(cell) for cell in row] for row in self.rows]
+        return {"kind": "table", "heads": list(self.heads), "rows": rows, "empty": self.empty}
+
     def _cells(self, row: Sequence[Cell]) -> str:
         """A row's cells; where a page is narrow, each stands in a line of its own behind its head."""
         pairs = zip(self.heads, row, strict=True)
@@ -281,6 +310,9 @@ class Details(Block):
         inner = joined(block.html() for block in self.blocks)
         return f"<details><summary>{escape(self.summary)}</summary>\n{inner}</details>"
 
+    def data(self) -> dict[str, Any]:
+        return {"kind": "details", "summary": self.summary, "blocks": [block.data() for block in self.blocks]}
+
 
 def marks(simulated: bool, not_isolated: bool) -> tuple[str, ...]:
     """The words that stand beside a title, wherever what they say is so."""
@@ -302,7 +334,7 @@ def frame_html(tone: Tone, title: str, beside: Iterable[str], body: Iterable[str
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One thing on the screen, as ``text/plain`` and ``text/html``.
+    """One thing on the screen, as ``text/plain`` and ``text/html``, or as data for the panel.
 
     ``simulated`` puts the word SIMULATED beside the title: something here rests on simulated evidence;
     ``not_isolated`` puts NOT ISOLATED there: a program here could or can reach its user's files. ``None`` is a card that
@@ -339,6 +371,16 @@ class Card:
         subtitle = f'<span class="sls-sub">{escape(self.subtitle)}</span>' if self.subtitle else ""
         badge = mark_chips(self.simulated, bool(self.not_isolated))
         return frame_html(self.tone, self.title, (subtitle, badge), (block.html() for block in self.blocks))
+
+    def data(self) -> dict[str, Any]:
+        """The card for a screen that draws it by itself: :class:`sls_jupyter.lab.messages.CardData`."""
+        return {
+            "title": self.title,
+            "subtitle": self.subtitle,
+            "tone": self.tone,
+            "marks": list(marks(self.simulated, bool(self.not_isolated))),
+            "blocks": [block.data() for block in self.blocks],
+        }
 
     def _repr_html_(self) -> str:
         """The card as a page by itself, with the sheet."""

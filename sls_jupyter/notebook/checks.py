@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sls_jupyter.notebook.cards import Block, Cell, Chip, Facts, Mono, Table, cell_html, escape, joined
+from sls_jupyter.notebook.cards import Block, Cell, Chip, Facts, Mono, Table, cell_data, cell_html, escape, joined
 from sls_jupyter.notebook.words import count_words
 from sls_jupyter.printing import one_line
 
@@ -46,6 +46,20 @@ class Checks(Block):
         words = f"✓ {count_words(len(passed), 'check')} passed"
         folded = joined([f"<details><summary>{words}</summary>", _items(passed), "</details>"]) if passed else ""
         return joined(filter(None, [_items(failed) if failed else "", folded]))
+
+    def data(self) -> dict[str, Any]:
+        found = [(number, one, _cells(one)) for number, one in enumerate(self.checks, start=1)]
+        checks = [
+            {
+                "number": number,
+                "name": one_line(one.name),
+                "ok": one.ok,
+                "found": cell_data(a),
+                "expected": cell_data(b),
+            }
+            for number, one, (a, b) in found
+        ]
+        return {"kind": "checks", "checks": checks}
 
 
 def _items(items: Iterable[str]) -> str:

@@ -16,7 +16,7 @@ from functools import lru_cache
 from html import escape as escape_html
 from itertools import groupby
 from operator import itemgetter
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from sls_jupyter.notebook.cards import Block, Warn, text_width
 from sls_jupyter.notebook.letters import odd_names, odd_texts
@@ -219,6 +219,12 @@ class Listing(Block):
             above + words + "\n".join(_folded(part, odd, size, colours, first=not at) for at, part in enumerate(parts))
         )
 
+    def data(self) -> dict[str, Any]:
+        rows, said = self._rows(ROW_WIDTH)
+        odd, colours = self._odd(), _Colours(self.code)
+        shown = [row_data(row, odd, colours) for row in rows]
+        return {"kind": "listing", "notices": [one.data() for one in said], "rows": shown}
+
     def _odd(self) -> frozenset[int]:
         return frozenset(line for line, _ in (*odd_names(self.code), *odd_texts(self.code)))
 
@@ -261,29 +267,42 @@ def _spans(units: Sequence[Unit], colours: _Colours) -> Iterator[str]:
 
 def _looks(units: Sequence[Unit], colours: _Colours) -> Iterator[tuple[str, str]]:
     """(attributes, text) of each character or mark."""
+    for look, text in _named_looks(units, colours):
+        yield (f'class="sls-{look}"' if look else ""), text
+
+
+def _named_looks(units: Sequence[Unit], colours: _Colours) -> Iterator[tuple[str, str]]:
+    """(look, text) of each character or mark."""
     for unit in units:
         if unit.mark:
-            yield 'class="sls-mark"', unit.text
+            yield "mark", unit.text
         else:
             yield from ((colours.at(place), one) for place, one in enumerate(unit.text, start=unit.at))
 
 
+def row_data(row: Row, odd: frozenset[int], colours: _Colours) -> dict[str, Any]:
+    """A row for a screen that draws it by itself; neighbours of one look are one piece."""
+    runs = groupby(_named_looks(row.units, colours), key=itemgetter(0))
+    units = [{"text": "".join(text for _, text in run), "look": look} for look, run in runs]
+    return {"number": row.number, "units": units, "odd": row.number in odd}
+
+
 # --- colours --------------------------------------------------------------------------------------
 
-_COLOURS = (  # of Pygments' kinds of token: the class that the style sheet gives a colour
-    ("Token.Keyword", "sls-keyword"),
-    ("Token.Operator.Word", "sls-keyword"),
-    ("Token.Literal.String", "sls-string"),
-    ("Token.Literal.Number", "sls-number"),
-    ("Token.Comment", "sls-comment"),
-    ("Token.Name.Builtin", "sls-builtin"),
-    ("Token.Name.Function", "sls-def"),
-    ("Token.Name.Class", "sls-def"),
+_COLOURS = (  # of Pygments' kinds of token: the look that the style sheets give a colour
+    ("Token.Keyword", "keyword"),
+    ("Token.Operator.Word", "keyword"),
+    ("Token.Literal.String", "string"),
+    ("Token.Literal.Number", "number"),
+    ("Token.Comment", "comment"),
+    ("Token.Name.Builtin", "builtin"),
+    ("Token.Name.Function", "def"),
+    ("Token.Name.Class", "def"),
 )
 
 
 class _Colours:
-    """The attributes that colour each place of some code, by a highlighter that only reads it; none for a lot of code."""
+    """The look of each place of some code, by a highlighter that only reads it; none for a lot of code."""
 
     def __init__(self, code: str) -> None:
         self._of = [""] * len(code) if len(code) <= MAX_COLOURED else []
@@ -294,7 +313,7 @@ class _Colours:
         for start, kind, value in PythonLexer().get_tokens_unprocessed(code):
             found = (name for token, name in _COLOURS if str(kind).startswith(token))
             if name := next(found, None):
-                self._of[start : start + len(value)] = [f'class="{name}"'] * len(value)
+                self._of[start : start + len(value)] = [name] * len(value)
 
     def at(self, place: int) -> str:
         return self._of[place] if place < len(self._of) else ""

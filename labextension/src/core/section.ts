@@ -1,0 +1,96 @@
+/** A view of one section: it asks when it is shown, and again when the section has changed while it is shown. */
+
+import { Refusal } from './api';
+import { button, h, replace } from './dom';
+import type { Model, Section } from './model';
+
+export abstract class SectionView {
+  abstract readonly id: Section | 'receipts';
+  abstract readonly label: string;
+  readonly node: HTMLElement = h('div', { class: 'sls-section' });
+  /** A list is asked for again when one of these has changed. */
+  protected abstract readonly about: readonly Section[];
+
+  private shown = false;
+  private known = '';
+  private working: Promise<void> | null = null;
+  private disposers: (() => void)[] = [];
+
+  constructor(readonly model: Model) {
+    this.disposers.push(model.changed.on(section => this.about.includes(section) && this.refresh()));
+    this.disposers.push(model.updated.on(() => this.refresh()));
+  }
+
+  show(): void {
+    this.shown = true;
+    this.refresh();
+  }
+
+  hide(): void {
+    this.shown = false;
+  }
+
+  dispose(): void {
+    this.hide();
+    for (const dispose of this.disposers.splice(0)) {
+      dispose();
+    }
+  }
+
+  get isShown(): boolean {
+    return this.shown;
+  }
+
+  /** Ask again where something has changed, or always. */
+  refresh(always = false): void {
+    if (!this.shown || this.model.half !== 'ready') {
+      return;
+    }
+    if (this.working !== null) {
+      return; // looked at again when it is done
+    }
+    const mark = this.mark();
+    if (!always && mark === this.known) {
+      return;
+    }
+    this.known = mark;
+    this.node.setAttribute('aria-busy', 'true');
+    this.working = this.load()
+      .catch(error => this.fail(error))
+      .finally(() => {
+        this.working = null;
+        this.node.removeAttribute('aria-busy');
+        if (this.mark() !== this.known) {
+          this.refresh();
+        }
+      });
+  }
+
+  /** Ask the server and draw. */
+  protected abstract load(): Promise<void>;
+
+  /** What went wrong, in the place of the list. */
+  protected fail(error: unknown): void {
+    const { trans } = this.model.host;
+    replace(this.node, refusal(error, trans.__('Something went wrong.')), button(trans.__('Try again'), () => this.refresh(true)));
+  }
+
+  private mark(): string {
+    return [this.model.persona, ...this.about.map(section => this.model.revision(section))].join(' ');
+  }
+}
+
+/** An error as a person reads it: what, found, expected, what to do. */
+export function refusal(error: unknown, otherwise: string): HTMLElement {
+  if (!(error instanceof Refusal)) {
+    return h('div', { class: 'sls-refusal', role: 'alert' }, h('p', {}, error instanceof Error ? error.message : otherwise));
+  }
+  return h(
+    'div',
+    { class: 'sls-refusal', role: 'alert' },
+    h('p', {}, error.message),
+    error.found ? h('p', {}, h('span', { class: 'sls-sub' }, 'found '), h('code', {}, error.found)) : null,
+    error.expected ? h('p', {}, h('span', { class: 'sls-sub' }, 'expected '), h('code', {}, error.expected)) : null,
+    error.hint ? h('p', {}, `→ ${error.hint}`) : null
+  );
+}
