@@ -1,6 +1,6 @@
 /** Sealed assets, this persona's and others': what is in them, what may be done with them, and what would happen to a cell. */
 
-import { drawCard, mark, signedChip, table } from '../core/card';
+import { chip, drawCard, mark, signedChip, table } from '../core/card';
 import { button, h, type Child } from '../core/dom';
 import { ListSection, type IFound } from '../core/list-section';
 import type { Model } from '../core/model';
@@ -50,9 +50,10 @@ export class AssetsSection extends ListSection<AssetRow, AssetPage> {
     const kind = row.kind === 'code' ? trans.__('code') : trans.__('table');
     const about = [kind, row.content, row.size].filter(one => one !== '').join(' · ');
     return [
-      h('span', { class: 'sls-row-line' }, h('strong', { class: 'sls-row-name' }, row.called), row.simulated ? mark('SIMULATED') : null),
+      h('span', { class: 'sls-row-name sls-row-text' }, row.called),
       h('span', { class: 'sls-row-text' }, about),
-      row.purposes.length > 0 ? h('span', { class: 'sls-row-foot' }, trans.__('for %1', row.purposes.join(', '))) : null
+      row.purposes.length > 0 ? h('span', { class: 'sls-row-text' }, trans.__('for %1', row.purposes.join(', '))) : null,
+      row.simulated ? h('span', { class: 'sls-row-foot' }, mark('SIMULATED')) : null
     ];
   }
 
@@ -69,7 +70,7 @@ export class AssetsSection extends ListSection<AssetRow, AssetPage> {
     const { row } = page;
     return [
       h('div', { class: 'sls-head' }, h('h3', {}, row.called), row.simulated ? mark('SIMULATED') : null),
-      h('p', { class: 'sls-sub' }, [row.owner.words, row.content, row.size, row.tees.join(', ')].filter(one => one !== '').join(' · ')),
+      h('p', { class: 'sls-sub' }, [row.owner.words, row.content, row.size, row.simulated ? '' : row.tees.join(', ')].filter(one => one !== '').join(' · ')),
       row.owner.warning ? h('p', { class: 'sls-warn sls-note' }, `! ${row.owner.warning}`) : null,
       this.choice(page.choice),
       assetBar(page, this.model, this.actions, () => this.again()),
@@ -90,9 +91,9 @@ export class AssetsSection extends ListSection<AssetRow, AssetPage> {
 
   private columns(columns: readonly ColumnRow[]): HTMLElement {
     const { trans } = this.model.host;
-    const granted = (column: ColumnRow) => (column.granted ? signedChip(trans.__('can be granted'), 'good') : h('span', { class: 'sls-chip sls-plain' }, trans.__('– not granted')));
-    const rows = columns.map(column => [h('code', {}, column.name), h('span', {}, column.type), granted(column)]);
-    return table([trans.__('column'), trans.__('type'), trans.__('policy')], rows);
+    const granted = (column: ColumnRow) => (column.granted ? signedChip(trans.__('granted'), 'good') : chip(trans.__('– never granted')));
+    const rows = columns.map(column => h('li', {}, h('code', {}, column.name), h('span', { class: 'sls-sub' }, column.type), granted(column)));
+    return h('div', {}, h('h4', {}, trans.__('Columns')), h('ul', { class: 'sls-columns', role: 'list' }, ...rows));
   }
 
   private versions(versions: readonly VersionRow[]): HTMLElement | null {

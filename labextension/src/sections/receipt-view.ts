@@ -24,8 +24,7 @@ export class ReceiptView {
     private readonly file: IFile,
     parties: readonly Party[] | null = null
   ) {
-    const { trans } = model.host;
-    this.node = h('section', { class: 'sls-receipt', 'aria-label': trans.__('Verification of %1', file.name) }, this.result, this.pinned);
+    this.node = h('div', { class: 'sls-receipt' }, this.result, this.pinned);
     if (parties !== null) {
       this.offer(parties);
     }
@@ -55,18 +54,17 @@ export class ReceiptView {
     try {
       return this.draw(await api.post<Verified>('verify', asked));
     } catch (error) {
-      return [drawVerdict(host.trans.__('NOT VERIFIED'), 'bad', host.trans.__('It could not be looked at.'), this.file.name), refusal(error, '')];
+      return [drawVerdict(host.trans.__('NOT VERIFIED'), 'bad', [host.trans.__('It could not be looked at.')], this.file.name), refusal(error, '')];
     }
   }
 
   private draw(found: Verified): readonly Child[] {
     const { trans } = this.model.host;
-    const failed = failedChecks(found.cards);
-    const first = failed.length > 0 ? trans.__('Failed: %1', failed.join(', ')) : '';
     const word = found.accepted ? trans.__('ACCEPTED') : trans.__('REFUSED');
-    const sentence = [first, found.verdict].filter(one => one !== '').join(' · ');
+    const why = found.verdict.replace(/^(ACCEPTED|REFUSED): /, '');
+    const lines = [...failedChecks(found.cards).map(name => `✗ ${name}`), why];
     const report = found.run ? button(trans.__('Print report'), () => void this.report(found.run), { 'data-key': 'report' }) : null;
-    return [drawVerdict(word, found.accepted ? 'good' : 'bad', sentence, this.file.name), report, ...found.cards.map(card => drawCard(card, trans))];
+    return [drawVerdict(word, found.accepted ? 'good' : 'bad', lines, this.file.name), report, ...found.cards.map(card => drawCard(card, trans))];
   }
 
   private async report(run: string): Promise<void> {
@@ -94,13 +92,13 @@ export class ReceiptView {
 }
 
 /** The verdict as a word with its sign, and what it rests on. */
-function drawVerdict(word: string, tone: 'good' | 'bad', sentence: string, name: string): HTMLElement {
+function drawVerdict(word: string, tone: 'good' | 'bad', lines: readonly string[], name: string): HTMLElement {
   const sign = tone === 'good' ? '✓' : '✗';
   return h(
     'div',
     { class: `sls-verdict sls-${tone}`, role: tone === 'good' ? 'status' : 'alert' },
     h('p', { class: 'sls-verdict-word' }, `${sign} ${word}`),
-    h('p', { class: 'sls-verdict-why' }, sentence),
+    ...lines.map(line => h('p', { class: 'sls-verdict-why' }, line)),
     h('p', { class: 'sls-verdict-file' }, name)
   );
 }

@@ -84,9 +84,9 @@ export class ReceiptsSection extends SectionView {
   private drawRow(row: ReceiptRow): readonly Child[] {
     const { trans } = this.model.host;
     return [
-      h('span', { class: 'sls-row-line' }, h('strong', { class: 'sls-row-name' }, row.inputs.join(', ') || trans.__('no inputs')), ...row.marks.map(mark), h('span', { class: 'sls-row-end' }, age(row.at, trans))),
+      h('span', { class: 'sls-row-line' }, h('span', { class: 'sls-row-name sls-row-main sls-row-text' }, row.inputs.join(', ') || trans.__('no inputs')), h('span', { class: 'sls-row-end' }, age(row.at, trans))),
       row.purpose ? h('span', { class: 'sls-row-text' }, row.purpose) : null,
-      h('span', { class: 'sls-row-foot' }, h('code', {}, row.run))
+      h('span', { class: 'sls-row-foot' }, ...row.marks.map(mark), h('code', {}, row.run))
     ];
   }
 
