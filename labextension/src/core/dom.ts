@@ -1,6 +1,6 @@
 /** Elements, made without markup: whatever text another party chose stays a text. */
 
-type Child = Node | string | null | undefined | false;
+export type Child = Node | string | null | undefined | false;
 
 export interface IAttributes {
   readonly class?: string;
