@@ -4,10 +4,13 @@ import { chip, drawCard, mark, signedChip, table } from '../core/card';
 import { button, h, type Child } from '../core/dom';
 import { ListSection, type IFound } from '../core/list-section';
 import type { Model } from '../core/model';
+import { personName, personWarning } from '../core/person';
+import { shortened } from '../core/short';
 import { age } from '../core/time';
-import type { AssetPage, AssetRow, Assets, Choice, ColumnRow, Silence, Tone, VersionRow } from '../core/types';
+import type { AssetPage, AssetRow, Assets, Choice, ColumnRow, Tone, VersionRow } from '../core/types';
 import { assetBar } from './asset-actions';
 import { sealDialog } from './seal-dialog';
+import { drawSilent } from './silent';
 
 const CHOICES: Readonly<Record<Choice['verdict'], Tone>> = { run: 'good', ask: 'wait', no: 'bad', unknown: 'note' };
 
@@ -38,7 +41,7 @@ export class AssetsSection extends ListSection<AssetRow, AssetPage> {
       { heading: trans.__('Mine'), rows: rows.filter(row => row.mine) },
       { heading: trans.__('Of others'), rows: rows.filter(row => !row.mine) }
     ];
-    return { groups, total, before: silent.map(silence) };
+    return { groups, total, before: drawSilent(silent, trans.__('Its assets are not listed.')) };
   }
 
   protected keyOf(row: AssetRow): string {
@@ -50,9 +53,9 @@ export class AssetsSection extends ListSection<AssetRow, AssetPage> {
     const kind = row.kind === 'code' ? trans.__('code') : trans.__('table');
     const about = [kind, row.content, row.size].filter(one => one !== '').join(' · ');
     return [
-      h('span', { class: 'sls-row-name sls-row-text' }, row.called),
-      h('span', { class: 'sls-row-text' }, about),
-      row.purposes.length > 0 ? h('span', { class: 'sls-row-text' }, trans.__('for %1', row.purposes.join(', '))) : null,
+      h('strong', { class: 'sls-row-name' }, shortened(row.called, 200)),
+      h('span', { class: 'sls-row-about' }, about),
+      row.purposes.length > 0 ? h('span', { class: 'sls-row-about' }, shortened(trans.__('for %1', row.purposes.join(', ')))) : null,
       row.simulated ? h('span', { class: 'sls-row-foot' }, mark('SIMULATED')) : null
     ];
   }
@@ -70,8 +73,9 @@ export class AssetsSection extends ListSection<AssetRow, AssetPage> {
     const { row } = page;
     return [
       h('div', { class: 'sls-head' }, h('h3', {}, row.called), row.simulated ? mark('SIMULATED') : null),
-      h('p', { class: 'sls-sub' }, [row.owner.words, row.content, row.size, row.simulated ? '' : row.tees.join(', ')].filter(one => one !== '').join(' · ')),
-      row.owner.warning ? h('p', { class: 'sls-warn sls-note' }, `! ${row.owner.warning}`) : null,
+      h('p', {}, trans.__('of'), ' ', ...(row.mine ? [h('strong', {}, trans.__('you'))] : personName(row.owner, trans))),
+      row.mine ? null : personWarning(row.owner),
+      h('p', { class: 'sls-sub' }, [row.content, row.size, row.simulated ? '' : row.tees.join(', ')].filter(one => one !== '').join(' · ')),
       this.choice(page.choice),
       assetBar(page, this.model, this.actions, () => this.again()),
       this.actions.said,
@@ -102,18 +106,14 @@ export class AssetsSection extends ListSection<AssetRow, AssetPage> {
       return null;
     }
     const state = (version: VersionRow) => (version.state === 'open' ? signedChip(trans.__('open'), 'good') : signedChip(trans.__('closed'), 'note'));
-    const rows = versions.map(version => [h('span', {}, `${version.number}`), h('span', {}, age(version.at, trans)), state(version), h('code', { title: version.id }, shortened(version.id))]);
+    const rows = versions.map(version => [h('span', {}, `${version.number}`), h('span', {}, age(version.at, trans)), state(version), h('code', { title: version.id }, begin(version.id))]);
     const list = table([trans.__('version'), trans.__('sealed'), trans.__('state'), trans.__('digest')], rows);
     const words = trans._n('%1 version', '%1 versions', versions.length, versions.length);
     return h('details', {}, h('summary', { 'data-key': 'versions' }, words), list);
   }
 }
 
-function shortened(digest: string): string {
+/** Enough of a digest to tell it from others. */
+function begin(digest: string): string {
   return `${digest.slice(0, 'sha256:'.length + 12)}…`;
-}
-
-/** An authority that does not answer as it should: its rows are missing, and that is said. */
-export function silence(one: Silence): HTMLElement {
-  return h('div', { class: 'sls-silence sls-note' }, h('p', {}, `! ${one.words}`), one.hint ? h('p', { class: 'sls-sub' }, `→ ${one.hint}`) : null);
 }

@@ -14,8 +14,9 @@ import { Pins } from './pins';
 
 export class ReceiptView {
   readonly node: HTMLElement;
-  private readonly result = h('div', { class: 'sls-receipt-result' });
+  private readonly verdict = h('div', {});
   private readonly pinned = h('div', {});
+  private readonly cards = h('div', {});
   private pins: Pins | null = null;
   private turn = 0;
 
@@ -24,7 +25,7 @@ export class ReceiptView {
     private readonly file: IFile,
     parties: readonly Party[] | null = null
   ) {
-    this.node = h('div', { class: 'sls-receipt' }, this.result, this.pinned);
+    this.node = h('div', { class: 'sls-receipt' }, this.verdict, this.pinned, this.cards);
     if (parties !== null) {
       this.offer(parties);
     }
@@ -34,14 +35,15 @@ export class ReceiptView {
   async verify(): Promise<void> {
     this.turn += 1;
     const { turn, model } = this;
-    this.result.setAttribute('aria-busy', 'true');
-    if (this.result.childElementCount === 0) {
-      replace(this.result, h('p', { class: 'sls-sub' }, model.host.trans.__('Verifying %1 …', this.file.name)));
+    this.node.setAttribute('aria-busy', 'true');
+    if (this.verdict.childElementCount === 0) {
+      replace(this.verdict, h('p', { class: 'sls-sub' }, model.host.trans.__('Verifying %1 …', this.file.name)));
     }
-    const children = await this.found();
+    const [verdict, ...cards] = await this.found();
     if (turn === this.turn) {
-      replace(this.result, ...children);
-      this.result.removeAttribute('aria-busy');
+      replace(this.verdict, verdict);
+      replace(this.cards, ...cards);
+      this.node.removeAttribute('aria-busy');
     }
     if (this.pins === null) {
       await this.askParties();

@@ -47,7 +47,8 @@ export class SealForm {
   }
 
   private drawn(one: PolicyField, control: Control | undefined, many: string): HTMLElement {
-    const help = one.many ? [one.help, many].filter(words => words !== '').join('; ') : one.help;
+    const of = one.many && one.choices.length > 0 ? one.choices.join(', ') : '';
+    const help = [one.help, of, one.many ? many : ''].filter(words => words !== '').join('; ');
     return control ? field({ label: one.name.replaceAll('_', ' '), help }, control) : h('div', {});
   }
 }
