@@ -64,7 +64,8 @@ export class ReceiptView {
     const { trans } = this.model.host;
     const word = found.accepted ? trans.__('ACCEPTED') : trans.__('REFUSED');
     const why = found.verdict.replace(/^(ACCEPTED|REFUSED): /, '');
-    const lines = [...failedChecks(found.cards).map(name => `✗ ${name}`), why];
+    const failed = failedChecks(found.cards).filter(name => !why.includes(name));
+    const lines = [...failed.map(name => `✗ ${name}`), why];
     const report = found.run ? button(trans.__('Print report'), () => void this.report(found.run), { 'data-key': 'report' }) : null;
     return [drawVerdict(word, found.accepted ? 'good' : 'bad', lines, this.file.name), report, ...found.cards.map(card => drawCard(card, trans))];
   }
