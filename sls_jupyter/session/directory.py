@@ -94,6 +94,16 @@ class Place:
     private: Path | None = None  # the socket over which this user reaches it
 
 
+@dataclass(frozen=True, slots=True)
+class KnownAuthority:
+    """An authority that this persona knows, as its folder and its user's other personas' say."""
+
+    url: str
+    did: str
+    owner: str  # DID; "": it was not told when it was connected
+    persona: str  # of this user, whose it is; "" for somebody else's
+
+
 def connections_of(home: Home) -> dict[str, str]:
     """Authorities of others that a persona is connected to: URL -> DID, as first seen."""
     path = home.path / "authorities.json"
@@ -157,6 +167,14 @@ class Directory(Remembering):
         for url, did in connections_of(self.home).items():
             found.setdefault(url, Place(url, did))
         return found
+
+    def known_authorities(self) -> tuple[KnownAuthority, ...]:
+        """Every authority that this persona knows; nobody is asked whether it is there."""
+        owners, own = self._owners(), {folder: one.did for folder, one in self._personas().items()}
+        return tuple(
+            KnownAuthority(one.url, one.did, own.get(one.persona, owners.get(one.url, "")), one.persona)
+            for one in self._places().values()
+        )
 
     def _client(self, url: str, did: str | None = None) -> AuthorityClient:
         """A client of the authority ``did``: where this persona knows it, or else at ``url``, which others chose.
