@@ -1,1 +1,8 @@
-export {};
+/** The plugins of JupyterLab and Notebook. */
+
+import { menuPlugin } from './menu';
+import { modelPlugin } from './model';
+import { panelPlugin } from './panel';
+import { statusPlugin } from './status';
+
+export default [modelPlugin, panelPlugin, statusPlugin, menuPlugin];
