@@ -371,11 +371,16 @@ class Home:
                 found=name[:60],
                 hint="For instance: %sls as hospital-north",
             )
-        chosen = os.environ.get("SLS_HOME")
-        root = Path(chosen) if chosen else Path(platformdirs.user_data_path("sls_jupyter"))
-        home = cls(root.expanduser().absolute(), name)
+        home = cls(cls.find_root(), name)
         _make_folder(home.path)
         return home
+
+    @staticmethod
+    def find_root() -> Path:
+        """The folder of all personas of this user, which need not be there: ``SLS_HOME``, or below the platform's data folder."""
+        chosen = os.environ.get("SLS_HOME")
+        root = Path(chosen) if chosen else Path(platformdirs.user_data_path("sls_jupyter"))
+        return root.expanduser().absolute()
 
     @property
     def path(self) -> Path:

@@ -149,7 +149,7 @@ class Directory(Remembering):
         """Every authority that this persona knows, by URL; this user's own are told by their keys alone."""
         found = {}
         for persona in self.home.personas():
-            folder = self.home.root / "personas" / persona / "authority"
+            folder = self._authority_of(persona)
             with contextlib.suppress(Unavailable):  # a key that is not kept as it should be names nobody
                 url, did = url_in(folder), did_in(folder)
                 if url is not None and did is not None:
@@ -371,6 +371,18 @@ class Directory(Remembering):
         self._reachable = (time.monotonic(), clients)
         return clients
 
+    def served_here(self) -> list[AuthorityClient]:
+        """Those of this user's own personas that are being served, this persona's first; none of them is asked."""
+        places = [one for one in self._places().values() if one.persona and is_served(self._authority_of(one.persona))]
+        return [self._client(one.url, one.did) for one in sorted(places, key=lambda one: one.persona != self.name)]
+
+    def connected(self) -> list[AuthorityClient]:
+        """Authorities of others that this persona is connected to; none of them is asked."""
+        return [self._client(one.url, one.did) for one in self._places().values() if not one.persona]
+
+    def _authority_of(self, persona: str) -> Path:
+        return self.home.root / "personas" / persona / "authority"
+
     def _each(
         self, clients: Sequence[AuthorityClient], call: Callable[[AuthorityClient], T], *, topic: str = ""
     ) -> list[tuple[AuthorityClient, T]]:
@@ -393,6 +405,15 @@ class Directory(Remembering):
 
         with ThreadPoolExecutor(len(clients), "sls-ask") as pool:
             return [answer for answers in pool.map(ask, clients) for answer in answers]
+
+    def each(self, clients: Sequence[AuthorityClient], call: Callable[[AuthorityClient], None], *, topic: str) -> None:
+        """Have several authorities asked side by side, each within one deadline, as this persona's own lists are.
+
+        Args:
+            call: works in a thread of its own; what it raises is remembered of that authority (:meth:`silent`).
+            topic: what is asked for; an answer to something else does not make up for silence on this.
+        """
+        self._each(clients, call, topic=topic)
 
     def _persona_urls(self) -> dict[str, str]:
         """Where the authorities of this user's personas listen when they are served: URL -> persona."""

@@ -81,6 +81,14 @@ class Remembering(People):
                 found.append((record.started_at, (folder / "spec.json").stat().st_mtime_ns, record))
         return [record for *_, record in sorted(found, key=lambda one: one[:2], reverse=True)]
 
+    def run_record(self, id_: str) -> RunRecord:
+        """The run whose folder is called so; only that one is read.
+
+        Raises:
+            SlsError: it is not what its folder says. OSError: there is none.
+        """
+        return self._record(self.home.folder("runs") / id_)
+
     def cells_of_session(self, name: str) -> tuple[str, ...]:
         """Runs of the cells that ran in the newest session of a name, in their order; nothing if there is none."""
         session = next((one for one in self.sessions() if one.name == name), None)
