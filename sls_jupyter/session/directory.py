@@ -477,6 +477,11 @@ class Directory(Remembering):
             found[client.did] = f"{owner}'s authority" if owner.petname is not None else f"the authority of {owner}"
         return found
 
+    def owners(self) -> dict[str, Who]:
+        """The owners of the authorities that answer, by DID, each with what they call themselves in their signed contact."""
+        facts = [client.facts for client in self.authorities()]
+        return {one.owner: self.who(one.owner, one.owner_contact.name) for one in facts}
+
     def names_in(self, spec: StreamSpec) -> dict[str, str]:
         """:meth:`names`, and everybody whom a signed spec names."""
         said = {person.did: person.name for person in spec.recipients}

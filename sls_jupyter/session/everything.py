@@ -5,7 +5,8 @@ from __future__ import annotations
 from sls_jupyter.session.inbox import Inbox
 from sls_jupyter.session.muting import Muting
 from sls_jupyter.session.submitting import Submitting
+from sls_jupyter.session.versions import Versions
 
 
-class Session(Submitting, Inbox, Muting):
+class Session(Submitting, Inbox, Muting, Versions):
     """Everything one persona can do."""
