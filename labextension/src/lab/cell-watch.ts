@@ -6,6 +6,7 @@ import type { Model } from '../core/model';
 import { Refusal } from '../core/api';
 import type { Preflight } from '../core/types';
 import { CellLine, preflightBody, type ILineActions } from './cell-line';
+import { tell } from './host';
 import type { Preferences } from './preferences';
 import { magicOf } from './saved';
 import { Soon } from './soon';
@@ -81,7 +82,7 @@ export class CellWatch {
     try {
       const found = await api.post<Preflight>('preflight', { cell: this.text });
       this.line?.tell(found);
-      await host.ask({ title: trans.__('Before this cell runs'), body: preflightBody(found, trans), accept: trans.__('Close') });
+      await tell(trans.__('Before this cell runs'), preflightBody(found, trans), trans);
     } catch (error) {
       host.notify(error instanceof Error ? error.message : String(error));
     }

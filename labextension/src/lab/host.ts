@@ -5,8 +5,10 @@ import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 import { ToolbarButton } from '@jupyterlab/ui-components';
 import { Widget } from '@lumino/widgets';
+import { warning } from '../core/card';
 import { h, replace } from '../core/dom';
 import type { IDialog, IHost, INotebooks, ITranslate } from '../core/host';
+import { refusal } from '../core/section';
 import { shieldIcon } from './icon';
 
 const STAYS_MS = 6000; // a sentence without a button
@@ -29,22 +31,38 @@ export function labHost(trans: ITranslate, show: (widget: Widget) => void, noteb
 
 /** A dialog that stays open, and says why, while `check` refuses. */
 async function ask(asked: IDialog, trans: ITranslate): Promise<boolean> {
-  const trouble = h('p', { class: 'sls-warn sls-bad', role: 'alert' });
-  trouble.hidden = true;
+  const trouble = h('div', { role: 'alert' });
   const body = new Widget({ node: h('div', { class: 'sls-dialog' }, asked.body, trouble) });
   const accept = asked.warn ? Dialog.warnButton({ label: asked.accept }) : Dialog.okButton({ label: asked.accept });
   const dialog = new CheckedDialog(
-    { title: asked.title, body, buttons: [Dialog.cancelButton({ label: trans.__('Cancel') }), accept] },
+    { title: asked.title, body, focusNodeSelector: '[data-autofocus]', buttons: [Dialog.cancelButton({ label: trans.__('Cancel') }), accept] },
     async () => {
-      const words = (await asked.check?.()) ?? '';
-      replace(trouble, words ? `✗ ${words}` : null);
-      trouble.hidden = words === '';
-      return words === '';
+      const why = await refused(asked, trans);
+      replace(trouble, why);
+      return why === null;
     }
   );
   dialog.addClass('sls-dialog-box');
   const { button } = await dialog.launch();
   return button.accept;
+}
+
+/** Why the dialog stays open. */
+async function refused(asked: IDialog, trans: ITranslate): Promise<HTMLElement | null> {
+  try {
+    const words = (await asked.check?.()) ?? '';
+    return words ? warning(words, 'bad') : null;
+  } catch (error) {
+    return refusal(error, trans.__('That was not done.'));
+  }
+}
+
+/** A dialog that says something and can be closed. */
+export async function tell(title: string, body: HTMLElement, trans: ITranslate): Promise<void> {
+  const widget = new Widget({ node: h('div', { class: 'sls-dialog', tabindex: 0, 'data-autofocus': true }, body) });
+  const dialog = new Dialog({ title, body: widget, focusNodeSelector: '[data-autofocus]', buttons: [Dialog.okButton({ label: trans.__('Close') })] });
+  dialog.addClass('sls-dialog-box');
+  await dialog.launch();
 }
 
 /** JupyterLab's dialog, which closes at once; this one asks before it closes as accepted. */

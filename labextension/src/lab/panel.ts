@@ -2,35 +2,43 @@
 
 import { ILayoutRestorer, type JupyterFrontEnd, type JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { MainAreaWidget, WidgetTracker } from '@jupyterlab/apputils';
+import { INotebookTracker } from '@jupyterlab/notebook';
+import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 import type { Message } from '@lumino/messaging';
 import { Widget } from '@lumino/widgets';
+import { warning } from '../core/card';
+import { h, replace } from '../core/dom';
 import type { Model } from '../core/model';
 import { PanelView } from '../panel';
 import { makeSections } from '../sections';
 import { shieldIcon } from './icon';
+import { KernelCheck } from './kernel';
 import { Ids, ISls } from './tokens';
 
 /** A widget around the panel's view: it asks for nothing while it is not seen. */
 export class SlsPanel extends Widget {
   readonly view: PanelView;
-  private readonly undo: () => void;
+  private readonly differs = h('div', { class: 'sls-notice', role: 'status' });
+  private readonly undo: readonly (() => void)[];
 
   constructor(
     private readonly model: Model,
+    private readonly kernel: KernelCheck,
     choosePersona: () => void
   ) {
     super();
     this.view = new PanelView(model, makeSections(model), choosePersona);
     this.addClass('sls-host');
-    this.node.append(this.view.node);
+    this.node.append(this.differs, this.view.node);
     this.title.icon = shieldIcon;
-    this.undo = model.updated.on(() => this.badge());
+    this.undo = [model.updated.on(() => this.badge()), kernel.changed.on(() => this.warn())];
     this.badge();
+    this.warn();
   }
 
   override dispose(): void {
     if (!this.isDisposed) {
-      this.undo();
+      this.undo.forEach(undo => undo());
       this.view.dispose();
     }
     super.dispose();
@@ -63,6 +71,10 @@ export class SlsPanel extends Widget {
     this.view.node.querySelector<HTMLElement>('[role=tab][aria-selected=true]')?.focus();
   }
 
+  private warn(): void {
+    replace(this.differs, this.kernel.words ? warning(this.kernel.words, 'note') : null);
+  }
+
   /** How many wait, on the icon, and in its words. */
   private badge(): void {
     const { trans } = this.model.host;
@@ -73,17 +85,24 @@ export class SlsPanel extends Widget {
   }
 }
 
+function reveal(panel: SlsPanel, { section, id }: ReadonlyPartialJSONObject): void {
+  if (typeof section === 'string') {
+    panel.view.open(section, typeof id === 'string' ? id : '');
+  }
+}
+
 export const panelPlugin: JupyterFrontEndPlugin<void> = {
   id: 'sls-jupyter:panel',
   description: 'Assets, inbox, runs, proofs and people, beside the notebook or in its place.',
   autoStart: true,
   requires: [ISls],
-  optional: [ILayoutRestorer],
-  activate: (app: JupyterFrontEnd, { model }: ISls, restorer: ILayoutRestorer | null): void => {
+  optional: [ILayoutRestorer, INotebookTracker],
+  activate: (app: JupyterFrontEnd, { model }: ISls, restorer: ILayoutRestorer | null, notebooks: INotebookTracker | null): void => {
     const { commands, shell } = app;
     const { trans } = model.host;
     const choose = () => void commands.execute(Ids.personas);
-    const side = new SlsPanel(model, choose);
+    const kernel = new KernelCheck(model, notebooks);
+    const side = new SlsPanel(model, kernel, choose);
     side.id = Ids.panel;
     shell.add(side, 'left', { rank: 450, type: 'SafeStreams' });
 
@@ -93,7 +112,7 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
       if (found !== undefined) {
         return found;
       }
-      const widget = new MainAreaWidget({ content: new SlsPanel(model, choose) });
+      const widget = new MainAreaWidget({ content: new SlsPanel(model, kernel, choose) });
       widget.id = Ids.main;
       widget.title.label = trans.__('SafeStreams');
       widget.title.closable = true;
@@ -103,18 +122,19 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
     };
     const args = {
       type: 'object',
-      properties: { section: { type: 'string', description: 'requests, runs, assets, receipts or people' } }
+      properties: {
+        section: { type: 'string', description: 'requests, runs, assets, receipts or people' },
+        id: { type: 'string', description: 'one thing of the section' }
+      }
     } as const;
     commands.addCommand(Ids.open, {
       label: trans.__('Open SafeStreams'),
       caption: trans.__('Assets, inbox, runs and proofs, beside the notebook'),
       icon: shieldIcon,
       describedBy: { args },
-      execute: ({ section }) => {
+      execute: args => {
         shell.activateById(Ids.panel);
-        if (typeof section === 'string') {
-          side.view.open(section);
-        }
+        reveal(side, args);
       }
     });
     commands.addCommand(Ids.openMain, {
@@ -122,12 +142,10 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
       caption: trans.__('Assets, inbox, runs and proofs in the main area'),
       icon: shieldIcon,
       describedBy: { args },
-      execute: ({ section }) => {
+      execute: args => {
         const widget = wide();
         shell.activateById(widget.id);
-        if (typeof section === 'string') {
-          widget.content.view.open(section);
-        }
+        reveal(widget.content, args);
       }
     });
     restorer?.add(side, Ids.panel);

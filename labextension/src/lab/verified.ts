@@ -7,6 +7,7 @@ import { button, h, replace } from '../core/dom';
 import { signedChip } from '../core/card';
 import type { Model } from '../core/model';
 import type { NotebookChecked } from '../core/types';
+import { tell } from './host';
 import { cardsOf, magicOf } from './saved';
 import { Soon } from './soon';
 
@@ -120,7 +121,7 @@ export class VerifiedBadge extends Widget {
   }
 
   private async list(): Promise<void> {
-    const { trans, ask } = this.model.host;
+    const { trans } = this.model.host;
     const items = this.rows.map(row => {
       const text = row.cell.model.sharedModel.getSource().trimStart().split('\n', 1)[0] ?? '';
       const number = this.panel.content.widgets.indexOf(row.cell) + 1;
@@ -129,6 +130,6 @@ export class VerifiedBadge extends Widget {
     });
     // those that are not come first
     const order = [...items.filter((_, at) => !this.rows[at]?.verified), ...items.filter((_, at) => this.rows[at]?.verified)];
-    await ask({ title: trans.__('Remote cells of this notebook'), body: h('ul', { class: 'sls-verified-list' }, ...order), accept: trans.__('Close') });
+    await tell(trans.__('Remote cells of this notebook'), h('ul', { class: 'sls-verified-list' }, ...order), trans);
   }
 }
