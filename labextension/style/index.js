@@ -1,3 +1,4 @@
 import './tokens.css';
 import './base.css';
 import './cards.css';
+import './notebook.css';

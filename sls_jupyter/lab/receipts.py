@@ -154,7 +154,7 @@ def _own_run(session: Session, verdict: ReceiptVerdict) -> str:
     if not verdict.accepted or verdict.spec is None:
         return ""
     contract = verdict.spec.digest if verdict.order is None else verdict.order.digest
-    record = session.run_called(contract.removeprefix("sha256:")[:12])
+    record = session.run_exactly(contract.removeprefix("sha256:")[:12])
     return record.id if record is not None and record.contract == contract else ""
 
 

@@ -166,7 +166,7 @@ class _Here:
                 yield Event(type="ended", id=id_, words=self._end_of(id_))
 
     def _end_of(self, id_: str) -> str:
-        record = self._session.run_called(id_)
+        record = self._session.run_exactly(id_)
         if record is None:
             return f"Run {id_} is over."
         inputs = ", ".join(record.inputs)

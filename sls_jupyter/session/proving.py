@@ -35,7 +35,7 @@ class Proving(Auditing):
         for path in self.home.folder("runs").glob(f"*/{RECEIPT}"):
             with contextlib.suppress(OSError):
                 found.append((path.stat().st_mtime_ns, path.parent.name))
-        newest = (self.run_called(name) for _, name in sorted(found, reverse=True)[:most])
+        newest = (self.run_exactly(name) for _, name in sorted(found, reverse=True)[:most])
         return sorted((one for one in newest if one is not None), key=lambda one: one.started_at, reverse=True)
 
     def kept_verdict(self, record: RunRecord) -> ReceiptVerdict | None:
@@ -57,7 +57,7 @@ class Proving(Auditing):
         Args:
             run: its id. code: the cell's body, in any of its spellings.
         """
-        record = self.run_called(run)
+        record = self.run_exactly(run)
         if record is None:
             return CellProof(False, "no such run here")
         try:

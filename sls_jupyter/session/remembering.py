@@ -168,7 +168,7 @@ class Remembering(People):
         del run
         return None
 
-    def run_called(self, id_: str) -> RunRecord | None:
+    def run_exactly(self, id_: str) -> RunRecord | None:
         """The run of this persona with exactly this id, read alone; ``None``: there is none that can be read."""
         folder = self.home.folder("runs") / id_
         if not _RUN_ID.fullmatch(id_) or not folder.is_dir():
