@@ -1,6 +1,6 @@
 /** Rows that are used by keyboard: one is the current one; j and k, arrows, Home and End go on, Enter opens. */
 
-import { append, h, type Child } from './dom';
+import { h, type Child } from './dom';
 
 export interface IGroup<T> {
   /** A heading above the rows; '' for none. */
@@ -31,6 +31,7 @@ export class ListView<T> {
   private order: string[] = [];
   private current = '';
   private opened = '';
+  private readonly parts = new Map<string, { readonly heading: HTMLElement; readonly list: HTMLElement }>();
 
   constructor(private readonly options: IListOptions<T>) {
     this.node = h('div', { class: 'sls-list', on: { keydown: event => this.key(event) } });
@@ -46,23 +47,13 @@ export class ListView<T> {
     const before = this.items;
     this.items = new Map();
     this.order = [];
-    const parts: HTMLElement[] = [];
-    for (const group of groups.filter(one => one.rows.length > 0)) {
-      if (group.heading) {
-        parts.push(h('h3', { class: 'sls-list-heading' }, group.heading));
-      }
-      const label = group.heading ? `${this.options.label}: ${group.heading}` : this.options.label;
-      const list = h('ul', { class: 'sls-rows', role: 'list', 'aria-label': label });
-      append(list, ...group.rows.map(row => this.item(row, before)));
-      parts.push(list);
-    }
-    this.node.replaceChildren(...parts);
+    arrange(this.node, groups.filter(one => one.rows.length > 0).flatMap(group => this.part(group, before)));
     if (!this.items.has(this.current)) {
       this.current = this.order[Math.min(Math.max(at, 0), this.order.length - 1)] ?? '';
     }
     this.mark();
-    if (focused) {
-      this.focus();
+    if (focused && !this.hasFocus()) {
+      this.items.get(this.current)?.button.focus({ preventScroll: true });
     }
   }
 
@@ -96,6 +87,18 @@ export class ListView<T> {
     return this.items.get(this.current)?.row;
   }
 
+  /** A group's heading and its list, which are the same nodes each time. */
+  private part(group: IGroup<T>, before: ReadonlyMap<string, IItem<T>>): readonly HTMLElement[] {
+    const label = group.heading ? `${this.options.label}: ${group.heading}` : this.options.label;
+    let part = this.parts.get(label);
+    if (part === undefined) {
+      part = { heading: h('h3', { class: 'sls-list-heading' }, group.heading), list: h('ul', { class: 'sls-rows', role: 'list', 'aria-label': label }) };
+      this.parts.set(label, part);
+    }
+    arrange(part.list, group.rows.map(row => this.item(row, before)));
+    return group.heading ? [part.heading, part.list] : [part.list];
+  }
+
   private item(row: T, before: ReadonlyMap<string, IItem<T>>): HTMLElement {
     const key = this.options.key(row);
     const drawn = JSON.stringify(row);
@@ -111,7 +114,11 @@ export class ListView<T> {
       this.current = key;
       this.options.open(row);
     };
-    const button = h('button', { type: 'button', class: 'sls-row-button', tabindex: -1, 'data-key': `row ${key}`, on: { click: run } }, ...this.options.draw(row));
+    const reached = () => {
+      this.current = key;
+      this.mark();
+    };
+    const button = h('button', { type: 'button', class: 'sls-row-button', tabindex: -1, 'data-key': `row ${key}`, on: { click: run, focus: reached } }, ...this.options.draw(row));
     return { row, drawn, button, node: h('li', {}, button) };
   }
 
@@ -132,6 +139,24 @@ export class ListView<T> {
       event.preventDefault();
       this.move(by);
       this.focus();
+    }
+  }
+}
+
+/** Make these a node's children; those that are there already and in order are not touched, so that focus and scroll position stay. */
+function arrange(node: HTMLElement, children: readonly HTMLElement[]): void {
+  const wanted = new Set<Node>(children);
+  for (const child of [...node.childNodes]) {
+    if (!wanted.has(child)) {
+      child.remove();
+    }
+  }
+  let at = node.firstChild;
+  for (const child of children) {
+    if (child === at) {
+      at = at.nextSibling;
+    } else {
+      node.insertBefore(child, at);
     }
   }
 }

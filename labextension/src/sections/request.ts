@@ -22,7 +22,7 @@ export interface IRequestOptions {
 export class RequestView {
   readonly node = h('div', { class: 'sls-request' });
   private readonly form: DecisionForm;
-  private readonly outcome = h('div', { class: 'sls-outcome', tabindex: -1 });
+  private readonly outcome = h('div', { class: 'sls-outcome', tabindex: -1, 'data-key': 'outcome' });
   private page: RequestPage | null = null;
   private decided: Decided | null = null;
   private drawn = '';
