@@ -94,6 +94,17 @@ class Place:
     private: Path | None = None  # the socket over which this user reaches it
 
 
+@dataclass(frozen=True, slots=True)
+class KnownAuthority:
+    """An authority that this persona knows, and what is wrong with it."""
+
+    url: str
+    did: str
+    owner: Who
+    mine: bool  # of a persona of this user
+    trouble: str  # "" if it answers as it should
+
+
 def connections_of(home: Home) -> dict[str, str]:
     """Authorities of others that a persona is connected to: URL -> DID, as first seen."""
     path = home.path / "authorities.json"
@@ -441,6 +452,19 @@ class Directory(Remembering):
     def _silent_at(self, url: str) -> Silent:
         persona, owner = self._persona_urls().get(url, ""), self._owners().get(url)
         return Silent(url, persona or (str(self.who(owner)) if owner else ""), persona)
+
+    def known_authorities(self) -> list[KnownAuthority]:
+        """Every authority that this persona knows, own first. Of one that does not answer the owner is as they were told before."""
+        answering = {client.did: client.facts for client in self.authorities()}
+        troubles = {one.url: f"{one.trouble}: {one.hint}" for one in self.silent()}
+        own, told = {name: one.did for name, one in self._personas().items()}, self._owners()
+        found = []
+        for place in self._places().values():
+            facts = answering.get(place.did)
+            owner = own.get(place.persona) or told.get(place.url) or place.did
+            who = self.who(owner) if facts is None else self.who(facts.owner, facts.owner_contact.name)
+            found.append(KnownAuthority(place.url, place.did, who, bool(place.persona), troubles.get(place.url, "")))
+        return sorted(found, key=lambda one: (not one.mine, one.owner.did != self.did, one.url))
 
     def silent(self) -> list[Silent]:
         """The authorities that this persona knows and that did not answer when they were asked last."""
