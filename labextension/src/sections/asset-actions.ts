@@ -23,9 +23,9 @@ export function assetBar(page: AssetPage, model: Model, actions: Actions, done: 
   };
   return bar(
     trans.__('Actions'),
-    actions.button('insert', host.notebooks ? trans.__('Insert cell') : trans.__('Copy cell'), insert, 'sls-main'),
+    actions.button('insert', host.notebooks ? trans.__('Insert cell') : trans.__('Copy cell'), insert, 'sls-primary'),
     row.mine && actions.button('edit', trans.__('Edit policy…'), edit),
-    row.mine && actions.button('withdraw', trans.__('Withdraw…'), () => withdraw(page, model, done), 'sls-danger')
+    row.mine && actions.button('withdraw', trans.__('Withdraw…'), () => withdraw(page, model, done))
   );
 }
 

@@ -18,7 +18,7 @@ export class AssetsSection extends ListSection<AssetRow, AssetPage> {
 
   constructor(model: Model) {
     const { trans } = model.host;
-    const seal = button(trans.__('Seal…'), () => void sealDialog(model), { class: 'sls-main', 'data-key': 'seal' });
+    const seal = button(trans.__('Seal…'), () => void sealDialog(model), { class: 'sls-primary', 'data-key': 'seal' });
     super(
       model,
       {
@@ -50,8 +50,8 @@ export class AssetsSection extends ListSection<AssetRow, AssetPage> {
     const kind = row.kind === 'code' ? trans.__('code') : trans.__('table');
     const about = [kind, row.content, row.size].filter(one => one !== '').join(' · ');
     return [
-      h('span', { class: 'sls-row-head' }, h('strong', { class: 'sls-row-name' }, row.called), row.simulated ? mark('SIMULATED') : null),
-      h('span', { class: 'sls-row-about' }, about),
+      h('span', { class: 'sls-row-line' }, h('strong', { class: 'sls-row-name' }, row.called), row.simulated ? mark('SIMULATED') : null),
+      h('span', { class: 'sls-row-text' }, about),
       row.purposes.length > 0 ? h('span', { class: 'sls-row-foot' }, trans.__('for %1', row.purposes.join(', '))) : null
     ];
   }
@@ -85,7 +85,7 @@ export class AssetsSection extends ListSection<AssetRow, AssetPage> {
   /** What would happen to a cell over it. */
   private choice(choice: Choice): HTMLElement {
     const because = choice.because.length > 0 ? h('ul', {}, ...choice.because.map(line => h('li', {}, line))) : null;
-    return h('div', { class: `sls-choice sls-${CHOICES[choice.verdict]}` }, signedChip(choice.words, CHOICES[choice.verdict]), because);
+    return h('div', { class: `sls-outlook sls-${CHOICES[choice.verdict]}` }, signedChip(choice.words, CHOICES[choice.verdict]), because);
   }
 
   private columns(columns: readonly ColumnRow[]): HTMLElement {

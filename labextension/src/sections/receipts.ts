@@ -84,8 +84,8 @@ export class ReceiptsSection extends SectionView {
   private drawRow(row: ReceiptRow): readonly Child[] {
     const { trans } = this.model.host;
     return [
-      h('span', { class: 'sls-row-head' }, h('strong', { class: 'sls-row-name' }, row.inputs.join(', ') || trans.__('no inputs')), ...row.marks.map(mark), h('span', { class: 'sls-row-age' }, age(row.at, trans))),
-      row.purpose ? h('span', { class: 'sls-row-about' }, row.purpose) : null,
+      h('span', { class: 'sls-row-line' }, h('strong', { class: 'sls-row-name' }, row.inputs.join(', ') || trans.__('no inputs')), ...row.marks.map(mark), h('span', { class: 'sls-row-end' }, age(row.at, trans))),
+      row.purpose ? h('span', { class: 'sls-row-text' }, row.purpose) : null,
       h('span', { class: 'sls-row-foot' }, h('code', {}, row.run))
     ];
   }
@@ -116,7 +116,7 @@ export class ReceiptsSection extends SectionView {
       void this.take(picker.files);
       picker.value = '';
     });
-    const choose = button(trans.__('Verify a receipt…'), () => picker.click(), { class: 'sls-main', 'data-key': 'choose' });
+    const choose = button(trans.__('Verify a receipt…'), () => picker.click(), { class: 'sls-primary', 'data-key': 'choose' });
     const zone = h('div', { class: 'sls-drop' }, choose, picker, h('p', { class: 'sls-sub' }, trans.__('or drop a file here: a receipt, evidence of a TEE, or a notebook that was run')));
     zone.addEventListener('dragover', event => {
       event.preventDefault();

@@ -35,7 +35,7 @@ export function runBar(page: RunPage, place: IRunPlace): HTMLElement {
     can('receipt') && actions.button('receipt', trans.__('Save receipt'), () => saveReceipt(row.id, place)),
     can('audit') && actions.button('audit', trans.__('Audit'), () => audit(row.id, place)),
     can('audit') && actions.button('report', trans.__('Print report'), () => report(row.id, place)),
-    can('cancel') && actions.button('cancel', trans.__('Cancel…'), () => cancel(page, place), 'sls-danger')
+    can('cancel') && actions.button('cancel', trans.__('Cancel…'), () => cancel(page, place))
   );
 }
 

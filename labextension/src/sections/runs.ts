@@ -49,10 +49,10 @@ export class RunsSection extends ListSection<RunRow, RunPage> {
     const place = row.session ? (row.cell === null ? row.session : trans.__('%1, cell %2', row.session, row.cell)) : '';
     const doing = row.going ? row.now : row.reason;
     return [
-      h('span', { class: 'sls-row-head' }, signedChip(row.state, row.tone), ...row.marks.map(mark), h('span', { class: 'sls-row-age' }, age(row.started_at, trans))),
+      h('span', { class: 'sls-row-line' }, signedChip(row.state, row.tone), ...row.marks.map(mark), h('span', { class: 'sls-row-end' }, age(row.started_at, trans))),
       h('span', { class: 'sls-row-name' }, row.inputs.join(', ') || trans.__('no inputs')),
-      row.purpose ? h('span', { class: 'sls-row-about' }, row.purpose) : null,
-      doing ? h('span', { class: row.going ? 'sls-row-now' : 'sls-row-why' }, doing) : null,
+      row.purpose ? h('span', { class: 'sls-row-text' }, row.purpose) : null,
+      doing ? h('span', { class: row.going ? 'sls-row-now' : 'sls-row-text' }, doing) : null,
       h('span', { class: 'sls-row-foot' }, h('code', {}, row.id), place ? ` · ${place}` : '')
     ];
   }

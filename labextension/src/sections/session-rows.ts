@@ -37,13 +37,13 @@ export class SessionRows {
 
   private row(row: SessionRow): HTMLElement {
     const { trans } = this.model.host;
-    const close = isOver(row) ? null : this.actions.button(`close ${row.id}`, trans.__('Close…'), () => this.close(row), 'sls-danger');
+    const close = isOver(row) ? null : this.actions.button(`close ${row.id}`, trans.__('Close…'), () => this.close(row));
     close?.setAttribute('aria-label', trans.__('Close session %1', row.name));
     return h(
       'li',
       { class: 'sls-session' },
-      h('span', { class: 'sls-row-head' }, h('strong', {}, row.name), signedChip(row.state, row.tone)),
-      h('span', { class: 'sls-row-about' }, [row.inputs.join(', '), row.purpose].filter(one => one).join(' · ')),
+      h('span', { class: 'sls-row-line' }, h('strong', {}, row.name), signedChip(row.state, row.tone)),
+      h('span', { class: 'sls-row-text' }, [row.inputs.join(', '), row.purpose].filter(one => one).join(' · ')),
       h('span', { class: 'sls-row-foot' }, trans.__('%1 of %2 cells', row.cells, row.most), ...this.idle(row)),
       close
     );
