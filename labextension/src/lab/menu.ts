@@ -6,7 +6,7 @@ import { MenuSvg } from '@jupyterlab/ui-components';
 import type { CommandRegistry } from '@lumino/commands';
 import type { Model } from '../core/model';
 import { become } from './persona';
-import { newPersona } from './new-persona';
+import { newPersona } from '../sections/persona';
 import { Ids, ISls } from './tokens';
 
 export const menuPlugin: JupyterFrontEndPlugin<void> = {
