@@ -7,7 +7,7 @@ import { rspack } from '@rspack/core';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const config = createRequire(import.meta.url)(join(root, 'page.config.js'));
-const SHEETS = ['tokens.css', 'base.css', 'cards.css', 'page.css'];
+const SHEETS = ['tokens.css', 'base.css', 'cards.css', 'sections.css', 'page.css'];
 
 rspack({ ...config, context: root }, (error, stats) => {
   if (error || stats.hasErrors()) {

@@ -4,8 +4,9 @@ import { drawCard, mark, signedChip, table } from '../core/card';
 import { button, h, type Child } from '../core/dom';
 import { ListSection, type IFound } from '../core/list-section';
 import type { Model } from '../core/model';
+import { silence } from '../core/silence';
 import { age } from '../core/time';
-import type { AssetPage, AssetRow, Assets, Choice, ColumnRow, Silence, Tone, VersionRow } from '../core/types';
+import type { AssetPage, AssetRow, Assets, Choice, ColumnRow, Tone, VersionRow } from '../core/types';
 import { assetBar } from './asset-actions';
 import { sealDialog } from './seal-dialog';
 
@@ -110,9 +111,4 @@ export class AssetsSection extends ListSection<AssetRow, AssetPage> {
 
 function shortened(digest: string): string {
   return `${digest.slice(0, 'sha256:'.length + 12)}…`;
-}
-
-/** An authority that does not answer as it should: its rows are missing, and that is said. */
-export function silence(one: Silence): HTMLElement {
-  return h('div', { class: 'sls-silence sls-note' }, h('p', {}, `! ${one.words}`), one.hint ? h('p', { class: 'sls-sub' }, `→ ${one.hint}`) : null);
 }

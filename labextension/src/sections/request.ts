@@ -5,6 +5,7 @@ import { button, h, replace, type Child } from '../core/dom';
 import type { Model } from '../core/model';
 import { personName, personWarning } from '../core/person';
 import { shortened } from '../core/short';
+import { age } from '../core/time';
 import type { CardData, Decided, RequestPage, RequestRow } from '../core/types';
 import { DecisionForm } from './decision';
 import { drawDifference, drawEarlier } from './request-parts';
@@ -66,7 +67,8 @@ export class RequestView {
 
   private who(row: RequestRow): HTMLElement {
     const { trans } = this.options.model.host;
-    return h('div', { class: 'sls-asks' }, h('p', {}, ...personName(row.who, trans), ' ', trans.__('asks')), personWarning(row.who));
+    const asked = row.created_at > 0 ? h('span', { class: 'sls-sub' }, '· ', age(row.created_at, trans)) : null;
+    return h('div', { class: 'sls-asks' }, h('p', {}, ...personName(row.who, trans), ' ', trans.__('asks'), ' ', asked), personWarning(row.who));
   }
 
   /** Doubts, then the difference, then the rest of the card. */
