@@ -6,7 +6,7 @@ const config = {
   mode: 'production',
   devtool: false,
   context: __dirname,
-  entry: { panel: ['./lib/page/index.js', './style/index.css'] },
+  entry: { panel: ['./lib/page/index.js', './style/index.css', './style/page.css'] },
   output: {
     path: path.resolve(__dirname, '../sls_jupyter/lab/page'),
     filename: 'panel.js',

@@ -79,7 +79,6 @@ def page(base_url: str, persona: str) -> str:
 <script src="{folder}/panel.js" defer></script>
 </head>
 <body>
-<main id="sls-page"></main>
 <noscript>The panel needs JavaScript. The same calls are there without it: sls help.</noscript>
 </body>
 </html>
