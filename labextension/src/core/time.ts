@@ -37,10 +37,11 @@ export function lasting(seconds: number, trans: ITranslate): string {
     return trans.__('%1 s', whole);
   }
   if (whole < HOUR) {
-    return trans.__('%1 min %2 s', Math.floor(whole / MINUTE), whole % MINUTE);
+    return whole % MINUTE === 0 ? trans.__('%1 min', whole / MINUTE) : trans.__('%1 min %2 s', Math.floor(whole / MINUTE), whole % MINUTE);
   }
   if (whole < DAY) {
-    return trans.__('%1 h %2 min', Math.floor(whole / HOUR), Math.floor((whole % HOUR) / MINUTE));
+    const minutes = Math.floor((whole % HOUR) / MINUTE);
+    return minutes === 0 ? trans.__('%1 h', Math.floor(whole / HOUR)) : trans.__('%1 h %2 min', Math.floor(whole / HOUR), minutes);
   }
   return trans._n('%1 day', '%1 days', Math.floor(whole / DAY), Math.floor(whole / DAY));
 }

@@ -17,8 +17,9 @@ export class ReceiptView {
   readonly node: HTMLElement;
   /** The server has looked at the file. */
   readonly verified = new Emitter<Verified>();
-  private readonly result = h('div', { class: 'sls-receipt-result' });
+  private readonly verdict = h('div', {});
   private readonly pinned = h('div', {});
+  private readonly cards = h('div', {});
   private pins: Pins | null = null;
   private turn = 0;
 
@@ -27,8 +28,7 @@ export class ReceiptView {
     private readonly file: IFile,
     parties: readonly Party[] | null = null
   ) {
-    const { trans } = model.host;
-    this.node = h('section', { class: 'sls-receipt', 'aria-label': trans.__('Verification of %1', file.name) }, this.result, this.pinned);
+    this.node = h('div', { class: 'sls-receipt' }, this.verdict, this.pinned, this.cards);
     if (parties !== null) {
       this.offer(parties);
     }
@@ -38,14 +38,15 @@ export class ReceiptView {
   async verify(): Promise<void> {
     this.turn += 1;
     const { turn, model } = this;
-    this.result.setAttribute('aria-busy', 'true');
-    if (this.result.childElementCount === 0) {
-      replace(this.result, h('p', { class: 'sls-sub' }, model.host.trans.__('Verifying %1 …', this.file.name)));
+    this.node.setAttribute('aria-busy', 'true');
+    if (this.verdict.childElementCount === 0) {
+      replace(this.verdict, h('p', { class: 'sls-sub' }, model.host.trans.__('Verifying %1 …', this.file.name)));
     }
-    const children = await this.found();
+    const [verdict, ...cards] = await this.found();
     if (turn === this.turn) {
-      replace(this.result, ...children);
-      this.result.removeAttribute('aria-busy');
+      replace(this.verdict, verdict);
+      replace(this.cards, ...cards);
+      this.node.removeAttribute('aria-busy');
     }
     if (this.pins === null) {
       await this.askParties();
@@ -60,18 +61,17 @@ export class ReceiptView {
       this.verified.emit(found);
       return this.draw(found);
     } catch (error) {
-      return [drawVerdict(host.trans.__('NOT VERIFIED'), 'bad', host.trans.__('It could not be looked at.'), this.file.name), refusal(error, '')];
+      return [drawVerdict(host.trans.__('NOT VERIFIED'), 'bad', [host.trans.__('It could not be looked at.')], this.file.name), refusal(error, '')];
     }
   }
 
   private draw(found: Verified): readonly Child[] {
     const { trans } = this.model.host;
-    const failed = failedChecks(found.cards);
-    const first = failed.length > 0 ? trans.__('Failed: %1', failed.join(', ')) : '';
     const word = found.accepted ? trans.__('ACCEPTED') : trans.__('REFUSED');
-    const sentence = [first, found.verdict].filter(one => one !== '').join(' · ');
+    const why = found.verdict.replace(/^(ACCEPTED|REFUSED): /, '');
+    const lines = [...failedChecks(found.cards).map(name => `✗ ${name}`), why];
     const report = found.run ? button(trans.__('Print report'), () => void this.report(found.run), { 'data-key': 'report' }) : null;
-    return [drawVerdict(word, found.accepted ? 'good' : 'bad', sentence, this.file.name), report, ...found.cards.map(card => drawCard(card, trans))];
+    return [drawVerdict(word, found.accepted ? 'good' : 'bad', lines, this.file.name), report, ...found.cards.map(card => drawCard(card, trans))];
   }
 
   private async report(run: string): Promise<void> {
@@ -99,13 +99,13 @@ export class ReceiptView {
 }
 
 /** The verdict as a word with its sign, and what it rests on. */
-function drawVerdict(word: string, tone: 'good' | 'bad', sentence: string, name: string): HTMLElement {
+function drawVerdict(word: string, tone: 'good' | 'bad', lines: readonly string[], name: string): HTMLElement {
   const sign = tone === 'good' ? '✓' : '✗';
   return h(
     'div',
     { class: `sls-verdict sls-${tone}`, role: tone === 'good' ? 'status' : 'alert' },
     h('p', { class: 'sls-verdict-word' }, `${sign} ${word}`),
-    h('p', { class: 'sls-verdict-why' }, sentence),
+    ...lines.map(line => h('p', { class: 'sls-verdict-why' }, line)),
     h('p', { class: 'sls-verdict-file' }, name)
   );
 }

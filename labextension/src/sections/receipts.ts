@@ -6,6 +6,7 @@ import { button, h, replace, type Child } from '../core/dom';
 import { ListView } from '../core/list';
 import type { Model } from '../core/model';
 import { refusal, SectionView } from '../core/section';
+import { shortened } from '../core/short';
 import { SplitView } from '../core/split';
 import { age, Clock } from '../core/time';
 import type { File as Text, Party, ReceiptRow, Receipts } from '../core/types';
@@ -84,9 +85,9 @@ export class ReceiptsSection extends SectionView {
   private drawRow(row: ReceiptRow): readonly Child[] {
     const { trans } = this.model.host;
     return [
-      h('span', { class: 'sls-row-line' }, h('strong', { class: 'sls-row-name' }, row.inputs.join(', ') || trans.__('no inputs')), ...row.marks.map(mark), h('span', { class: 'sls-row-end' }, age(row.at, trans))),
-      row.purpose ? h('span', { class: 'sls-row-text' }, row.purpose) : null,
-      h('span', { class: 'sls-row-foot' }, h('code', {}, row.run))
+      h('span', { class: 'sls-row-head' }, h('strong', { class: 'sls-row-who' }, shortened(row.inputs.join(', '), 200) || trans.__('no inputs')), h('span', { class: 'sls-row-age' }, age(row.at, trans))),
+      row.purpose ? h('span', { class: 'sls-row-about' }, shortened(row.purpose)) : null,
+      h('span', { class: 'sls-row-foot' }, ...row.marks.map(mark), h('code', {}, row.run))
     ];
   }
 

@@ -33,9 +33,9 @@ export class SealForm {
       field({ label: trans.__('Variable or file'), help: trans.__('A variable of the notebook, or a path: .parquet, .csv, .tsv, .jsonl, .arrow, .xlsx. For code it is the name alone.') }, this.frame),
       variables,
       field({ label: trans.__('Name'), help: trans.__('How the asset is called; the variable’s name by default.') }, this.name),
-      h('h4', {}, trans.__('Policy')),
-      ...first.map(({ node }) => node),
-      other.length > 0 ? h('details', {}, h('summary', {}, trans.__('More options')), ...other.map(({ node }) => node)) : null
+      h('h3', {}, trans.__('Policy')),
+      h('div', { class: 'sls-options' }, ...first.map(({ node }) => node)),
+      other.length > 0 ? h('details', {}, h('summary', {}, trans.__('More options')), h('div', { class: 'sls-options' }, ...other.map(({ node }) => node))) : null
     );
     this.node.addEventListener('input', changed);
   }
@@ -47,7 +47,8 @@ export class SealForm {
   }
 
   private drawn(one: PolicyField, control: Control | undefined, many: string): HTMLElement {
-    const help = one.many ? [one.help, many].filter(words => words !== '').join('; ') : one.help;
+    const of = one.many && one.choices.length > 0 ? one.choices.join(', ') : '';
+    const help = [one.help, of, one.many ? many : ''].filter(words => words !== '').join('; ');
     return control ? field({ label: one.name.replaceAll('_', ' '), help }, control) : h('div', {});
   }
 }
