@@ -12,7 +12,7 @@ export class PanelView {
   private readonly tabs: readonly { readonly view: SectionView; readonly tab: HTMLButtonElement; readonly pane: HTMLElement }[];
   private current: SectionView;
   private shown = false;
-  private readonly dispose_: () => void;
+  private readonly disposers: readonly (() => void)[];
 
   constructor(
     readonly model: Model,
@@ -37,7 +37,8 @@ export class PanelView {
       list,
       ...this.tabs.map(one => one.pane)
     );
-    this.dispose_ = model.updated.on(() => this.draw());
+    const wanted = sections.map(view => view.wanted.on(({ section, id }) => this.open(section, id)));
+    this.disposers = [model.updated.on(() => this.draw()), ...wanted];
     this.choose(first, false);
     this.draw();
   }
@@ -56,16 +57,21 @@ export class PanelView {
     this.current.hide();
   }
 
-  /** Bring a section to the front. */
-  open(id: string): void {
+  /** Bring a section to the front, and one thing of it. */
+  open(id: string, thing = ''): void {
     const found = this.tabs.find(one => one.view.id === id);
     if (found !== undefined) {
       this.choose(found.view, true);
+      if (thing) {
+        found.view.reveal(thing);
+      }
     }
   }
 
   dispose(): void {
-    this.dispose_();
+    for (const dispose of this.disposers) {
+      dispose();
+    }
     for (const { view } of this.tabs) {
       view.dispose();
     }

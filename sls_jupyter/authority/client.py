@@ -311,6 +311,10 @@ class AuthorityClient(Transport):
         key = public_key_from_did(facts.did)
         return memory.follow(lambda: self._bytes("GET", "/v1/log/checkpoint"), facts.origin, key, self.consistency)
 
+    def newest_checkpoint(self) -> bytes:
+        """The log's newest checkpoint as it is told, and nothing of it is verified: another one means that something was logged."""
+        return self._bytes("GET", "/v1/log/checkpoint")
+
     def log_file(self, path: str) -> bytes:
         """A file of the log, such as ``tile/0/000``; nothing is verified yet (:func:`transparency.reader.read_log`)."""
         return self._bytes("GET", f"/log/{path}")

@@ -234,6 +234,7 @@ class DiffRow(Model):
     before: int  # line number there; 0: not there
     after: int
     units: tuple[UnitData, ...]
+    heading: bool = False  # our own words about the rows below, no line of the code
 
 
 class Difference(Model):
@@ -404,9 +405,9 @@ class Choice(Model):
 
 class VersionRow(Model):
     id: Digest
-    number: int
+    number: int  # from 1, the first that was sealed under the name; 0: that one was not reached
     at: int
-    state: Literal["open", "closed"]
+    state: Literal["open", "closed"]  # its authority's word
 
 
 class AssetPage(Model):

@@ -5,14 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import cache
+from importlib.metadata import version
 from typing import Any
 
 from sls_jupyter.errors import ApprovalPending
+from sls_jupyter.identity import Home
 from sls_jupyter.notebook.cards import Mono, Tone, cell_html, escape, frame_html, joined, mark_chips, marks
 from sls_jupyter.notebook.sheet import SHEET, due_sheet
 from sls_jupyter.notebook.words import count_words, is_simulated
 from sls_jupyter.printing import one_line, short_digest
 from sls_jupyter.safestream.run import Run, Step
+from sls_jupyter.session.remembering import WAITS
+
+RUN_TYPE = "application/vnd.sls-jupyter.run.v1+json"
+"""Which run a card is of, for a front end that knows how to draw it anew. All others show the HTML beside it."""
 
 NO_RECEIPT = "NO RECEIPT: the group could not send one to every authority"
 _SIGNS = {"waiting": "·", "active": "…", "done": "✓", "failed": "✗"}
@@ -32,16 +39,18 @@ _WITHHELD = {  # rule of the gate -> one, many, why
 
 
 class StatusBlock:
-    """A picture of a run as it is at this moment; ``text/plain`` and ``text/html``.
+    """A picture of a run as it is at this moment; ``text/plain`` and ``text/html``, and which run it is of.
 
     Args:
         sheet: the style sheet or nothing, where the picture takes the place of one that had it; found out by default.
+        home: whose run it is; without it the picture is no more than that.
     """
 
-    def __init__(self, run: Run, sheet: str | None = None) -> None:
+    def __init__(self, run: Run, sheet: str | None = None, home: Home | None = None) -> None:
         self._sheet = sheet
-        self._steps = [(_clean(step), _seconds(step)) for step in run.steps]
-        self._called, self._state = _called(run), run.state
+        self._about = {} if home is None else {RUN_TYPE: run_data(run, home)}
+        self._steps = [(_clean(step), seconds_words(step)) for step in run.steps]
+        self._called, self._state = run_title(run), run.state
         self._pending = isinstance(run.error, ApprovalPending)
         self._request = short_digest(str(run.summary.get("request", "")))  # what %sls show and approve take
         simulated = is_simulated(str(run.summary.get("tee", "")))
@@ -51,8 +60,8 @@ class StatusBlock:
     @property
     def _title(self) -> str:
         if self._pending and self._request:
-            return " · ".join((f"Request {self._request}", "waits for approval", *marks(*self._marks)))
-        words = "waits for approval" if self._pending else self._state
+            return " · ".join((f"Request {self._request}", WAITS, *marks(*self._marks)))
+        words = WAITS if self._pending else self._state
         return " · ".join((self._called, words, *marks(*self._marks)))
 
     def lines(self) -> list[str]:
@@ -95,17 +104,38 @@ class StatusBlock:
         """The block as a page by itself."""
         return SHEET + self.html()
 
-    def _repr_mimebundle_(self, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> dict[str, str]:
+    def _repr_mimebundle_(self, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> dict[str, Any]:
         del include, exclude
         sheet = due_sheet() if self._sheet is None else self._sheet
-        return {"text/plain": repr(self), "text/html": sheet + self.html()}
+        return {"text/plain": repr(self), "text/html": sheet + self.html(), **self._about}
+
+
+def run_data(run: Run, home: Home) -> dict[str, str]:
+    """Which run a card is of, whose, and how far it was: what finds it again in a saved notebook.
+
+    The receipt's digest is what this kernel found when it verified it; whoever reads a card that somebody saved
+    verifies the receipt anew. Of the home only its mark is told (:attr:`Home.mark`): no path and no key.
+    """
+    return {
+        "run": run.id,
+        "state": WAITS if isinstance(run.error, ApprovalPending) else run.state,
+        "persona": home.persona,
+        "home": home.mark,
+        "version": _version(),
+        "receipt": str(run.summary.get("receipt", "")),
+    }
+
+
+@cache
+def _version() -> str:
+    return version("sls-jupyter")
 
 
 class StepLine:
     """What a run does now, in a line that a screen reader says when it changes: the step, and no time that runs."""
 
     def __init__(self, run: Run) -> None:
-        self._label = _called(run)
+        self._label = run_title(run)
         self.words = f"{self._label}: {_now_words(run)}"
 
     def __repr__(self) -> str:
@@ -117,7 +147,7 @@ class StepLine:
         return {"text/plain": self.words, "text/html": f'<p class="sls-now" {label}>{escape(self.words)}</p>\n'}
 
 
-def _called(run: Run) -> str:
+def run_title(run: Run) -> str:
     """A run's title: its id, and in a session whose cell it is."""
     name, number = str(run.summary.get("session_name", "")), run.summary.get("cell")
     return f"SafeStream {run.id}" + (f", {one_line(name)} cell {number}" if name and number else "")
@@ -130,7 +160,7 @@ def _now() -> str:
 def _now_words(run: Run) -> str:
     """The step that a run is at, or how it ended."""
     if isinstance(run.error, ApprovalPending):
-        return "waits for approval"
+        return WAITS
     if run.state != "running":
         return run.state
     steps = list(run.steps)
@@ -143,7 +173,8 @@ def _clean(step: Step) -> Step:
     return replace(step, detail=one_line(step.detail), evidence=[one_line(line) for line in step.evidence])
 
 
-def _seconds(step: Step) -> str:
+def seconds_words(step: Step) -> str:
+    """How long a step took, or takes by now; "" if it has not begun."""
     if step.state == "waiting" or (step.began is None and step.seconds is None):
         return ""
     return f"{step.took():.2f} s" if step.seconds is not None else f"{step.took():.0f} s"
@@ -151,7 +182,7 @@ def _seconds(step: Step) -> str:
 
 def step_line(step: Step) -> str:
     """One finished step, where a block cannot be updated in place."""
-    return f"{_SIGNS[step.state]} {step.name:<13} {_seconds(step):>8}  {one_line(step.detail)}".rstrip()
+    return f"{_SIGNS[step.state]} {step.name:<13} {seconds_words(step):>8}  {one_line(step.detail)}".rstrip()
 
 
 def summary_line(run: Run) -> str:
@@ -180,6 +211,13 @@ def cut_line(name: str, about: Mapping[str, Any]) -> str:
         return ""
     note = about.get("note") or ("the first and the last are shown" if not name else "a limit cut the rest")
     return one_line(f"{name + ': ' if name else ''}{rows:,} of {of:,} rows: {note}")
+
+
+def held_lines(run: Run) -> tuple[str, ...]:
+    """What of a run's output was withheld, and which tables were cut; a line each."""
+    held = withheld_line(run.summary.get("withheld", {}))
+    cuts = (cut_line(about["name"], about) for about in run.summary.get("tables", ()))
+    return tuple(line for line in (held, *cuts) if line)
 
 
 def withheld_line(counts: Mapping[str, int]) -> str:

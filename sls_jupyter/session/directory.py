@@ -94,6 +94,27 @@ class Place:
     private: Path | None = None  # the socket over which this user reaches it
 
 
+@dataclass(frozen=True, slots=True)
+class KnownAuthority:
+    """An authority that this persona knows, and what is wrong with it."""
+
+    url: str
+    did: str
+    owner: Who
+    mine: bool  # of a persona of this user
+    trouble: str  # "" if it answers as it should
+
+
+@dataclass(frozen=True, slots=True)
+class NotedAuthority:
+    """An authority that this persona knows, as its folder and its user's other personas' say."""
+
+    url: str
+    did: str
+    owner: str  # DID; "": it was not told when it was connected
+    persona: str  # of this user, whose it is; "" for somebody else's
+
+
 def connections_of(home: Home) -> dict[str, str]:
     """Authorities of others that a persona is connected to: URL -> DID, as first seen."""
     path = home.path / "authorities.json"
@@ -149,7 +170,7 @@ class Directory(Remembering):
         """Every authority that this persona knows, by URL; this user's own are told by their keys alone."""
         found = {}
         for persona in self.home.personas():
-            folder = self.home.root / "personas" / persona / "authority"
+            folder = self._authority_of(persona)
             with contextlib.suppress(Unavailable):  # a key that is not kept as it should be names nobody
                 url, did = url_in(folder), did_in(folder)
                 if url is not None and did is not None:
@@ -157,6 +178,14 @@ class Directory(Remembering):
         for url, did in connections_of(self.home).items():
             found.setdefault(url, Place(url, did))
         return found
+
+    def noted_authorities(self) -> tuple[NotedAuthority, ...]:
+        """Every authority that this persona knows; nobody is asked whether it is there."""
+        owners, own = self._owners(), {folder: one.did for folder, one in self._personas().items()}
+        return tuple(
+            NotedAuthority(one.url, one.did, own.get(one.persona, owners.get(one.url, "")), one.persona)
+            for one in self._places().values()
+        )
 
     def _client(self, url: str, did: str | None = None) -> AuthorityClient:
         """A client of the authority ``did``: where this persona knows it, or else at ``url``, which others chose.
@@ -371,6 +400,18 @@ class Directory(Remembering):
         self._reachable = (time.monotonic(), clients)
         return clients
 
+    def served_here(self) -> list[AuthorityClient]:
+        """Those of this user's own personas that are being served, this persona's first; none of them is asked."""
+        places = [one for one in self._places().values() if one.persona and is_served(self._authority_of(one.persona))]
+        return [self._client(one.url, one.did) for one in sorted(places, key=lambda one: one.persona != self.name)]
+
+    def connected(self) -> list[AuthorityClient]:
+        """Authorities of others that this persona is connected to; none of them is asked."""
+        return [self._client(one.url, one.did) for one in self._places().values() if not one.persona]
+
+    def _authority_of(self, persona: str) -> Path:
+        return self.home.root / "personas" / persona / "authority"
+
     def _each(
         self, clients: Sequence[AuthorityClient], call: Callable[[AuthorityClient], T], *, topic: str = ""
     ) -> list[tuple[AuthorityClient, T]]:
@@ -393,6 +434,15 @@ class Directory(Remembering):
 
         with ThreadPoolExecutor(len(clients), "sls-ask") as pool:
             return [answer for answers in pool.map(ask, clients) for answer in answers]
+
+    def each(self, clients: Sequence[AuthorityClient], call: Callable[[AuthorityClient], None], *, topic: str) -> None:
+        """Have several authorities asked side by side, each within one deadline, as this persona's own lists are.
+
+        Args:
+            call: works in a thread of its own; what it raises is remembered of that authority (:meth:`silent`).
+            topic: what is asked for; an answer to something else does not make up for silence on this.
+        """
+        self._each(clients, call, topic=topic)
 
     def _persona_urls(self) -> dict[str, str]:
         """Where the authorities of this user's personas listen when they are served: URL -> persona."""
@@ -420,6 +470,19 @@ class Directory(Remembering):
     def _silent_at(self, url: str) -> Silent:
         persona, owner = self._persona_urls().get(url, ""), self._owners().get(url)
         return Silent(url, persona or (str(self.who(owner)) if owner else ""), persona)
+
+    def known_authorities(self) -> list[KnownAuthority]:
+        """Every authority that this persona knows, own first. Of one that does not answer the owner is as they were told before."""
+        answering = {client.did: client.facts for client in self.authorities()}
+        troubles = {one.url: f"{one.trouble}: {one.hint}" for one in self.silent()}
+        own, told = {name: one.did for name, one in self._personas().items()}, self._owners()
+        found = []
+        for place in self._places().values():
+            facts = answering.get(place.did)
+            owner = own.get(place.persona) or told.get(place.url) or place.did
+            who = self.who(owner) if facts is None else self.who(facts.owner, facts.owner_contact.name)
+            found.append(KnownAuthority(place.url, place.did, who, bool(place.persona), troubles.get(place.url, "")))
+        return sorted(found, key=lambda one: (not one.mine, one.owner.did != self.did, one.url))
 
     def silent(self) -> list[Silent]:
         """The authorities that this persona knows and that did not answer when they were asked last."""
@@ -455,6 +518,11 @@ class Directory(Remembering):
             found[owner.did] = str(owner)
             found[client.did] = f"{owner}'s authority" if owner.petname is not None else f"the authority of {owner}"
         return found
+
+    def owners(self) -> dict[str, Who]:
+        """The owners of the authorities that answer, by DID, each with what they call themselves in their signed contact."""
+        facts = [client.facts for client in self.authorities()]
+        return {one.owner: self.who(one.owner, one.owner_contact.name) for one in facts}
 
     def names_in(self, spec: StreamSpec) -> dict[str, str]:
         """:meth:`names`, and everybody whom a signed spec names."""

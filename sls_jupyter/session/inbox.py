@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -20,6 +21,7 @@ from sls_jupyter.errors import (
     LogInconsistent,
     MalformedDocument,
     NotAuthorised,
+    SignatureInvalid,
     SlsError,
     Unavailable,
     UnknownName,
@@ -30,6 +32,7 @@ from sls_jupyter.network import within
 from sls_jupyter.printing import short_digest
 from sls_jupyter.session.catalogue import Catalogue
 from sls_jupyter.session.differing import Material, earlier_like
+from sls_jupyter.session.lookout import Lookout
 from sls_jupyter.session.reviewing import (
     Earlier,
     InputReview,
@@ -39,6 +42,7 @@ from sls_jupyter.session.reviewing import (
     own_approval_of,
     review,
     said_name,
+    seen_digest,
     signed_proposal,
     texts_in,
 )
@@ -53,8 +57,9 @@ PAGE = 100  # requests of one call
 ASIDE_SECONDS = 2.0  # of a look-up at another authority while one is listed, of the EACH_SECONDS that both have
 REST_SECONDS = 60.0  # how long one that did not answer such a look-up is not asked again
 MAX_DOUBTS = 10  # sentences about one authority
-MAX_LISTED = 500  # newest requests of one authority that are listed
+MAX_LISTED = 2_500  # newest requests of one authority that are listed
 MAX_OPENED = 50  # of them, those that wait for this persona and are listed with their code
+_DECIDED: tuple[RequestState, ...] = ("approved", "denied", "granted")
 MAX_REMEMBERED = 1000  # assets whose documents are kept, by digest: they cannot change
 
 
@@ -75,11 +80,14 @@ class Inbox(Catalogue):
         self._owned: dict[str, Owned] = {}  # by the asset's digest
         self._doubts: list[str] = []
         self._shown = Shown(home.path / "requests-shown.json")
+        self.lookout = Lookout(self)
         self._resting: dict[str, float] = {}  # authorities whose look-ups failed: DID -> when they are asked again
 
     # --- reading ----------------------------------------------------------------------------------
 
-    def requests(self, *, waiting: bool = False, mine: bool = False, by: str = "") -> list[RequestInfo]:
+    def requests(
+        self, *, waiting: bool = False, mine: bool = False, by: str = "", opened: bool = True
+    ) -> list[RequestInfo]:
         """Requests that wait for this persona, and its own: those that wait for it first, then what waits for others.
 
         Among these the newest are first. Those that wait for this persona come with their code, ``MAX_OPENED`` of an
@@ -89,13 +97,19 @@ class Inbox(Catalogue):
         Args:
             waiting: only those that somebody has to decide on. mine: only those of this persona. by: only those of
                 somebody, by the name that they have here or their DID.
+            opened: false leaves the code of all of them where it is, which makes a long list cheap.
 
         Raises:
             UnknownName, BadInput: nobody, or several, are called so.
         """
         requester = self.find(by) if by else ""
         state: RequestState | None = "open" if waiting else None
-        answers = [answer for _, answer in self._each(self.authorities(), lambda client: self._inbox_of(client, state))]
+        answers = [
+            answer
+            for _, answer in self._each(
+                self.authorities(), lambda client: self._inbox_of(client, state, MAX_OPENED if opened else 0)
+            )
+        ]
         self._doubts = [doubt for _, doubts in answers for doubt in doubts]
         found = [
             info
@@ -107,6 +121,38 @@ class Inbox(Catalogue):
         ]
         self._shown.add(one.id for one in found if one.mine_to_decide)
         return sorted(found, key=lambda one: (one.state != "open", not one.mine_to_decide, -one.created_at))
+
+    def open_at(
+        self, client: AuthorityClient, known: Mapping[str, RequestInfo | None]
+    ) -> dict[str, RequestInfo | None]:
+        """The open requests that one authority shows, by id, the newest first, without their code.
+
+        ``None`` stands for one that this persona does not decide on, or that nobody signed so.
+
+        Args:
+            known: an earlier answer. What it settled is taken from it, and not verified and looked up again.
+        """
+        found: dict[str, RequestInfo | None] = {}
+        after = None
+        while len(found) < MAX_LISTED:
+            page = _page(client, after, "open")
+            for summary in page.requests:
+                earlier = known.get(summary.id)
+                settled = summary.id in known and (earlier is None or earlier.mine_to_decide)
+                found[summary.id] = earlier if settled else self._to_decide(client, summary)
+            if page.next is None or not page.requests:
+                break
+            after = page.next
+        return found
+
+    def _to_decide(self, client: AuthorityClient, summary: RequestSummary) -> RequestInfo | None:
+        try:
+            info = self._listed(_Summary(client, summary, signed_proposal(summary, client.did)))
+        except Unavailable:
+            raise
+        except SlsError:
+            return None
+        return info if info.mine_to_decide or info.doubts else None  # what was in doubt is looked up again
 
     def doubts(self) -> tuple[str, ...]:
         """A sentence for each thing that does not fit in what authorities showed when they were listed last."""
@@ -122,6 +168,51 @@ class Inbox(Catalogue):
         found = self._fitting(id_)[0]
         self._shown.add([found.id])
         return replace(found, earlier=self._earlier(found))
+
+    def decisions_on(self, request: RequestInfo, *, most: int = 20) -> list[RequestInfo]:
+        """What was decided before on requests for one of the same assets, by the word of the authority that shows this one.
+
+        Without their code, the newest requests first; when they were decided on is not told. Looked for among the newest
+        hundred of each state. Nothing, also if it cannot be had: it only helps to read.
+        """
+        assets = {(item.owner, item.name) for item in request.inputs if item.name is not None}
+        found = list[RequestInfo]()
+        try:
+            client = self._client_of(request.authority)
+            with within(ASIDE_SECONDS):
+                for state in _DECIDED:
+                    for summary in client.requests(limit=PAGE, state=state).requests:
+                        with contextlib.suppress(DigestMismatch, SignatureInvalid, MalformedDocument, NotAuthorised):
+                            found.append(self._listed(_Summary(client, summary, signed_proposal(summary, client.did))))
+        except (SlsError, ValueError):
+            return []
+        same = [
+            one
+            for one in found
+            if one.id != request.id and any((item.owner, item.name) in assets for item in one.inputs)
+        ]
+        return sorted(same, key=lambda one: -one.created_at)[:most]
+
+    def require_seen(self, id_: str, seen: str) -> RequestInfo:
+        """The request as it is shown now, if it is what somebody was shown.
+
+        Args:
+            id_: the whole number. seen: :func:`~sls_jupyter.session.reviewing.seen_digest` of what they were shown.
+
+        Raises:
+            as :meth:`request`. DigestMismatch: something of it is otherwise now, be it that somebody has decided.
+        """
+        found = self.request(id_)
+        if seen_digest(found) != seen:
+            now = (
+                f"it is {found.state} now, as its authority says"
+                if found.state != "open"
+                else "something of it differs"
+            )
+            raise DigestMismatch(
+                "It is not what you were shown any more.", found=now, hint="Open it anew, and read what it is now."
+            )
+        return found
 
     def _earlier(self, request: RequestInfo) -> Earlier | None:
         """What a request that waits is to be compared with; ``None`` also if that cannot be had: it only helps to read."""
@@ -173,7 +264,7 @@ class Inbox(Catalogue):
         return f"That is a run; its request is {short_digest(spec.terms)}: %sls show {short_digest(spec.terms)}"
 
     def _inbox_of(
-        self, client: AuthorityClient, state: RequestState | None = None
+        self, client: AuthorityClient, state: RequestState | None, most_opened: int
     ) -> tuple[list[RequestInfo], list[str]]:
         """What one authority shows that verifies, and a sentence for each thing that does not."""
         doubts: list[str] = []
@@ -182,7 +273,7 @@ class Inbox(Catalogue):
         for shown in self._shown_by(client, doubts, state):
             try:
                 info = self._listed(shown)
-                if info.mine_to_decide and info.state == "open" and opened < MAX_OPENED:
+                if info.mine_to_decide and info.state == "open" and opened < most_opened:
                     info, opened = self._opened(client, info.id), opened + 1
                 found.append(info)
             except Unavailable:

@@ -85,7 +85,8 @@ export function facts(pairs: readonly (readonly [string, HTMLElement | string])[
 export function table(heads: readonly string[], rows: readonly (readonly HTMLElement[])[]): HTMLElement {
   const head = h('tr', {}, ...heads.map(name => h('th', { scope: 'col' }, name)));
   const body = rows.map(row => h('tr', {}, ...row.map((value, at) => h('td', { 'data-head': heads[at] ?? '' }, value))));
-  return h('table', { class: 'sls-table' }, h('thead', {}, head), h('tbody', {}, ...body));
+  const size = heads.length <= 3 ? 'few' : heads.length <= 5 ? 'some' : 'many';
+  return h('table', { class: `sls-table sls-${size}` }, h('thead', {}, head), h('tbody', {}, ...body));
 }
 
 function details(block: DetailsData, trans: ITranslate): HTMLElement {
