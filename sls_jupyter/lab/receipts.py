@@ -13,6 +13,7 @@ from sls_jupyter.lab.saying import card
 from sls_jupyter.notebook import receipts
 from sls_jupyter.notebook.attest import verdict_card, verify_data
 from sls_jupyter.notebook.cards import Card, Line, marks
+from sls_jupyter.notebook.cell_lines import body_of
 from sls_jupyter.notebook.receipts import Found
 from sls_jupyter.notebook.words import is_simulated
 from sls_jupyter.printing import one_line
@@ -188,6 +189,5 @@ def _parties(session: Session) -> tuple[messages.Party, ...]:
 
 
 def _checked(session: Session, cell: messages.RemoteCell) -> messages.CellChecked:
-    body = cell.cell.lstrip("\r\n").partition("\n")[2]
-    proof = session.prove_cell(cell.run, body)
+    proof = session.prove_cell(cell.run, body_of(cell.cell))
     return messages.CellChecked(run=cell.run, verified=proof.verified, words=proof.words)
