@@ -8,7 +8,11 @@ import sys
 import nbclient
 import nbformat
 import pytest
+from nbconvert import HTMLExporter
 from notebook_kit import PATIENTS, Kernel, check_html, wait_until
+
+from sls_jupyter.identity import Home
+from sls_jupyter.notebook.status import RUN_TYPE
 
 LOAD = "%load_ext sls_jupyter\nimport pandas as pd\n" + PATIENTS
 SEAL = (
@@ -27,6 +31,7 @@ while True: pass
 ERROR = """%%safestream -i patients:age --purpose 'risk study'
 patients.no_such_thing
 """
+STEPS = '<table class="sls-steps">'
 APPROVE = """
 import sls_jupyter, time
 owner = sls_jupyter.connect("hospital")
@@ -190,6 +195,30 @@ def test_a_saved_notebook_keeps_what_was_read_and_decided(tmp_path, monkeypatch)
     assert any("risk = patients.age.mean()" in text for text in kept)
     assert kept[-1].startswith("Denied request")
     assert "not this week" in kept[-1]
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_saved_card_names_its_run_and_every_other_reader_shows_its_page(tmp_path, monkeypatch):
+    """A front end of ours finds the run again; an export shows the card as it always was and not a word of the rest."""
+    monkeypatch.setenv("SLS_HOME", str(tmp_path / "home"))
+    start = f"%load_ext sls_jupyter\nimport pandas as pd\n{PATIENTS}\n"
+    seal = "%seal patients --allow-code any --requester me --tee simulated-snp"
+    cell = "%%safestream -i patients -o risk\nrisk = patients.groupby('sex').age.mean().reset_index()\n"
+    notebook = _notebook(start + seal, cell, cell.replace("-o", "--no-wait -o") + "# another\n", "_.wait()")
+    nbclient.NotebookClient(notebook, timeout=60).execute()
+    nbformat.validate(notebook)
+    shown = [one.data for cell in notebook.cells for one in cell.outputs if "data" in one]
+    blocks = [data for data in shown if STEPS in data.get("text/html", "")]
+    assert len(blocks) == 3
+    for data in blocks:
+        about = data[RUN_TYPE]
+        assert about["run"] in data["text/plain"]
+        assert (about["state"], about["persona"], about["home"]) == ("done", "me", Home.find("me").mark)
+        assert about["receipt"].startswith("sha256:")
+    page, _ = HTMLExporter().from_notebook_node(notebook)
+    assert page.count(STEPS) == 3
+    assert RUN_TYPE not in page
+    assert Home.find("me").mark not in page
 
 
 def test_papermill_fails_when_a_magic_does(tmp_path):

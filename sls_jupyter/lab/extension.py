@@ -6,7 +6,7 @@ import atexit
 from typing import Any
 
 from sls_jupyter.identity import Home
-from sls_jupyter.lab import handlers, stream
+from sls_jupyter.lab import handlers, page_handler, stream
 from sls_jupyter.lab.desk import Desk
 
 
@@ -20,4 +20,9 @@ def load(server: Any) -> None:
     atexit.register(desk.close)
     atexit.register(watches.close)
     base_url = server.web_app.settings["base_url"]
-    server.web_app.add_handlers(".*$", [stream.handler(base_url, desk, watches), *handlers.handlers(base_url, desk)])
+    ours = [
+        stream.handler(base_url, desk, watches),
+        *handlers.handlers(base_url, desk),
+        *page_handler.handlers(base_url),
+    ]
+    server.web_app.add_handlers(".*$", ours)

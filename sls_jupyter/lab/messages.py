@@ -405,9 +405,9 @@ class Choice(Model):
 
 class VersionRow(Model):
     id: Digest
-    number: int
+    number: int  # from 1, the first that was sealed under the name; 0: that one was not reached
     at: int
-    state: Literal["open", "closed"]
+    state: Literal["open", "closed"]  # its authority's word
 
 
 class AssetPage(Model):

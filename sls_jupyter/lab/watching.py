@@ -13,7 +13,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from sls_jupyter.errors import SlsError
 from sls_jupyter.lab.messages import Event, Section
 from sls_jupyter.lab.problems import place_of
 from sls_jupyter.printing import one_line
@@ -167,9 +166,8 @@ class _Here:
                 yield Event(type="ended", id=id_, words=self._end_of(id_))
 
     def _end_of(self, id_: str) -> str:
-        try:
-            record = self._session.run_record(id_)
-        except (SlsError, OSError):
+        record = self._session.run_exactly(id_)
+        if record is None:
             return f"Run {id_} is over."
         inputs = ", ".join(record.inputs)
         return one_line(f"Run {id_} on {inputs}: {record.state}", MAX_WORDS)

@@ -119,14 +119,36 @@ def verify_files(
     Raises:
         BadInput, MalformedDocument: the input cannot be used. A refusal is a verdict, not an error.
     """
+    wanted = _demanding(read_wanted(minimum), bulletins, mitigations)
+    data = read_files(paths)
+    return verify_data(data, ", ".join(paths), profile=profile, at=at, wanted=wanted, issuer=issuer, anchors=anchors)
+
+
+def verify_data(
+    data: Sequence[bytes],
+    name: str,
+    *,
+    profile: str | None = None,
+    at: str | None = None,
+    wanted: Wanted = NOTHING_ELSE,
+    issuer: str | None = None,
+    anchors: TrustAnchors | None = None,
+) -> Verdict:
+    """The same of files' bytes.
+
+    Args:
+        name: of these files, for messages.
+
+    Raises:
+        as :func:`verify_files`.
+    """
     if profile is not None and profile not in PROFILES:
         raise BadInput("There is no such profile.", found=profile[:40], expected=", ".join(PROFILES))
     chosen: Profile | None = None if profile is None else "aci" if profile == "aci" else "hardware"
-    data = read_files(paths)
     if any(map(looks_like_receipt, data)):
         raise BadInput(
             "This is a receipt, not attestation evidence.",
-            found=", ".join(paths)[:200],
+            found=name[:200],
             hint="sls verify FILE judges a receipt with the evidence in it.",
         )
     found = sort_files(data)
@@ -134,7 +156,7 @@ def verify_files(
         found,
         now=read_time(at),
         profile=chosen,
-        wanted=_demanding(read_wanted(minimum), bulletins, mitigations),
+        wanted=wanted,
         issuer=issuer,
         anchors=anchors,
         today=datetime.now(UTC),

@@ -105,6 +105,16 @@ class KnownAuthority:
     trouble: str  # "" if it answers as it should
 
 
+@dataclass(frozen=True, slots=True)
+class NotedAuthority:
+    """An authority that this persona knows, as its folder and its user's other personas' say."""
+
+    url: str
+    did: str
+    owner: str  # DID; "": it was not told when it was connected
+    persona: str  # of this user, whose it is; "" for somebody else's
+
+
 def connections_of(home: Home) -> dict[str, str]:
     """Authorities of others that a persona is connected to: URL -> DID, as first seen."""
     path = home.path / "authorities.json"
@@ -168,6 +178,14 @@ class Directory(Remembering):
         for url, did in connections_of(self.home).items():
             found.setdefault(url, Place(url, did))
         return found
+
+    def noted_authorities(self) -> tuple[NotedAuthority, ...]:
+        """Every authority that this persona knows; nobody is asked whether it is there."""
+        owners, own = self._owners(), {folder: one.did for folder, one in self._personas().items()}
+        return tuple(
+            NotedAuthority(one.url, one.did, own.get(one.persona, owners.get(one.url, "")), one.persona)
+            for one in self._places().values()
+        )
 
     def _client(self, url: str, did: str | None = None) -> AuthorityClient:
         """A client of the authority ``did``: where this persona knows it, or else at ``url``, which others chose.
@@ -500,6 +518,11 @@ class Directory(Remembering):
             found[owner.did] = str(owner)
             found[client.did] = f"{owner}'s authority" if owner.petname is not None else f"the authority of {owner}"
         return found
+
+    def owners(self) -> dict[str, Who]:
+        """The owners of the authorities that answer, by DID, each with what they call themselves in their signed contact."""
+        facts = [client.facts for client in self.authorities()]
+        return {one.owner: self.who(one.owner, one.owner_contact.name) for one in facts}
 
     def names_in(self, spec: StreamSpec) -> dict[str, str]:
         """:meth:`names`, and everybody whom a signed spec names."""

@@ -7,6 +7,7 @@ above it may call others.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +32,7 @@ RESULT, RECEIPT = "result.sealed", "receipt.json"
 MAX_REMEMBERED = 10_000  # folders of runs whose contents are kept in memory
 ORDER, SESSION_NAME = "order.json", "session"  # in the folder of a session's cell: its signed order, the session's name
 SESSION_FILE = "session.json"  # in the folder of a session: what of it others see
+_RUN_ID = re.compile(r"[0-9a-f]{12}")
 WAITS = "waits for approval"  # the state of a run that ended because a person has to decide first
 
 
@@ -109,14 +111,6 @@ class Remembering(People):
                 found.append((self._record(folder), self._at_rest(folder).written_ns))
         return [one for one, _ in sorted(found, key=lambda one: (one[0].started_at, one[1]), reverse=True)]
 
-    def run_record(self, id_: str) -> RunRecord:
-        """The run whose folder is called so; only that one is read.
-
-        Raises:
-            SlsError: it is not what its folder says. OSError: there is none.
-        """
-        return self._record(self.home.folder("runs") / id_)
-
     def cells_of_session(self, name: str) -> tuple[str, ...]:
         """Runs of the cells that ran in the newest session of a name, in their order; nothing if there is none."""
         session = next((one for one in self.sessions() if one.name == name), None)
@@ -172,6 +166,15 @@ class Remembering(People):
     def _live(self, run: str) -> Run | None:
         """The run itself, where this session drives it; a folder alone drives none."""
         del run
+        return None
+
+    def run_exactly(self, id_: str) -> RunRecord | None:
+        """The run of this persona with exactly this id, read alone; ``None``: there is none that can be read."""
+        folder = self.home.folder("runs") / id_
+        if not _RUN_ID.fullmatch(id_) or not folder.is_dir():
+            return None
+        with contextlib.suppress(SlsError, OSError):
+            return self._record(folder)
         return None
 
     def _find_run(self, id_: str) -> RunRecord:

@@ -36,8 +36,8 @@ export class Api {
     return this.call<T>('GET', path, query, undefined, signal);
   }
 
-  async post<T>(path: string, body: unknown, query: Query = {}): Promise<T> {
-    return this.call<T>('POST', path, query, body);
+  async post<T>(path: string, body: unknown, query: Query = {}, signal?: AbortSignal): Promise<T> {
+    return this.call<T>('POST', path, query, body, signal);
   }
 
   /** Events until the server ends the stream; raises when it cannot be had. */

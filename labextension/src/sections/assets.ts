@@ -6,11 +6,11 @@ import { ListSection, type IFound } from '../core/list-section';
 import type { Model } from '../core/model';
 import { personName, personWarning } from '../core/person';
 import { isSimulated, shortened } from '../core/short';
+import { silence } from '../core/silence';
 import { age } from '../core/time';
 import type { AssetPage, AssetRow, Assets, Choice, ColumnRow, Tone, VersionRow } from '../core/types';
 import { assetBar } from './asset-actions';
 import { sealDialog } from './seal-dialog';
-import { drawSilent } from './silent';
 
 const CHOICES: Readonly<Record<Choice['verdict'], Tone>> = { run: 'good', ask: 'wait', no: 'bad', unknown: 'note' };
 
@@ -41,7 +41,7 @@ export class AssetsSection extends ListSection<AssetRow, AssetPage> {
       { heading: trans.__('Mine'), rows: rows.filter(row => row.mine) },
       { heading: trans.__('Of others'), rows: rows.filter(row => !row.mine) }
     ];
-    return { groups, total, before: drawSilent(silent, trans.__('Its assets are not listed.')) };
+    return { groups, total, before: silent.map(silence) };
   }
 
   protected keyOf(row: AssetRow): string {

@@ -7,6 +7,7 @@
 import { toBase64, type IFile } from '../core/bytes';
 import { button, h, replace, type Child } from '../core/dom';
 import { drawCard, mark } from '../core/card';
+import { Emitter } from '../core/emitter';
 import type { Model } from '../core/model';
 import { refusal } from '../core/section';
 import type { CardData, File, Party, Receipts, Verified } from '../core/types';
@@ -14,6 +15,8 @@ import { Pins } from './pins';
 
 export class ReceiptView {
   readonly node: HTMLElement;
+  /** The server has looked at the file. */
+  readonly verified = new Emitter<Verified>();
   private readonly verdict = h('div', {});
   private readonly pinned = h('div', {});
   private readonly cards = h('div', {});
@@ -52,7 +55,9 @@ export class ReceiptView {
     const { api, host } = this.model;
     const asked = { name: this.file.name, data: toBase64(this.file.data), ...(this.pins?.chosen() ?? {}) };
     try {
-      return this.draw(await api.post<Verified>('verify', asked));
+      const found = await api.post<Verified>('verify', asked);
+      this.verified.emit(found);
+      return this.draw(found);
     } catch (error) {
       return [drawVerdict(host.trans.__('NOT VERIFIED'), 'bad', [host.trans.__('It could not be looked at.')], this.file.name), refusal(error, '')];
     }
