@@ -138,6 +138,16 @@ def time_words(seconds: int) -> str:
         return f"{seconds} seconds after 1970"
 
 
+def age_words(seconds: float) -> str:
+    """How long something takes or is ago, in its largest unit: ``40 s``, ``5 min``, ``2 h``, ``3 days``."""
+    whole = max(0, int(seconds))
+    for size, unit in ((86_400, "day"), (3_600, "h"), (60, "min")):
+        if whole >= size:
+            count = whole // size
+            return f"{count:,} {unit}{'s' if unit == 'day' and count > 1 else ''}"
+    return f"{whole} s"
+
+
 def count_words(count: int, one: str, many: str = "") -> str:
     """``1 row``, ``2 rows``."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"

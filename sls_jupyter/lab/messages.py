@@ -234,6 +234,7 @@ class DiffRow(Model):
     before: int  # line number there; 0: not there
     after: int
     units: tuple[UnitData, ...]
+    heading: bool = False  # our own words about the rows below, no line of the code
 
 
 class Difference(Model):

@@ -62,14 +62,20 @@ def code_lines(code: str) -> Iterator[tuple[int, str, str]]:
 
 def rows_of(code: str, width: int = ROW_WIDTH) -> Iterator[Row]:
     """Every row of some code, each of at most ``width`` columns (a single mark may be longer)."""
-    for number, (place, text, end) in enumerate(code_lines(code), start=1):
-        if len(text) <= width and end in ("", "\n") and _PLAIN.fullmatch(text):  # most lines
-            yield Row(number, (Unit(text, place),))
-            continue
-        begun = False
-        for units in _wrapped(_units(text, place, end), width):
-            yield Row(0 if begun else number, units)
-            begun = True
+    for number, line in enumerate(code_lines(code), start=1):
+        yield from rows_of_line(number, line, width)
+
+
+def rows_of_line(number: int, line: tuple[int, str, str], width: int = ROW_WIDTH) -> Iterator[Row]:
+    """The rows of one line of :func:`code_lines`."""
+    place, text, end = line
+    if len(text) <= width and end in ("", "\n") and _PLAIN.fullmatch(text):  # most lines
+        yield Row(number, (Unit(text, place),))
+        return
+    begun = False
+    for units in _wrapped(_units(text, place, end), width):
+        yield Row(0 if begun else number, units)
+        begun = True
 
 
 def _units(text: str, place: int, end: str = "") -> Iterator[Unit]:
@@ -208,7 +214,7 @@ class Listing(Block):
 
     def html(self) -> str:
         rows, said = self._rows(ROW_WIDTH)
-        size, odd, colours = _digits(rows), self._odd(), _Colours(self.code)
+        size, odd, colours = _digits(rows), self._odd(), Colours(self.code)
         above = "".join(f"{one.html()}\n" for one in said)
         parts = [rows[start : start + PART_ROWS] for start in range(0, len(rows), PART_ROWS)]
         if len(parts) < 2:
@@ -221,7 +227,7 @@ class Listing(Block):
 
     def data(self) -> dict[str, Any]:
         rows, said = self._rows(ROW_WIDTH)
-        odd, colours = self._odd(), _Colours(self.code)
+        odd, colours = self._odd(), Colours(self.code)
         shown = [row_data(row, odd, colours) for row in rows]
         return {"kind": "listing", "notices": [one.data() for one in said], "rows": shown}
 
@@ -239,7 +245,7 @@ def _gutter(row: Row, odd: frozenset[int], size: int) -> str:
     return f"{row.number:>{size}}{'!' if row.number in odd else ' '} │ "
 
 
-def _pre(rows: Sequence[Row], odd: frozenset[int], size: int, colours: _Colours) -> str:
+def _pre(rows: Sequence[Row], odd: frozenset[int], size: int, colours: Colours) -> str:
     if not rows:
         return "<p>(empty)</p>"
     lines = []
@@ -252,26 +258,26 @@ def _pre(rows: Sequence[Row], odd: frozenset[int], size: int, colours: _Colours)
     return f'<pre class="sls-code">{"".join(lines)}</pre>'
 
 
-def _folded(rows: Sequence[Row], odd: frozenset[int], size: int, colours: _Colours, *, first: bool) -> str:
+def _folded(rows: Sequence[Row], odd: frozenset[int], size: int, colours: Colours, *, first: bool) -> str:
     numbers = [row.number for row in rows if row.number]
     words = f"lines {numbers[0]:,} to {numbers[-1]:,}" if numbers else "more of the same line"
     return f"<details{' open' if first else ''}><summary>{words}</summary>\n{_pre(rows, odd, size, colours)}</details>"
 
 
-def _spans(units: Sequence[Unit], colours: _Colours) -> Iterator[str]:
+def _spans(units: Sequence[Unit], colours: Colours) -> Iterator[str]:
     """Markup of a row; neighbours of one look share a tag."""
     for look, run in groupby(_looks(units, colours), key=itemgetter(0)):
         text = escape_html("".join(text for _, text in run))
         yield f"<span {look}>{text}</span>" if look else text
 
 
-def _looks(units: Sequence[Unit], colours: _Colours) -> Iterator[tuple[str, str]]:
+def _looks(units: Sequence[Unit], colours: Colours) -> Iterator[tuple[str, str]]:
     """(attributes, text) of each character or mark."""
     for look, text in _named_looks(units, colours):
         yield (f'class="sls-{look}"' if look else ""), text
 
 
-def _named_looks(units: Sequence[Unit], colours: _Colours) -> Iterator[tuple[str, str]]:
+def _named_looks(units: Sequence[Unit], colours: Colours) -> Iterator[tuple[str, str]]:
     """(look, text) of each character or mark."""
     for unit in units:
         if unit.mark:
@@ -280,11 +286,15 @@ def _named_looks(units: Sequence[Unit], colours: _Colours) -> Iterator[tuple[str
             yield from ((colours.at(place), one) for place, one in enumerate(unit.text, start=unit.at))
 
 
-def row_data(row: Row, odd: frozenset[int], colours: _Colours) -> dict[str, Any]:
+def row_data(row: Row, odd: frozenset[int], colours: Colours) -> dict[str, Any]:
     """A row for a screen that draws it by itself; neighbours of one look are one piece."""
-    runs = groupby(_named_looks(row.units, colours), key=itemgetter(0))
-    units = [{"text": "".join(text for _, text in run), "look": look} for look, run in runs]
-    return {"number": row.number, "units": units, "odd": row.number in odd}
+    return {"number": row.number, "units": units_data(row.units, colours), "odd": row.number in odd}
+
+
+def units_data(units: Sequence[Unit], colours: Colours) -> list[dict[str, str]]:
+    """The pieces of a row, each of one look."""
+    runs = groupby(_named_looks(units, colours), key=itemgetter(0))
+    return [{"text": "".join(text for _, text in run), "look": look} for look, run in runs]
 
 
 # --- colours --------------------------------------------------------------------------------------
@@ -301,7 +311,7 @@ _COLOURS = (  # of Pygments' kinds of token: the look that the style sheets give
 )
 
 
-class _Colours:
+class Colours:
     """The look of each place of some code, by a highlighter that only reads it; none for a lot of code."""
 
     def __init__(self, code: str) -> None:

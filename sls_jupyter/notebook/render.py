@@ -196,7 +196,7 @@ def requests_card(requests: Sequence[RequestInfo], silent: Sequence[Silent] = ()
             state_chip(one.state),
             time_words(one.created_at) if one.created_at else "not said",
             str(one.who),
-            ", ".join(_input_words(item) for item in one.inputs),
+            ", ".join(input_words(item) for item in one.inputs),
             f"“{one.spec.purpose}”" if one.spec.purpose else "not stated",
             "you" if one.mine_to_decide else "the owner",
         )
@@ -224,7 +224,7 @@ def requests_card(requests: Sequence[RequestInfo], silent: Sequence[Silent] = ()
     )
 
 
-def _input_words(item: InputReview) -> str:
+def input_words(item: InputReview) -> str:
     """An asset by its owner's name for it, with the code's where that is another."""
     name = item.name if item.name is not None else f"{short_id(item.asset)} (name not known)"
     return name if item.alias == name else f"{name} (as {item.alias})"

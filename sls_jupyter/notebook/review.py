@@ -10,6 +10,7 @@ from __future__ import annotations
 import builtins
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -44,10 +45,42 @@ _NOBODY: Mapping[str, str] = MappingProxyType({})
 _TAKEN = frozenset(dir(builtins)) | {"pd", "np"}  # names that code takes for granted
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A reviewer's page in its parts, in the order in which they are read."""
+
+    head: Card  # title and tone, no block
+    doubts: tuple[str, ...]  # the sentences that ``facts`` begins with
+    facts: tuple[Block, ...]
+    compared: tuple[Block, ...]
+    holds: tuple[Block, ...]  # assets, what can leave, parameters
+    code: tuple[Block, ...]
+    answer: tuple[Block, ...]  # what an approval holds for
+    evidence: tuple[Block, ...]
+
+    def card(self) -> Card:
+        """All of it."""
+        return replace(
+            self.head,
+            blocks=(*self.facts, *self.compared, *self.holds, *self.code, *self.answer, *self.evidence),
+        )
+
+    def without_code(self) -> Card:
+        """All but the code, and what differs from before, for a screen that has places of their own for both."""
+        return replace(self.head, blocks=(*self.facts, *self.holds, *self.answer, *self.evidence))
+
+
 def request_card(
     request: RequestInfo, people: Mapping[str, str] = _NOBODY, *, everything: bool = False, now: int | None = None
 ) -> Card:
-    """Everything an approver needs to judge one request.
+    """Everything an approver needs to judge one request, as :func:`request_page` has it."""
+    return request_page(request, people, everything=everything, now=now).card()
+
+
+def request_page(
+    request: RequestInfo, people: Mapping[str, str] = _NOBODY, *, everything: bool = False, now: int | None = None
+) -> Page:
+    """Everything an approver needs to judge one request, part by part.
 
     Args:
         people: DID to what this persona calls somebody.
@@ -56,24 +89,30 @@ def request_card(
     """
     values, doubts = _parameters(request)
     shown = [*request.doubts, *doubts, *_doubts(request)]
-    blocks: list[Block] = [
-        *(Warn(words) for words in shown),
-        *([Warn("Clear up these doubts before you approve anything.")] if shown else []),
-        Facts(_facts(request)),
-        *_compared(request.earlier),
-        *_assets(request, {name: value for given in values for name, value in (given or {}).items()}),
-        *_leaving(request, people),
-        *(parameter_blocks(request, values[-1], everything) if request.order is None else ()),
-        *_code(request, values, everything),
-        *_holds(request, int(time.time()) if now is None else now),
-        Details("Evidence", [Facts(_evidence(request))]),
-    ]
-    return Card(
+    head = Card(
         f"Request {short_id(request.id)}",
-        blocks,
+        (),
         subtitle=f"from {request.who}",
         simulated=asks_simulated(request.spec),
         tone="bad" if shown else STATES.get(request.state, ""),
+    )
+    return Page(
+        head,
+        doubts=tuple(shown),
+        facts=(
+            *(Warn(words) for words in shown),
+            *([Warn("Clear up these doubts before you approve anything.")] if shown else []),
+            Facts(_facts(request)),
+        ),
+        compared=tuple(_compared(request.earlier)),
+        holds=(
+            *_assets(request, {name: value for given in values for name, value in (given or {}).items()}),
+            *_leaving(request, people),
+            *(parameter_blocks(request, values[-1], everything) if request.order is None else ()),
+        ),
+        code=tuple(_code(request, values, everything)),
+        answer=tuple(_holds(request, int(time.time()) if now is None else now)),
+        evidence=(Details("Evidence", [Facts(_evidence(request))]),),
     )
 
 
@@ -299,19 +338,26 @@ def _asset_text(item: InputReview, rest: str) -> list[Block]:
 
 def _holds(request: RequestInfo, now: int) -> list[Block]:
     short = short_id(request.id)
-    days, until = APPROVAL_SECONDS // 86400, time_words(now + APPROVAL_SECONDS)
-    same = "this code, these assets and columns, parameters, results, kinds, recipients and TEEs, and these limits or lower ones"
-    what = f"Every run that {request.who} asks for on the same terms: {same}. Anything else is a new request."
     return [
         Heading("What an approval holds for"),
-        Line(what if request.order is None else session_holds(request)),
-        Line(f"For {days} days from its signature (until {until} if you sign now), or until a policy ends before."),
+        *map(Line, approval_words(request, now)),
         *(
             [Line(f"%sls approve {short} approves it; %sls deny {short} --reason TEXT denies it.")]
             if request.mine_to_decide and request.state == "open"
             else []
         ),
     ]
+
+
+def approval_words(request: RequestInfo, now: int) -> tuple[str, str]:
+    """What an approval lets run, and how long."""
+    days, until = APPROVAL_SECONDS // 86400, time_words(now + APPROVAL_SECONDS)
+    same = "this code, these assets and columns, parameters, results, kinds, recipients and TEEs, and these limits or lower ones"
+    what = f"Every run that {request.who} asks for on the same terms: {same}. Anything else is a new request."
+    return (
+        what if request.order is None else session_holds(request),
+        f"For {days} days from its signature (until {until} if you sign now), or until a policy ends before.",
+    )
 
 
 def _evidence(request: RequestInfo) -> list[tuple[str, Cell]]:

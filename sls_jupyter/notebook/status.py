@@ -40,8 +40,8 @@ class StatusBlock:
 
     def __init__(self, run: Run, sheet: str | None = None) -> None:
         self._sheet = sheet
-        self._steps = [(_clean(step), _seconds(step)) for step in run.steps]
-        self._called, self._state = _called(run), run.state
+        self._steps = [(_clean(step), seconds_words(step)) for step in run.steps]
+        self._called, self._state = run_title(run), run.state
         self._pending = isinstance(run.error, ApprovalPending)
         self._request = short_digest(str(run.summary.get("request", "")))  # what %sls show and approve take
         simulated = is_simulated(str(run.summary.get("tee", "")))
@@ -105,7 +105,7 @@ class StepLine:
     """What a run does now, in a line that a screen reader says when it changes: the step, and no time that runs."""
 
     def __init__(self, run: Run) -> None:
-        self._label = _called(run)
+        self._label = run_title(run)
         self.words = f"{self._label}: {_now_words(run)}"
 
     def __repr__(self) -> str:
@@ -117,7 +117,7 @@ class StepLine:
         return {"text/plain": self.words, "text/html": f'<p class="sls-now" {label}>{escape(self.words)}</p>\n'}
 
 
-def _called(run: Run) -> str:
+def run_title(run: Run) -> str:
     """A run's title: its id, and in a session whose cell it is."""
     name, number = str(run.summary.get("session_name", "")), run.summary.get("cell")
     return f"SafeStream {run.id}" + (f", {one_line(name)} cell {number}" if name and number else "")
@@ -143,7 +143,8 @@ def _clean(step: Step) -> Step:
     return replace(step, detail=one_line(step.detail), evidence=[one_line(line) for line in step.evidence])
 
 
-def _seconds(step: Step) -> str:
+def seconds_words(step: Step) -> str:
+    """How long a step took, or takes by now; "" if it has not begun."""
     if step.state == "waiting" or (step.began is None and step.seconds is None):
         return ""
     return f"{step.took():.2f} s" if step.seconds is not None else f"{step.took():.0f} s"
@@ -151,7 +152,7 @@ def _seconds(step: Step) -> str:
 
 def step_line(step: Step) -> str:
     """One finished step, where a block cannot be updated in place."""
-    return f"{_SIGNS[step.state]} {step.name:<13} {_seconds(step):>8}  {one_line(step.detail)}".rstrip()
+    return f"{_SIGNS[step.state]} {step.name:<13} {seconds_words(step):>8}  {one_line(step.detail)}".rstrip()
 
 
 def summary_line(run: Run) -> str:
@@ -180,6 +181,13 @@ def cut_line(name: str, about: Mapping[str, Any]) -> str:
         return ""
     note = about.get("note") or ("the first and the last are shown" if not name else "a limit cut the rest")
     return one_line(f"{name + ': ' if name else ''}{rows:,} of {of:,} rows: {note}")
+
+
+def held_lines(run: Run) -> tuple[str, ...]:
+    """What of a run's output was withheld, and which tables were cut; a line each."""
+    held = withheld_line(run.summary.get("withheld", {}))
+    cuts = (cut_line(about["name"], about) for about in run.summary.get("tables", ()))
+    return tuple(line for line in (held, *cuts) if line)
 
 
 def withheld_line(counts: Mapping[str, int]) -> str:

@@ -41,7 +41,8 @@ def await_approval(run: Run, answers: Answers, again: Callable[[], Answers], ask
         held = [item for item in asked.spec.inputs if answers.decisions[item.alias].verdict == "ask"]
         owners = ", ".join(dict.fromkeys(asked.names.get(item.owner, item.owner) for item in held))
         told = told or asked.waiting(held[0].authority)
-        run.summary["request"] = asked.terms
+        dids = list(dict.fromkeys(item.owner for item in held))
+        run.state_facts(request=asked.terms, waits={"owners": dids, "since": told.since})
         if not wait:
             raise _pending(asked, answers, owners, told)
         run.steps.note("approved", f"waiting for {owners}: request {short_digest(asked.terms)}{_since(told)}")

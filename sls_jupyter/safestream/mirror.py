@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from sls_jupyter.errors import RunLost, SlsError
@@ -54,16 +54,43 @@ class Mirror(Run):
     def _replay(self) -> dict[str, Any] | None:
         """Take every event; returns the last one, if it came."""
         for event in self._source:
-            kind = event.get("type")
-            if kind == "ended":
+            if event.get("type") == "ended":
                 return event
-            if kind == "status":
-                self.steps.take(event.get("step") or {})
-            elif kind == "summary":
-                self.summary |= dict(event.get("facts") or {})
+            _take(self, event)
             self.journal.append(event)
         return None
 
     def _tell_step(self, step: Step, state_changed: bool) -> None:
         """Only of a run that is lost: nobody else tells where it ended."""
         self.journal.append({"type": "status", "step": step.snapshot()})
+
+
+class Picture(Run):
+    """A run as its journal tells it up to now, for who only looks: its steps and its facts, none of what it showed.
+
+    Nothing works in it, and it ends by itself never.
+    """
+
+    def __init__(self, spec_digest: str) -> None:
+        super().__init__(spec_digest, lambda _: None)
+
+    def take(self, event: Mapping[str, Any]) -> None:
+        """One more event of the journal."""
+        if event.get("type") != "ended":
+            _take(self, event)
+            return
+        self.state = str(event["state"]) if event.get("state") in FINAL_STATES else "failed"
+        self.error = error_of(event)
+
+    def lose(self, error: SlsError) -> None:
+        """Nobody drives it, and it had no end."""
+        self.state, self.error = "failed", error
+        self.steps.fail(error.sentence)
+
+
+def _take(run: Run, event: Mapping[str, Any]) -> None:
+    """What an event tells of steps and facts."""
+    if event.get("type") == "status":
+        run.steps.take(event.get("step") or {})
+    elif event.get("type") == "summary":
+        run.summary |= dict(event.get("facts") or {})

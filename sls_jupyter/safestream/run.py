@@ -215,6 +215,15 @@ class Run:
 
     # --- for whoever shows the run ----------------------------------------------------------------
 
+    def state_facts(self, **facts: Any) -> None:
+        """Put facts into the summary and tell them at once, also where no step changes.
+
+        Args:
+            facts: JSON values.
+        """
+        self.summary |= facts
+        self._tell_summary()
+
     def emit(self, event: dict[str, Any]) -> None:
         """Pass content on to the followers.
 

@@ -23,15 +23,18 @@ from sls_jupyter.errors import (
 )
 from sls_jupyter.guest.bundle import open_result
 from sls_jupyter.guest.values import restore
-from sls_jupyter.identity import write_whole
+from sls_jupyter.identity import Home, write_whole
 from sls_jupyter.network import within
 from sls_jupyter.receipt.files import read_receipt, verify_file
 from sls_jupyter.receipt.receipt import Receipt
 from sls_jupyter.receipt.verdict import ReceiptVerdict, VerifiedReceipt
+from sls_jupyter.safestream.host import Host
 from sls_jupyter.safestream.receipts import fetch_receipt, judge_own
 from sls_jupyter.safestream.run import Run
 from sls_jupyter.session.directory import Silent
 from sls_jupyter.session.following import Following
+from sls_jupyter.session.remembering import ORDER, RECEIPT, SPEC
+from sls_jupyter.session.unchanged import Unchanged
 from sls_jupyter.transparency.chain import parse_records, verify_chain
 from sls_jupyter.transparency.checkpoint import Checkpoint
 from sls_jupyter.transparency.entries import Entry
@@ -39,6 +42,7 @@ from sls_jupyter.transparency.merkle import verify_consistency
 from sls_jupyter.transparency.proofs import DisclosedEntry, proof_checkpoint, verify_disclosed
 
 LOG_SECONDS = 60.0  # of one authority's log
+MAX_VERDICTS = 64  # on kept receipts that are remembered
 MAX_TREES = 8  # in which one authority proves a run's entries; an honest one has two at most
 
 _SEALED_FACTOR, _SEALED_MORE_BYTES = 8, 64 * 2**20  # a sealed result is not larger than this makes of the run's limit
@@ -168,6 +172,10 @@ def _records(
 class Auditing(Following):
     """Records, proofs and receipts."""
 
+    def __init__(self, home: Home, hosts: Mapping[str, Host] | None = None) -> None:
+        super().__init__(home, hosts)
+        self._verdicts = Unchanged[ReceiptVerdict](MAX_VERDICTS)
+
     def audit(self, id_: str) -> Audit:
         """Everything the authorities logged about a run, every proof checked.
 
@@ -273,6 +281,23 @@ class Auditing(Following):
         verified = self._judge_receipt(record.id, asked, self._any_receipt(asked, witnesses=witnesses)).require()
         verified.save(self._run_folder(record.contract) / "receipt.json")
         return verified
+
+    def kept_receipt(self, id_: str) -> ReceiptVerdict | None:
+        """The verdict on the receipt in the folder of a run of this persona; nobody is asked. ``None``: there is none.
+
+        Raises:
+            UnknownName: no such run. MalformedDocument: the file is no receipt.
+        """
+        record = self._find_run(id_)
+        if not record.has_receipt:
+            return None
+        folder = self._run_folder(record.contract)
+
+        def judged() -> ReceiptVerdict:
+            asked = self._asked(record.id)
+            return self._judge_receipt(record.id, asked, self._any_receipt(asked, witnesses=0))
+
+        return self._verdicts.get(folder, (RECEIPT, SPEC, ORDER, "image"), judged)
 
     def _fetch_outputs(self, run: Run) -> None:
         """The outputs, and the receipt that was kept beside them, if it verifies."""

@@ -153,6 +153,10 @@ class People:
                 self._own[folder] = Recipient.of(sign(identity.contact(), identity))
         return self._own
 
+    def personas(self) -> list[tuple[str, str]]:
+        """(name, DID) of this user's personas."""
+        return [(name, one.did) for name, one in self._personas().items()]
+
     def is_mine(self, did: str) -> bool:
         """Whether it is a persona of this user."""
         return any(one.did == did for one in self._personas().values())
@@ -244,6 +248,14 @@ class People:
             BadInput: it needs another name; nothing is kept. MalformedDocument, SignatureInvalid: it is no contact.
         """
         return self._meet(read_contact(path), name, f"%sls contact add {quote(str(path))} --as NAME")
+
+    def keep_contact(self, data: bytes, name: str = "") -> Who:
+        """The same with what is in the file.
+
+        Raises:
+            as :meth:`add_contact`.
+        """
+        return self._meet(contact_in(data), name, "%sls contact add FILE --as NAME")
 
     def save_contact(self, path: str | Path) -> Path:
         """Write this persona's own signed contact: what others need to seal results to it."""
@@ -338,6 +350,15 @@ def read_contact(path: str | Path) -> Recipient:
         raise BadInput("The contact cannot be read.", found=f"{path}: {why}") from None
     if len(data) > MAX_CONTACT_BYTES:
         raise BadInput("This is no contact.", found=f"{path}: more than {MAX_CONTACT_BYTES} bytes")
+    return contact_in(data)
+
+
+def contact_in(data: bytes) -> Recipient:
+    """The signed contact that is the content of a file, verified.
+
+    Raises:
+        MalformedDocument, SignatureInvalid: it is no contact, or a forged one.
+    """
     contact = Recipient.of(data.rstrip(b"\r\n"))
     contact.verify()
     return contact

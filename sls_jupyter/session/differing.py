@@ -6,29 +6,26 @@ was approved is its authority's word; what is said here helps to read a request 
 
 from __future__ import annotations
 
-import difflib
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sls_jupyter.authority.answers import MAX_PAGE, RequestState, RequestSummary
 from sls_jupyter.authority.client import AuthorityClient
-from sls_jupyter.contract.cells import CellOrder
-from sls_jupyter.contract.proposal import CellText, Proposal
+from sls_jupyter.contract.proposal import Proposal
 from sls_jupyter.contract.spec import AssetInput, StreamSpec
 from sls_jupyter.documents import canonical_json, parse_json
 from sls_jupyter.errors import SlsError
 from sls_jupyter.guest.parameters import MAX_PARAMETER_VALUES, MAX_PARAMETERS_BYTES
 from sls_jupyter.printing import count_words, one_line, size_words
+from sls_jupyter.session.in_short import in_short
+from sls_jupyter.session.lines import compared, too_alike
+from sls_jupyter.session.material import Material as Material
 from sls_jupyter.session.parameters import read_parameters
-from sls_jupyter.session.reviewing import Earlier, signed_proposal, texts_in
+from sls_jupyter.session.reviewing import CellStep, Earlier, signed_proposal, texts_in
 
 MAX_LINES = 8  # of code that are shown; the rest is counted
 MAX_LINE = 100  # characters of one
 MAX_NAMES = 12  # of columns, results or parameters in one sentence
-MAX_COMPARED = 2_000  # lines of code that are compared line by line
-MAX_PAIRS = 50_000  # of equal lines, one of each side
 _YES: tuple[RequestState, ...] = ("approved", "granted")
 _LIMITS = {
     "cpus": "CPUs",
@@ -45,26 +42,6 @@ _SESSION = {
     "output_bytes": "bytes of all cells' output",
 }
 _PLAIN = (str, int, float, bool, type(None))
-
-
-@dataclass(frozen=True, slots=True)
-class Material:
-    """A signed spec, with the code and the parameters that it names by their digests; in a session those of all cells."""
-
-    spec: StreamSpec
-    code: str  # of the newest cell
-    parameters: bytes
-    order: CellOrder | None = None  # of the newest cell; None: a run
-    before: tuple[CellText, ...] = ()
-
-    @property
-    def proposal(self) -> Proposal:
-        return Proposal(self.spec, self.order)
-
-    @property
-    def texts(self) -> tuple[CellText, ...]:
-        """Every cell."""
-        return (*self.before, CellText(self.code, self.parameters))
 
 
 def earlier_like(client: AuthorityClient, asked: Material) -> Earlier | None:
@@ -90,7 +67,17 @@ def earlier_like(client: AuthorityClient, asked: Material) -> Earlier | None:
     texts = texts_in(client.request(old.terms))
     old.require_texts(texts)
     before = Material(old.spec, texts[-1].code, texts[-1].parameters, old.order, texts[:-1])
-    return Earlier(old.terms, said, differences(asked, before), changed_cells(asked, before))
+    cells = _aligned(asked, before)
+    return Earlier(
+        old.terms,
+        said,
+        differences(asked, before),
+        changed_cells(asked, before),
+        texts=texts,
+        cells=cells,
+        besides=besides(asked, before),
+        short=in_short(asked, before, cells),
+    )
 
 
 def _read(summary: RequestSummary, authority: str) -> Proposal | None:
@@ -143,11 +130,24 @@ def _likeness(one: StreamSpec, other: StreamSpec) -> int:
 
 def differences(new: Material, old: Material) -> tuple[str, ...]:
     """A sentence for each thing that is another one; of code, each line, the first :data:`MAX_LINES` of them."""
-    one, other = new.spec, old.spec
+    code = _code(new.code, old.code) if new.order is None else _cells(new, old)
+    own = _parameters(new.parameters, old.parameters) if new.order is None else ()
+    return (*code, *_inputs(new.spec, old.spec), *own, *_terms(new.spec, old.spec))
+
+
+def besides(new: Material, old: Material) -> tuple[str, ...]:
+    """:func:`differences` without the code's; of a session also what its cells are given and return, cell by cell."""
+    if new.order is None:
+        own = tuple(_parameters(new.parameters, old.parameters))
+    else:
+        pairs = [pair for step in _aligned(new, old) for pair in step.pairs]
+        own = tuple(f"cell {here + 1}: {words}" for here, there in pairs for words in _given(new, here, old, there))
+    return (*_inputs(new.spec, old.spec), *own, *_terms(new.spec, old.spec))
+
+
+def _terms(one: StreamSpec, other: StreamSpec) -> tuple[str, ...]:
+    """All of a spec but its inputs and what it runs."""
     return (
-        *(_code(new.code, old.code) if new.order is None else _cells(new, old)),
-        *_inputs(one, other),
-        *(_parameters(new.parameters, old.parameters) if new.order is None else ()),
         *_sets("results", one.outputs, other.outputs),
         *_sets("kinds of output", one.kinds, other.kinds),
         *_sets("recipients", _people(one), _people(other)),
@@ -161,38 +161,44 @@ def differences(new: Material, old: Material) -> tuple[str, ...]:
 
 def _cells(new: Material, old: Material) -> Iterator[str]:
     """Which cells of a notebook are new, gone or changed."""
-    for kind, start, end, first, last in _aligned(new, old):
-        if kind == "replace" and last - first == end - start:
-            yield from (f"cell {place + 1}: changed" for place in range(first, last))
-        else:
-            yield from [f"{_numbers(first, last)}: new"] if last > first else []
-            yield from [f"{_numbers(start, end)} of before: not there any more"] if end > start else []
+    for step in _aligned(new, old):
+        yield from (f"cell {here + 1}: changed" for here, _ in step.pairs)
+        yield from [f"{_numbers(step.came)}: new"] if step.came else []
+        yield from [f"{_numbers(step.gone)} of before: not there any more"] if step.gone else []
 
 
-def _aligned(new: Material, old: Material) -> list[tuple[str, int, int, int, int]]:
-    """Where two notebooks differ: kind, and the places there (before) and here (after)."""
+def _aligned(new: Material, old: Material) -> tuple[CellStep, ...]:
+    """Where two notebooks differ; nothing for runs."""
+    if new.order is None or old.order is None:
+        return ()
     after, before = [list(one.proposal.cells) for one in (new, old)]
-    steps = difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
-    return [step for step in steps if step[0] != "equal"]
+    found = []
+    for start, end, first, last in compared(after, before):
+        here, there = range(first, last), range(start, end)
+        paired = len(here) == len(there)
+        found.append(
+            CellStep(tuple(zip(here, there, strict=True))) if paired else CellStep((), tuple(here), tuple(there))
+        )
+    return tuple(found)
 
 
-def _numbers(first: int, last: int) -> str:
-    return f"cell {first + 1}" if last - first == 1 else f"cells {first + 1} to {last}"
+def _numbers(places: Sequence[int]) -> str:
+    return f"cell {places[0] + 1}" if len(places) == 1 else f"cells {places[0] + 1} to {places[-1] + 1}"
 
 
 def changed_cells(new: Material, old: Material) -> Mapping[int, tuple[str, ...]]:
     """Of each cell that took the place of another, by its number: the lines that came and went, and other parameters."""
-    found: dict[int, tuple[str, ...]] = {}
-    if new.order is None or old.order is None:
-        return found
-    for kind, start, end, first, last in _aligned(new, old):
-        if kind == "replace" and last - first == end - start:
-            for shift in range(last - first):
-                one, other = new.texts[first + shift], old.texts[start + shift]
-                ways = (*_code(one.code, other.code), *_parameters(one.parameters, other.parameters))
-                outputs = new.proposal.cells[first + shift].outputs, old.proposal.cells[start + shift].outputs
-                found[first + shift + 1] = (*ways, *_sets("results", *outputs))
-    return found
+    pairs = [pair for step in _aligned(new, old) for pair in step.pairs]
+    return {
+        here + 1: (*_code(new.texts[here].code, old.texts[there].code), *_given(new, here, old, there))
+        for here, there in pairs
+    }
+
+
+def _given(new: Material, here: int, old: Material, there: int) -> Iterator[str]:
+    """What a cell is given and returns, beside the one whose place it took."""
+    yield from _parameters(new.texts[here].parameters, old.texts[there].parameters)
+    yield from _sets("results", new.proposal.cells[here].outputs, old.proposal.cells[there].outputs)
 
 
 def _session(new: StreamSpec, old: StreamSpec) -> Iterator[str]:
@@ -212,25 +218,16 @@ def _code(new: str, old: str) -> Iterator[str]:
     if new == old:
         return
     after, before = new.split("\n"), old.split("\n")
-    if _too_alike(after, before):
+    if too_alike(after, before):
         yield f"code: another text of {count_words(len(after), 'line')}, was {count_words(len(before), 'line')}"
         return
-    steps = difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
-    changed = [step[1:] for step in steps if step[0] != "equal"]
+    changed = compared(after, before)
     came, went = sum(step[3] - step[2] for step in changed), sum(step[1] - step[0] for step in changed)
     yield f"code: {count_words(came, 'line')} new (+), {count_words(went, 'line')} gone (−)"
     lines = [line for start, end, first, last in changed for line in _lines(before, start, end, after, first, last)]
     yield from lines[:MAX_LINES]
     if len(lines) > MAX_LINES:
         yield f"code: {count_words(len(lines) - MAX_LINES, 'more such line')}"
-
-
-def _too_alike(after: Sequence[str], before: Sequence[str]) -> bool:
-    """Whether comparing line by line would take long: a stranger chooses the lines, and may write one a thousand times."""
-    if max(len(after), len(before)) > MAX_COMPARED:
-        return True
-    count = Counter(before)
-    return sum(count[line] for line in after) > MAX_PAIRS
 
 
 def _lines(before: Sequence[str], start: int, end: int, after: Sequence[str], first: int, last: int) -> Iterator[str]:

@@ -96,12 +96,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class KnownAuthority:
-    """An authority that this persona knows, as its folder and its user's other personas' say."""
+    """An authority that this persona knows, and what is wrong with it."""
 
     url: str
     did: str
-    owner: str  # DID; "": it was not told when it was connected
-    persona: str  # of this user, whose it is; "" for somebody else's
+    owner: Who
+    mine: bool  # of a persona of this user
+    trouble: str  # "" if it answers as it should
 
 
 def connections_of(home: Home) -> dict[str, str]:
@@ -168,13 +169,10 @@ class Directory(Remembering):
             found.setdefault(url, Place(url, did))
         return found
 
-    def known_authorities(self) -> tuple[KnownAuthority, ...]:
-        """Every authority that this persona knows; nobody is asked whether it is there."""
+    def known_logs(self) -> dict[str, str]:
+        """The log of every authority that this persona knows, and its owner: DID -> DID, "" if it was not told. Nobody is asked."""
         owners, own = self._owners(), {folder: one.did for folder, one in self._personas().items()}
-        return tuple(
-            KnownAuthority(one.url, one.did, own.get(one.persona, owners.get(one.url, "")), one.persona)
-            for one in self._places().values()
-        )
+        return {one.did: own.get(one.persona, owners.get(one.url, "")) for one in self._places().values()}
 
     def _client(self, url: str, did: str | None = None) -> AuthorityClient:
         """A client of the authority ``did``: where this persona knows it, or else at ``url``, which others chose.
@@ -438,6 +436,19 @@ class Directory(Remembering):
     def _silent_at(self, url: str) -> Silent:
         persona, owner = self._persona_urls().get(url, ""), self._owners().get(url)
         return Silent(url, persona or (str(self.who(owner)) if owner else ""), persona)
+
+    def known_authorities(self) -> list[KnownAuthority]:
+        """Every authority that this persona knows, own first. Of one that does not answer the owner is as they were told before."""
+        answering = {client.did: client.facts for client in self.authorities()}
+        troubles = {one.url: f"{one.trouble}: {one.hint}" for one in self.silent()}
+        own, told = {name: one.did for name, one in self._personas().items()}, self._owners()
+        found = []
+        for place in self._places().values():
+            facts = answering.get(place.did)
+            owner = own.get(place.persona) or told.get(place.url) or place.did
+            who = self.who(owner) if facts is None else self.who(facts.owner, facts.owner_contact.name)
+            found.append(KnownAuthority(place.url, place.did, who, bool(place.persona), troubles.get(place.url, "")))
+        return sorted(found, key=lambda one: (not one.mine, one.owner.did != self.did, one.url))
 
     def silent(self) -> list[Silent]:
         """The authorities that this persona knows and that did not answer when they were asked last."""

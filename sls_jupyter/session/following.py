@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from sls_jupyter.errors import RunFailed, RunLost, Unavailable, UnknownName
 from sls_jupyter.guest.bundle import open_result
+from sls_jupyter.identity import Home
+from sls_jupyter.safestream.host import Host
 from sls_jupyter.safestream.mirror import Mirror
 from sls_jupyter.safestream.request import StreamRequest
 from sls_jupyter.safestream.run import Run
@@ -16,8 +18,9 @@ from sls_jupyter.session import kept_events
 from sls_jupyter.session.claims import driver_of, is_driven, is_waiting
 from sls_jupyter.session.kept_events import KeptReader
 from sls_jupyter.session.outputs_to import write_outputs
+from sls_jupyter.session.pictures import Pictures
 from sls_jupyter.session.posted import PostedRun
-from sls_jupyter.session.remembering import kept_end
+from sls_jupyter.session.remembering import RunRecord, kept_end
 from sls_jupyter.session.running import Running
 
 TAIL_SECONDS = 0.2  # between two looks at the kept events of a run that another process drives
@@ -26,6 +29,10 @@ CANCEL_SECONDS = 20.0
 
 class Following(Running):
     """Any run of this persona, from any process."""
+
+    def __init__(self, home: Home, hosts: Mapping[str, Host] | None = None) -> None:
+        super().__init__(home, hosts)
+        self._pictures = Pictures()
 
     def attach(self, id_: str) -> Run:
         """A handle of any run of this persona: it shows everything from the start, and follows to the end.
@@ -41,12 +48,28 @@ class Following(Running):
             return known
         kept = (self._run_folder(record.contract) / kept_events.NAME).exists()
         if not kept and record.state != "running":
-            raise UnknownName(
-                "Nothing is kept of what this run showed.",
-                found=record.state,
-                hint=f"%sls result {record.id} has its results, %sls audit {record.id} its records.",
-            )
+            raise _nothing_kept(record)
         return self._follow_run(record.id, record.contract)
+
+    def glance(self, id_: str) -> Run:
+        """A run as it stands now, for who only looks: steps and facts, no outputs. Nothing is started, followed or asked.
+
+        It is not to be waited for or cancelled.
+
+        Raises:
+            UnknownName: there is no such run, or nothing is kept of it. VerificationError, MalformedDocument: what was
+                kept of it was changed.
+        """
+        record = self._find_run(id_)
+        known = self._runs.get(record.id)
+        if known is not None and not isinstance(known, Mirror):
+            return known
+        if not (self._run_folder(record.contract) / kept_events.NAME).exists():
+            raise _nothing_kept(record)
+        picture = self._pictures.of(record.contract, self._reader)
+        if picture.state == "running" and record.state.partition(":")[0] in ("lost", "unknown"):
+            picture.lose(_without_end(record.id, self._run_folder(record.contract)))
+        return picture
 
     def cancel(self, id_: str) -> Run:
         """End a run of this persona, whichever process drives it; returns when it has ended, or its time is over.
@@ -154,6 +177,14 @@ class Following(Running):
         sealed = self._run_folder(run.spec_digest) / "result.sealed"
         if sealed.exists() and "receipt_refused" not in run.summary:
             run.outputs.update(self.result(run.spec_digest))
+
+
+def _nothing_kept(record: RunRecord) -> UnknownName:
+    return UnknownName(
+        "Nothing is kept of what this run showed.",
+        found=record.state,
+        hint=f"%sls result {record.id} has its results, %sls audit {record.id} its records.",
+    )
 
 
 def _without_end(id_: str, folder: Path) -> RunFailed:

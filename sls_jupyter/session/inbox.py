@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from sls_jupyter.errors import (
     LogInconsistent,
     MalformedDocument,
     NotAuthorised,
+    SignatureInvalid,
     SlsError,
     Unavailable,
     UnknownName,
@@ -39,6 +41,7 @@ from sls_jupyter.session.reviewing import (
     own_approval_of,
     review,
     said_name,
+    seen_digest,
     signed_proposal,
     texts_in,
 )
@@ -53,8 +56,9 @@ PAGE = 100  # requests of one call
 ASIDE_SECONDS = 2.0  # of a look-up at another authority while one is listed, of the EACH_SECONDS that both have
 REST_SECONDS = 60.0  # how long one that did not answer such a look-up is not asked again
 MAX_DOUBTS = 10  # sentences about one authority
-MAX_LISTED = 500  # newest requests of one authority that are listed
+MAX_LISTED = 2_500  # newest requests of one authority that are listed
 MAX_OPENED = 50  # of them, those that wait for this persona and are listed with their code
+_DECIDED: tuple[RequestState, ...] = ("approved", "denied", "granted")
 MAX_REMEMBERED = 1000  # assets whose documents are kept, by digest: they cannot change
 
 
@@ -79,7 +83,9 @@ class Inbox(Catalogue):
 
     # --- reading ----------------------------------------------------------------------------------
 
-    def requests(self, *, waiting: bool = False, mine: bool = False, by: str = "") -> list[RequestInfo]:
+    def requests(
+        self, *, waiting: bool = False, mine: bool = False, by: str = "", opened: bool = True
+    ) -> list[RequestInfo]:
         """Requests that wait for this persona, and its own: those that wait for it first, then what waits for others.
 
         Among these the newest are first. Those that wait for this persona come with their code, ``MAX_OPENED`` of an
@@ -89,13 +95,19 @@ class Inbox(Catalogue):
         Args:
             waiting: only those that somebody has to decide on. mine: only those of this persona. by: only those of
                 somebody, by the name that they have here or their DID.
+            opened: false leaves the code of all of them where it is, which makes a long list cheap.
 
         Raises:
             UnknownName, BadInput: nobody, or several, are called so.
         """
         requester = self.find(by) if by else ""
         state: RequestState | None = "open" if waiting else None
-        answers = [answer for _, answer in self._each(self.authorities(), lambda client: self._inbox_of(client, state))]
+        answers = [
+            answer
+            for _, answer in self._each(
+                self.authorities(), lambda client: self._inbox_of(client, state, MAX_OPENED if opened else 0)
+            )
+        ]
         self._doubts = [doubt for _, doubts in answers for doubt in doubts]
         found = [
             info
@@ -122,6 +134,51 @@ class Inbox(Catalogue):
         found = self._fitting(id_)[0]
         self._shown.add([found.id])
         return replace(found, earlier=self._earlier(found))
+
+    def decisions_on(self, request: RequestInfo, *, most: int = 20) -> list[RequestInfo]:
+        """What was decided before on requests for one of the same assets, by the word of the authority that shows this one.
+
+        Without their code, the newest requests first; when they were decided on is not told. Looked for among the newest
+        hundred of each state. Nothing, also if it cannot be had: it only helps to read.
+        """
+        assets = {(item.owner, item.name) for item in request.inputs if item.name is not None}
+        found = list[RequestInfo]()
+        try:
+            client = self._client_of(request.authority)
+            with within(ASIDE_SECONDS):
+                for state in _DECIDED:
+                    for summary in client.requests(limit=PAGE, state=state).requests:
+                        with contextlib.suppress(DigestMismatch, SignatureInvalid, MalformedDocument, NotAuthorised):
+                            found.append(self._listed(_Summary(client, summary, signed_proposal(summary, client.did))))
+        except (SlsError, ValueError):
+            return []
+        same = [
+            one
+            for one in found
+            if one.id != request.id and any((item.owner, item.name) in assets for item in one.inputs)
+        ]
+        return sorted(same, key=lambda one: -one.created_at)[:most]
+
+    def require_seen(self, id_: str, seen: str) -> RequestInfo:
+        """The request as it is shown now, if it is what somebody was shown.
+
+        Args:
+            id_: the whole number. seen: :func:`~sls_jupyter.session.reviewing.seen_digest` of what they were shown.
+
+        Raises:
+            as :meth:`request`. DigestMismatch: something of it is otherwise now, be it that somebody has decided.
+        """
+        found = self.request(id_)
+        if seen_digest(found) != seen:
+            now = (
+                f"it is {found.state} now, as its authority says"
+                if found.state != "open"
+                else "something of it differs"
+            )
+            raise DigestMismatch(
+                "It is not what you were shown any more.", found=now, hint="Open it anew, and read what it is now."
+            )
+        return found
 
     def _earlier(self, request: RequestInfo) -> Earlier | None:
         """What a request that waits is to be compared with; ``None`` also if that cannot be had: it only helps to read."""
@@ -173,7 +230,7 @@ class Inbox(Catalogue):
         return f"That is a run; its request is {short_digest(spec.terms)}: %sls show {short_digest(spec.terms)}"
 
     def _inbox_of(
-        self, client: AuthorityClient, state: RequestState | None = None
+        self, client: AuthorityClient, state: RequestState | None, most_opened: int
     ) -> tuple[list[RequestInfo], list[str]]:
         """What one authority shows that verifies, and a sentence for each thing that does not."""
         doubts: list[str] = []
@@ -182,7 +239,7 @@ class Inbox(Catalogue):
         for shown in self._shown_by(client, doubts, state):
             try:
                 info = self._listed(shown)
-                if info.mine_to_decide and info.state == "open" and opened < MAX_OPENED:
+                if info.mine_to_decide and info.state == "open" and opened < most_opened:
                     info, opened = self._opened(client, info.id), opened + 1
                 found.append(info)
             except Unavailable:

@@ -142,6 +142,13 @@ class KeptReader:
                 if event is not None:
                     yield event
 
+    def is_ahead(self) -> bool:
+        """Whether more was read than is in the file: it was begun anew."""
+        try:
+            return self._path.stat().st_size < self.size
+        except OSError:
+            return self.size > 0
+
     def _take(self, kind: bytes, data: bytes) -> dict[str, Any] | None:
         if kind == _KEY:
             sealed, signature = data[:-_SIGNATURE_BYTES], data[-_SIGNATURE_BYTES:]

@@ -7,8 +7,8 @@ above it may call others.
 from __future__ import annotations
 
 import contextlib
-import re
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,13 +20,17 @@ from sls_jupyter.documents import NO_CONTROLS, Model, Timestamp, parse_json
 from sls_jupyter.errors import MalformedDocument, SignatureInvalid, SlsError, UnknownName
 from sls_jupyter.session.claims import advice, fate
 from sls_jupyter.session.contacts import People
+from sls_jupyter.session.unchanged import Unchanged
 
 if TYPE_CHECKING:
+    from sls_jupyter.identity import Home
     from sls_jupyter.safestream.run import Run
 
+SPEC, END = "spec.json", "end.json"  # in the folder of a run: its signed contract, how it ended
+RESULT, RECEIPT = "result.sealed", "receipt.json"
+MAX_REMEMBERED = 10_000  # folders of runs whose contents are kept in memory
 ORDER, SESSION_NAME = "order.json", "session"  # in the folder of a session's cell: its signed order, the session's name
 SESSION_FILE = "session.json"  # in the folder of a session: what of it others see
-_RUN_ID = re.compile(r"[0-9a-f]{12}")
 WAITS = "waits for approval"  # the state of a run that ended because a person has to decide first
 
 
@@ -47,6 +51,17 @@ class RunRecord:
     now: str = ""  # of a run that goes on: what it does, or whom it waits for
     session: str = ""  # name of the session whose cell it is
     cell: int | None = None  # its number there
+    has_result: bool = False  # a result sealed to this persona is kept
+    has_receipt: bool = False  # a receipt is kept; whether it verifies is not said
+
+
+@dataclass(frozen=True, slots=True)
+class _AtRest:
+    """What of a run does not depend on whether somebody drives it at this moment."""
+
+    record: RunRecord  # without its state
+    end: Mapping[str, Any]
+    written_ns: int  # when its contract was
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +76,10 @@ class SessionRecord:
     most: int  # that it may have
     inputs: tuple[str, ...]
     purpose: str
+    idle_seconds: int = 0  # that it may be idle between two cells
+    idle_since: int | None = (
+        None  # seconds since 1970, when who drives it wrote down that a cell had ended; None: not idle
+    )
 
     @property
     def is_open(self) -> bool:
@@ -74,14 +93,21 @@ class Remembering(People):
         """Name, DID and folder of this persona."""
         return {"name": self.name, "did": self.did, "home": str(self.home.path)}
 
+    def __init__(self, home: Home) -> None:
+        super().__init__(home)
+        self._folders = Unchanged[_AtRest](MAX_REMEMBERED)  # of runs, by name
+
     def runs(self) -> list[RunRecord]:
         """Runs of this persona, newest first."""
+        return self._records(self.home.folder("runs").iterdir())
+
+    def _records(self, folders: Iterable[Path]) -> list[RunRecord]:
+        """The runs of these folders, newest first; one that is no run is left out."""
         found = []
-        for folder in self.home.folder("runs").iterdir():
+        for folder in folders:
             with contextlib.suppress(SlsError, OSError):
-                record = self._record(folder)
-                found.append((record.started_at, (folder / "spec.json").stat().st_mtime_ns, record))
-        return [record for *_, record in sorted(found, key=lambda one: one[:2], reverse=True)]
+                found.append((self._record(folder), self._at_rest(folder).written_ns))
+        return [one for one, _ in sorted(found, key=lambda one: (one[0].started_at, one[1]), reverse=True)]
 
     def cells_of_session(self, name: str) -> tuple[str, ...]:
         """Runs of the cells that ran in the newest session of a name, in their order; nothing if there is none."""
@@ -113,6 +139,7 @@ class Remembering(People):
             state = state if told == "running" else told
         if spec.session is None:
             raise MalformedDocument("A run's contract lies among the sessions.", found=folder.name)
+        idle = state == "open" and known.cells > 0  # the group of a session without a cell has not begun
         return SessionRecord(
             name=known.name,
             id=folder.name,
@@ -122,26 +149,27 @@ class Remembering(People):
             most=spec.session.cells,
             inputs=tuple(item.alias for item in spec.inputs),
             purpose=spec.purpose,
+            idle_seconds=spec.session.idle_seconds,
+            idle_since=int((folder / SESSION_FILE).stat().st_mtime) if idle else None,
         )
+
+    def run_called(self, id_: str) -> RunRecord:
+        """The run whose id begins like that.
+
+        Raises:
+            UnknownName: none, or several.
+        """
+        return self._find_run(id_)
 
     def _live(self, run: str) -> Run | None:
         """The run itself, where this session drives it; a folder alone drives none."""
         del run
         return None
 
-    def run_called(self, id_: str) -> RunRecord | None:
-        """The run of this persona with exactly this id, read alone; ``None``: there is none that can be read."""
-        folder = self.home.folder("runs") / id_
-        if not _RUN_ID.fullmatch(id_) or not folder.is_dir():
-            return None
-        with contextlib.suppress(SlsError, OSError):
-            return self._record(folder)
-        return None
-
     def _find_run(self, id_: str) -> RunRecord:
-        if (known := self.run_called(id_.removeprefix("sha256:")[:12])) is not None:
-            return known
-        fitting = [one for one in self.runs() if id_ and one.id.startswith(id_.removeprefix("sha256:")[:12])]
+        wanted = id_.removeprefix("sha256:")[:12]
+        folders = self.home.folder("runs").iterdir() if wanted else ()
+        fitting = self._records(one for one in folders if one.name.startswith(wanted))
         if len(fitting) != 1:
             raise UnknownName(
                 "There is no such run." if not fitting else "Several runs begin like that.",
@@ -160,26 +188,42 @@ class Remembering(People):
         return ""
 
     def _record(self, folder: Path) -> RunRecord:
-        asked = self._asked(folder.name)
+        at_rest, live = self._at_rest(folder), self._live(folder.name)
+        known = at_rest.end
+        state = fate(folder, known)
+        return replace(
+            at_rest.record,
+            state=state,
+            reason=known.get("reason") or advice(state),
+            isolated=known.get("isolated") if live is None else live.summary.get("isolated"),
+            now=live.status() if live is not None and state == "running" else "",
+        )
+
+    def _at_rest(self, folder: Path) -> _AtRest:
+        """What a run's folder says, read and verified anew when one of its files has changed."""
+        return self._folders.get(folder, (SPEC, ORDER, END), lambda: self._read_run(folder))
+
+    def _read_run(self, folder: Path) -> _AtRest:
+        written = (folder / SPEC).stat().st_mtime_ns
+        asked, known = self._asked(folder.name), kept_end(folder)
         spec, order = asked.spec, asked.order
         _require_named_after(folder, asked.contract)
-        live, known = self._live(folder.name), kept_end(folder)
-        state = fate(folder, known)
-        return RunRecord(
+        record = RunRecord(
             id=folder.name,
             contract=asked.contract,
-            state=state,
+            state="",
             started_at=spec.issued_at if order is None else order.issued_at,
             inputs=tuple(item.alias for item in spec.inputs),
             purpose=spec.purpose,
             tee=known.get("tee", ""),
-            reason=known.get("reason") or advice(state),
-            isolated=known.get("isolated") if live is None else live.summary.get("isolated"),
+            reason="",
             stored=known.get("stored", ""),
-            now=live.status() if live is not None and state == "running" else "",
             session=_text(folder / SESSION_NAME) if order is not None else "",
             cell=asked.number,
+            has_result=(folder / RESULT).exists(),
+            has_receipt=(folder / RECEIPT).exists(),
         )
+        return _AtRest(record, known, written)
 
     def _asked(self, run: str) -> Proposal:
         """What was asked for with a run, from this persona's folder; its own signatures are checked."""

@@ -6,6 +6,7 @@ columns, whose yes is wanted. What does not fit is refused with a sentence; what
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,6 +54,15 @@ class InputReview:
 
 
 @dataclass(frozen=True, slots=True)
+class CellStep:
+    """Where the cells of two sessions differ; places count from 0."""
+
+    pairs: tuple[tuple[int, int], ...] = ()  # (here, there): one took the place of the other
+    came: tuple[int, ...] = ()  # here, and not there
+    gone: tuple[int, ...] = ()  # there, and not here
+
+
+@dataclass(frozen=True, slots=True)
 class Earlier:
     """A request like this one that its authority says was approved or granted."""
 
@@ -60,6 +70,10 @@ class Earlier:
     state: str
     differences: tuple[str, ...]
     changed: Mapping[int, tuple[str, ...]] = field(default_factory=dict)  # of a session: lines of cells that changed
+    texts: tuple[CellText, ...] = field(default=(), repr=False)  # every cell of it, as its requester signed them
+    cells: tuple[CellStep, ...] = ()  # of a session: where the cells differ
+    besides: tuple[str, ...] = ()  # of ``differences`` those that are not of the code's lines; parameters by cell
+    short: str = ""  # all of them in few words
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +129,32 @@ class RequestInfo:
             MalformedDocument: they are not of the form that can be shown.
         """
         return read_parameters(self.parameters)
+
+
+def seen_digest(request: RequestInfo) -> str:
+    """Digest of everything that a page is made of which shows this request: what a decision can be held against.
+
+    It tells whether somebody is shown the same again. It is no signature, and what an approval signs are the terms.
+    """
+    earlier = request.earlier
+    inputs = [
+        [one.alias, one.asset, one.name, str(one.owner), one.columns, one.kinds, one.confidential,
+         sorted((one.text or {}).items())]
+        for one in request.inputs
+    ]  # fmt: skip
+    made_of = {
+        "id": request.id,
+        "state": request.state,
+        "who": [request.requester, str(request.who)],
+        "authority": request.authority,
+        "texts": [[digest(one.code.encode(errors="surrogatepass")), digest(one.parameters)] for one in request.texts],
+        "inputs": inputs,
+        "mine": request.mine_to_decide,
+        "doubts": request.doubts,
+        "cells": [request.approved_cells, request.own_cells],
+        "earlier": None if earlier is None else [earlier.id, earlier.state, earlier.differences],
+    }
+    return digest(json.dumps(made_of, sort_keys=True).encode())
 
 
 def signed_proposal(summary: RequestSummary, authority: str) -> Proposal:

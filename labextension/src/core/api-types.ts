@@ -630,6 +630,8 @@ export interface components {
         readonly DiffRow: {
             readonly after: number;
             readonly before: number;
+            /** @default false */
+            readonly heading: boolean;
             /** @enum {string} */
             readonly sign: " " | "+" | "-";
             readonly units: readonly components["schemas"]["UnitData"][];
