@@ -21,8 +21,9 @@ from sls_jupyter.notebook.sessions import personas
 from sls_jupyter.notebook.words import is_simulated, short_id, state_chip
 from sls_jupyter.safestream.request import StreamRequest
 from sls_jupyter.safestream.run import Run
-from sls_jupyter.session import RequestInfo, Session
+from sls_jupyter.session import AssetInfo, RequestInfo, Session
 from sls_jupyter.session.choices import believed_hosts, choose, question
+from sls_jupyter.session.preparing import NOTHING_KNOWN
 
 MAX_TOGETHER = 64  # inputs of one stream
 MAX_PAGES = 10  # requests that the inbox opens at once
@@ -48,8 +49,18 @@ class Context:
     progress: Callable[[str], None] = _nobody  # told what takes long
 
 
-def prepare(session: Session, options: argparse.Namespace, code: str, namespace: Mapping[str, Any]) -> StreamRequest:
-    """The signed contract that the options of a SafeStream describe."""
+def prepare(
+    session: Session,
+    options: argparse.Namespace,
+    code: str,
+    namespace: Mapping[str, Any],
+    known: Mapping[str, AssetInfo] = NOTHING_KNOWN,
+) -> StreamRequest:
+    """The signed contract that the options of a SafeStream describe.
+
+    Args:
+        known: assets that were looked up already, as ``Session.prepare`` takes them.
+    """
     return session.prepare(
         code,
         options.input,
@@ -62,6 +73,7 @@ def prepare(session: Session, options: argparse.Namespace, code: str, namespace:
         fragments=options.fragment,
         kinds=options.kinds,
         limits=limits_from(options.cpu, options.memory, options.time, options.result_size),
+        known=known,
     )
 
 

@@ -104,6 +104,12 @@ class Withdrawn:
     entry: int  # index of the newest log entry about it
 
 
+def require_asset_name(name: str) -> None:
+    """Raises :class:`BadInput`: an asset cannot have this name."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}", name):
+        raise BadInput("An asset's name is letters, digits, _ . -", found=name[:60], hint="Choose one with --as.")
+
+
 def _is_called(info: AssetInfo, name: str) -> bool:
     return (
         info.id.startswith(name)
@@ -195,8 +201,7 @@ class Catalogue(Directory):
         options: dict[str, Any],
     ) -> Sealed:
         start = time.monotonic()
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}", name):
-            raise BadInput("An asset's name is letters, digits, _ . -", found=name[:60], hint="Choose one with --as.")
+        require_asset_name(name)
         owner_policy, module = self._policy(policy, options)
         client = self.own_authority() if authority is None else self._authority_to_seal_to(authority)
         facts = client.about()  # anew: an authority may have been restored with other keys since

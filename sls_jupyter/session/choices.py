@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sls_jupyter.errors import HostUnsuitable
 from sls_jupyter.policy.decide import Decision
-from sls_jupyter.safestream.request import StreamRequest
+from sls_jupyter.safestream.request import Requested, StreamRequest
 from sls_jupyter.session.catalogue import AssetInfo
 from sls_jupyter.session.preparing import Preparing
 
@@ -47,7 +47,7 @@ def question(session: Preparing, assets: Sequence[AssetInfo]) -> StreamRequest:
     return session.prepare("", tables, code_assets=code, purpose=purposes[0] if purposes else "")
 
 
-def believed_hosts(session: Preparing, request: StreamRequest) -> tuple[list[str], HostUnsuitable | None]:
+def believed_hosts(session: Preparing, request: Requested) -> tuple[list[str], HostUnsuitable | None]:
     """The hosts whose evidence every authority of a request says that it believes; where there is none, why."""
     try:
         return session.believed_hosts(request), None

@@ -7,13 +7,11 @@ was approved is its authority's word; what is said here helps to read a request 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sls_jupyter.authority.answers import MAX_PAGE, RequestState, RequestSummary
 from sls_jupyter.authority.client import AuthorityClient
-from sls_jupyter.contract.cells import CellOrder
-from sls_jupyter.contract.proposal import CellText, Proposal
+from sls_jupyter.contract.proposal import Proposal
 from sls_jupyter.contract.spec import AssetInput, StreamSpec
 from sls_jupyter.documents import canonical_json, parse_json
 from sls_jupyter.errors import SlsError
@@ -21,6 +19,7 @@ from sls_jupyter.guest.parameters import MAX_PARAMETER_VALUES, MAX_PARAMETERS_BY
 from sls_jupyter.printing import count_words, one_line, size_words
 from sls_jupyter.session.in_short import in_short
 from sls_jupyter.session.lines import compared, too_alike
+from sls_jupyter.session.material import Material as Material
 from sls_jupyter.session.parameters import read_parameters
 from sls_jupyter.session.reviewing import CellStep, Earlier, signed_proposal, texts_in
 
@@ -43,26 +42,6 @@ _SESSION = {
     "output_bytes": "bytes of all cells' output",
 }
 _PLAIN = (str, int, float, bool, type(None))
-
-
-@dataclass(frozen=True, slots=True)
-class Material:
-    """A signed spec, with the code and the parameters that it names by their digests; in a session those of all cells."""
-
-    spec: StreamSpec
-    code: str  # of the newest cell
-    parameters: bytes
-    order: CellOrder | None = None  # of the newest cell; None: a run
-    before: tuple[CellText, ...] = ()
-
-    @property
-    def proposal(self) -> Proposal:
-        return Proposal(self.spec, self.order)
-
-    @property
-    def texts(self) -> tuple[CellText, ...]:
-        """Every cell."""
-        return (*self.before, CellText(self.code, self.parameters))
 
 
 def earlier_like(client: AuthorityClient, asked: Material) -> Earlier | None:

@@ -11,7 +11,7 @@ from sls_jupyter.session.lines import changes, only_space, same_to_python
 
 if TYPE_CHECKING:
     from sls_jupyter.contract.spec import AssetInput, StreamSpec
-    from sls_jupyter.session.differing import Material
+    from sls_jupyter.session.material import Material
     from sls_jupyter.session.reviewing import CellStep
 
 _NUMBERS = ("no", "one")
