@@ -18,6 +18,7 @@ export class StatusItem extends Widget {
     choose: () => void
   ) {
     super();
+    this.addClass('sls-ui');
     this.addClass('sls-status-item');
     this.button = h('button', { type: 'button', class: 'sls-status', 'aria-haspopup': 'menu', on: { click: choose } });
     this.node.append(this.button);
