@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sls_jupyter.errors import SlsError
 from sls_jupyter.lab import messages
-from sls_jupyter.lab.asking import Asked, matching, most
-from sls_jupyter.lab.saying import card, person, silences
+from sls_jupyter.lab.asking import Asked
+from sls_jupyter.lab.rows import card_of, first, fitting, person, silences
 from sls_jupyter.notebook.editing import edit_cell
 from sls_jupyter.notebook.owning import withdrawn_card
 from sls_jupyter.notebook.render import asset_card, content_words
@@ -28,8 +28,8 @@ def listed(asked: Asked) -> messages.Assets:
     rows = [
         _row(info, owners.get(info.manifest.owner) or session.who(info.manifest.owner)) for info in session.assets()
     ]
-    found = matching(asked, rows, lambda one: f"{one.called} {one.owner.words} {' '.join(one.purposes)}")
-    return messages.Assets(rows=tuple(found[: most(asked)]), total=len(found), silent=silences(session.silent()))
+    found = fitting(rows, asked.query, lambda one: (one.called, one.owner.words, *one.purposes))
+    return messages.Assets(rows=tuple(first(found, asked.query)), total=len(found), silent=silences(session))
 
 
 def page(asked: Asked) -> messages.AssetPage:
@@ -51,7 +51,7 @@ def page(asked: Asked) -> messages.AssetPage:
         versions=tuple(map(_version, versions)),
         insert=stream_cell(info, _name_of(session, info)),
         edit=edit,
-        card=card(asset_card(info, doubts), session),
+        card=card_of(session, asset_card(info, doubts)),
     )
 
 
@@ -63,7 +63,7 @@ def withdraw(asked: Asked) -> messages.CardAnswer:
     """
     assert isinstance(asked.body, messages.Withdraw)  # noqa: S101  # the route's model
     done = asked.session.withdraw(asked.path["id"], shred=asked.body.shred)
-    return messages.CardAnswer(card=card(withdrawn_card(done)))
+    return messages.CardAnswer(card=card_of(asked.session, withdrawn_card(done)))
 
 
 # --- parts ----------------------------------------------------------------------------------------

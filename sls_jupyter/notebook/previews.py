@@ -6,6 +6,7 @@ first line, what earlier cells of a session made) is not guessed: where the answ
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -261,13 +262,13 @@ def _would_ask(session: Session, cell: ReadCell, begun: Preview, asked: _Asked) 
     earlier = session.earlier_request(asked.material, held[0].authority)
     if earlier is None:
         return replace(begun, verdict="ask", state=_cut(f"would ask {who}"))
-    state = f"{summary_of(earlier)}: would ask {who}"
+    state = f"{_changed(earlier.short)}: would ask {who}"
     return replace(begun, verdict="ask", state=_cut(state), card=_with_differences(begun.card, earlier))
 
 
-def summary_of(earlier: Earlier) -> str:
-    """What a request has that the approved one had not, in a few words."""
-    return "changed since it was approved" if len(earlier.differences) != 1 else earlier.differences[0]
+def _changed(short: str) -> str:
+    """``one line changed``: what differs from the approved request, in a few words."""
+    return f"{short} changed" if re.fullmatch(r"one line|\d+ lines", short) else short
 
 
 def _with_differences(card: Card | None, earlier: Earlier) -> Card | None:

@@ -7,7 +7,6 @@ above it may call others.
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,7 +31,6 @@ RESULT, RECEIPT = "result.sealed", "receipt.json"
 MAX_REMEMBERED = 10_000  # folders of runs whose contents are kept in memory
 ORDER, SESSION_NAME = "order.json", "session"  # in the folder of a session's cell: its signed order, the session's name
 SESSION_FILE = "session.json"  # in the folder of a session: what of it others see
-_RUN_ID = re.compile(r"[0-9a-f]{12}")
 WAITS = "waits for approval"  # the state of a run that ended because a person has to decide first
 
 
@@ -166,15 +164,6 @@ class Remembering(People):
     def _live(self, run: str) -> Run | None:
         """The run itself, where this session drives it; a folder alone drives none."""
         del run
-        return None
-
-    def run_exactly(self, id_: str) -> RunRecord | None:
-        """The run of this persona with exactly this id, read alone; ``None``: there is none that can be read."""
-        folder = self.home.folder("runs") / id_
-        if not _RUN_ID.fullmatch(id_) or not folder.is_dir():
-            return None
-        with contextlib.suppress(SlsError, OSError):
-            return self._record(folder)
         return None
 
     def _find_run(self, id_: str) -> RunRecord:
