@@ -8,6 +8,8 @@ type Block = CardData['blocks'][number];
 
 const SIGNS: Readonly<Record<Tone, string>> = { '': '', good: '✓', bad: '✗', wait: '…', note: '!' };
 
+const MUCH = 600; // characters of a value that is given a few lines only
+
 /** A state in a word. Its sign is in the text that the server made. */
 export function chip(text: string, tone: Tone = ''): HTMLElement {
   return h('span', { class: `sls-chip sls-${tone || 'plain'}` }, text);
@@ -28,7 +30,8 @@ export function cell(value: CellData): HTMLElement {
   if (value.look === 'chip') {
     return chip(value.text, value.tone);
   }
-  return h(value.look === 'mono' ? 'code' : 'span', {}, value.text);
+  const much = value.text.length > MUCH ? { class: 'sls-much', tabindex: 0 } : {}; // which scrolls within itself
+  return h(value.look === 'mono' ? 'code' : 'span', much, value.text);
 }
 
 export function drawCard(card: CardData, trans: ITranslate, level = 3): HTMLElement {
@@ -101,7 +104,7 @@ export function listing(rows: readonly CodeRow[], trans: ITranslate): HTMLElemen
   const lines = rows.map(row =>
     h('span', { class: row.odd ? 'sls-row sls-odd' : 'sls-row' }, h('span', { class: 'sls-no' }, gutter(row)), ...units(row.units), '\n')
   );
-  return h('pre', { class: 'sls-code', tabindex: 0, role: 'region', 'aria-label': trans.__('Code') }, ...lines);
+  return h('pre', { class: 'sls-code', tabindex: 0, role: 'group', 'aria-label': trans.__('Code') }, ...lines);
 }
 
 function gutter(row: CodeRow): string {

@@ -5,7 +5,7 @@ import { button, h, type Child } from '../core/dom';
 import { ListSection, type IFound } from '../core/list-section';
 import type { Model } from '../core/model';
 import { personName, personWarning } from '../core/person';
-import { shortened } from '../core/short';
+import { isSimulated, shortened } from '../core/short';
 import { silence } from '../core/silence';
 import { age } from '../core/time';
 import type { AssetPage, AssetRow, Assets, Choice, ColumnRow, Tone, VersionRow } from '../core/types';
@@ -75,9 +75,9 @@ export class AssetsSection extends ListSection<AssetRow, AssetPage> {
       h('div', { class: 'sls-head' }, h('h3', {}, row.called), row.simulated ? mark('SIMULATED') : null),
       h('p', {}, trans.__('of'), ' ', ...(row.mine ? [h('strong', {}, trans.__('you'))] : personName(row.owner, trans))),
       row.mine ? null : personWarning(row.owner),
-      h('p', { class: 'sls-sub' }, [row.content, row.size, row.simulated ? '' : row.tees.join(', ')].filter(one => one !== '').join(' · ')),
+      h('p', { class: 'sls-sub' }, [row.content, row.size, row.tees.filter(tee => !isSimulated(tee)).join(', ')].filter(one => one !== '').join(' · ')),
       this.choice(page.choice),
-      assetBar(page, this.model, this.actions, () => this.again()),
+      assetBar(page, this.model, this.actions, () => this.refresh(true)),
       this.actions.said,
       row.kind === 'table' ? this.columns(page.columns) : null,
       h('h4', {}, trans.__('Policy')),

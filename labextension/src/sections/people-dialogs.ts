@@ -1,6 +1,5 @@
 /** Dialogs of the people section. Each resolves to the card of what was done, or to `null`. */
 
-import { Refusal } from '../core/api';
 import { freshId, h } from '../core/dom';
 import { field, textInput } from '../core/fields';
 import type { Model } from '../core/model';
@@ -82,21 +81,9 @@ async function answered(model: Model, { title, body, accept, read }: IQuestion):
     if (typeof found === 'string') {
       return found;
     }
-    try {
-      card = (await model.api.post<CardAnswer>(found.path, found.body)).card;
-      return '';
-    } catch (error) {
-      return sentence(error);
-    }
+    card = (await model.api.post<CardAnswer>(found.path, found.body)).card;
+    return '';
   };
   await model.host.ask({ title, body, accept, check });
   return card;
-}
-
-/** What is wrong and what to do, in one line. */
-function sentence(error: unknown): string {
-  if (error instanceof Refusal && error.hint) {
-    return `${error.message} → ${error.hint}`;
-  }
-  return error instanceof Error ? error.message : String(error);
 }

@@ -6,7 +6,7 @@
 
 import { toBase64, type IFile } from '../core/bytes';
 import { button, h, replace, type Child } from '../core/dom';
-import { drawCard } from '../core/card';
+import { drawCard, mark } from '../core/card';
 import { Emitter } from '../core/emitter';
 import type { Model } from '../core/model';
 import { refusal } from '../core/section';
@@ -26,12 +26,10 @@ export class ReceiptView {
   constructor(
     private readonly model: Model,
     private readonly file: IFile,
-    parties: readonly Party[] | null = null
+    /** Whom it can be pinned to, if that is known; asked for otherwise. */
+    private readonly parties: () => readonly Party[] | null = () => null
   ) {
     this.node = h('div', { class: 'sls-receipt' }, this.verdict, this.pinned, this.cards);
-    if (parties !== null) {
-      this.offer(parties);
-    }
   }
 
   /** Have it verified, with what is pinned now. */
@@ -69,9 +67,11 @@ export class ReceiptView {
     const { trans } = this.model.host;
     const word = found.accepted ? trans.__('ACCEPTED') : trans.__('REFUSED');
     const why = found.verdict.replace(/^(ACCEPTED|REFUSED): /, '');
-    const lines = [...failedChecks(found.cards).map(name => `✗ ${name}`), why];
+    const failed = failedChecks(found.cards).filter(name => !why.includes(name));
+    const lines = [...failed.map(name => `✗ ${name}`), why];
     const report = found.run ? button(trans.__('Print report'), () => void this.report(found.run), { 'data-key': 'report' }) : null;
-    return [drawVerdict(word, found.accepted ? 'good' : 'bad', lines, this.file.name), report, ...found.cards.map(card => drawCard(card, trans))];
+    const marks = [...new Set(found.cards.flatMap(card => card.marks))];
+    return [drawVerdict(word, found.accepted ? 'good' : 'bad', lines, this.file.name, marks), report, ...found.cards.map(card => drawCard(card, trans))];
   }
 
   private async report(run: string): Promise<void> {
@@ -86,7 +86,7 @@ export class ReceiptView {
 
   private async askParties(): Promise<void> {
     try {
-      this.offer((await this.model.api.get<Receipts>('receipts')).parties);
+      this.offer(this.parties() ?? (await this.model.api.get<Receipts>('receipts')).parties);
     } catch {
       this.offer([]); // what is verified does not rest on them; the box for simulated TEEs is there
     }
@@ -98,15 +98,16 @@ export class ReceiptView {
   }
 }
 
-/** The verdict as a word with its sign, and what it rests on. */
-function drawVerdict(word: string, tone: 'good' | 'bad', lines: readonly string[], name: string): HTMLElement {
+/** The verdict as a word with its sign, and what it rests on; what no hardware signed has a dashed edge and says so. */
+function drawVerdict(word: string, tone: 'good' | 'bad', lines: readonly string[], name: string, marks: readonly string[] = []): HTMLElement {
   const sign = tone === 'good' ? '✓' : '✗';
+  const edge = marks.includes('SIMULATED') ? ' sls-dashed' : '';
   return h(
     'div',
-    { class: `sls-verdict sls-${tone}`, role: tone === 'good' ? 'status' : 'alert' },
+    { class: `sls-verdict sls-${tone}${edge}`, role: tone === 'good' ? 'status' : 'alert' },
     h('p', { class: 'sls-verdict-word' }, `${sign} ${word}`),
     ...lines.map(line => h('p', { class: 'sls-verdict-why' }, line)),
-    h('p', { class: 'sls-verdict-file' }, name)
+    h('p', { class: 'sls-verdict-file' }, ...marks.flatMap(one => [mark(one), ' ']), name)
   );
 }
 

@@ -41,7 +41,6 @@ export class ReceiptsSection extends SectionView {
   override show(): void {
     super.show();
     this.clock.start();
-    this.clock.tick();
   }
 
   override hide(): void {
@@ -58,7 +57,7 @@ export class ReceiptsSection extends SectionView {
   /** Verify a file. */
   open(file: IFile): void {
     this.turn += 1;
-    const view = new ReceiptView(this.model, file, this.parties);
+    const view = new ReceiptView(this.model, file, () => this.parties);
     replace(this.split.detail, view.node);
     this.split.open(this.model.host.trans.__('Verification of %1', file.name), true);
     void view.verify();

@@ -22,7 +22,7 @@ export interface IRequestOptions {
 export class RequestView {
   readonly node = h('div', { class: 'sls-request' });
   private readonly form: DecisionForm;
-  private readonly outcome = h('div', { class: 'sls-outcome', tabindex: -1 });
+  private readonly outcome = h('div', { class: 'sls-outcome', tabindex: -1, 'data-key': 'outcome' });
   private page: RequestPage | null = null;
   private decided: Decided | null = null;
   private drawn = '';
@@ -91,7 +91,7 @@ export class RequestView {
     const { trans } = this.options.model.host;
     const blocks = drawBlocks(page.code, trans);
     if (page.difference === null) {
-      return h('section', { 'aria-label': trans.__('Code') }, h('h4', {}, trans.__('Code')), ...blocks);
+      return h('div', {}, h('h4', {}, trans.__('Code')), ...blocks);
     }
     return h('details', {}, h('summary', { 'data-key': 'whole code' }, h('strong', {}, trans.__('The whole code'))), ...blocks);
   }

@@ -4,7 +4,7 @@ import { mark, signedChip } from '../core/card';
 import { h, type Child } from '../core/dom';
 import { ListSection, type IFound } from '../core/list-section';
 import type { Model } from '../core/model';
-import { shortened } from '../core/short';
+import { isSimulated, shortened } from '../core/short';
 import { drawRunHead, drawSteps } from '../core/steps';
 import { age } from '../core/time';
 import type { RunPage, RunRow, Runs } from '../core/types';
@@ -80,7 +80,7 @@ export class RunsSection extends ListSection<RunRow, RunPage> {
   /** What it is about; the kind of TEE is said once. */
   private told(page: RunPage): HTMLElement {
     const { row } = page;
-    const words = [row.inputs.join(', '), row.purpose, row.marks.includes(row.tee) ? '' : row.tee].filter(one => one !== '');
+    const words = [row.inputs.join(', '), row.purpose, isSimulated(row.tee) ? '' : row.tee].filter(one => one !== '');
     return h('p', { class: 'sls-sub' }, words.join(' · '));
   }
 
