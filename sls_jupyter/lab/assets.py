@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from sls_jupyter.errors import SlsError
 from sls_jupyter.lab import messages
-from sls_jupyter.lab.asking import Asked, matching, most
-from sls_jupyter.lab.saying import card, person, silences
+from sls_jupyter.lab.asking import Asked
+from sls_jupyter.lab.rows import card_of, first, fitting, person, silences
 from sls_jupyter.notebook.editing import edit_cell
 from sls_jupyter.notebook.owning import withdrawn_card
 from sls_jupyter.notebook.render import asset_card, content_words
 from sls_jupyter.notebook.reports import with_names
+from sls_jupyter.notebook.seal_cells import BODY
 from sls_jupyter.notebook.stream_cells import granted_columns, stream_cell
 from sls_jupyter.notebook.words import size_words, takes_simulated
 from sls_jupyter.policy.facts import Decision
 from sls_jupyter.policy.words import describe_policy
 from sls_jupyter.printing import one_line
 from sls_jupyter.session import AssetInfo, Session
+from sls_jupyter.session.catalogue import CELL_FILE
 from sls_jupyter.session.choices import Choice, choose
 from sls_jupyter.session.contacts import Who
 from sls_jupyter.session.versions import AssetVersion
@@ -28,8 +30,8 @@ def listed(asked: Asked) -> messages.Assets:
     rows = [
         _row(info, owners.get(info.manifest.owner) or session.who(info.manifest.owner)) for info in session.assets()
     ]
-    found = matching(asked, rows, lambda one: f"{one.called} {one.owner.words} {' '.join(one.purposes)}")
-    return messages.Assets(rows=tuple(found[: most(asked)]), total=len(found), silent=silences(session.silent()))
+    found = fitting(rows, asked.query, lambda one: (one.called, one.owner.words, *one.purposes))
+    return messages.Assets(rows=tuple(first(found, asked.query)), total=len(found), silent=silences(session))
 
 
 def page(asked: Asked) -> messages.AssetPage:
@@ -51,7 +53,7 @@ def page(asked: Asked) -> messages.AssetPage:
         versions=tuple(map(_version, versions)),
         insert=stream_cell(info, _name_of(session, info)),
         edit=edit,
-        card=card(asset_card(info, doubts), session),
+        card=card_of(session, asset_card(info, doubts)),
     )
 
 
@@ -63,7 +65,7 @@ def withdraw(asked: Asked) -> messages.CardAnswer:
     """
     assert isinstance(asked.body, messages.Withdraw)  # noqa: S101  # the route's model
     done = asked.session.withdraw(asked.path["id"], shred=asked.body.shred)
-    return messages.CardAnswer(card=card(withdrawn_card(done)))
+    return messages.CardAnswer(card=card_of(asked.session, withdrawn_card(done)))
 
 
 # --- parts ----------------------------------------------------------------------------------------
@@ -110,9 +112,18 @@ def _edit(session: Session, info: AssetInfo) -> tuple[str, list[str]]:
         return "", []
     try:
         own = session.own_authority()
-        return edit_cell(info, elsewhere="" if info.manifest.authority == own.did else info.manifest.authority_url), []
+        elsewhere = "" if info.manifest.authority == own.did else info.manifest.authority_url
+        return edit_cell(info, elsewhere=elsewhere, body=_body(session, info)), []
     except SlsError as error:
         return "", [f"{error.sentence} {error.hint}".strip()]
+
+
+def _body(session: Session, info: AssetInfo) -> str:
+    """The code of a cell that was sealed, where its owner let reviewers read it."""
+    if info.manifest.kind != "code" or info.manifest.confidential:
+        return BODY
+    files = session.code_in(info)
+    return files[CELL_FILE] if set(files) == {CELL_FILE} else BODY
 
 
 def _name_of(session: Session, info: AssetInfo) -> str:

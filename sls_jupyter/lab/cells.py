@@ -5,7 +5,7 @@ from __future__ import annotations
 from sls_jupyter.lab import messages
 from sls_jupyter.lab.asking import Asked
 from sls_jupyter.lab.assets import columns_of
-from sls_jupyter.lab.saying import card
+from sls_jupyter.lab.rows import card_of
 from sls_jupyter.notebook.editing import changes_of
 from sls_jupyter.notebook.policy_forms import options_from, policy_fields
 from sls_jupyter.notebook.previews import Input, preview
@@ -61,9 +61,10 @@ def preflight(asked: Asked) -> messages.Preflight:
         verdict=found.verdict,
         line=found.line,
         state=found.state,
-        card=None if found.card is None else card(found.card),
+        card=None if found.card is None else card_of(asked.session, found.card),
         tables=tuple(_hint(one) for one in found.inputs if one.info.manifest.kind == "table"),
         outputs=found.outputs,
+        request=found.request,
     )
 
 

@@ -6,10 +6,10 @@ import argparse
 import binascii
 from base64 import b64decode
 
-from sls_jupyter.errors import BadInput, MalformedDocument, SlsError
+from sls_jupyter.errors import BadInput, MalformedDocument, SlsError, UnknownName
 from sls_jupyter.lab import messages
 from sls_jupyter.lab.asking import MAX_ROWS, Asked
-from sls_jupyter.lab.saying import card
+from sls_jupyter.lab.rows import card_of
 from sls_jupyter.notebook import receipts
 from sls_jupyter.notebook.attest import verdict_card, verify_data
 from sls_jupyter.notebook.cards import Card, Line, marks
@@ -19,6 +19,7 @@ from sls_jupyter.notebook.words import is_simulated
 from sls_jupyter.printing import one_line
 from sls_jupyter.receipt.verdict import ReceiptVerdict
 from sls_jupyter.session import RunRecord, Session
+from sls_jupyter.session.contacts import short_did
 
 MAX_CARDS = 20  # of one file
 MAX_PINS = 64
@@ -26,8 +27,8 @@ MAX_PINS = 64
 
 def listed(asked: Asked) -> messages.Receipts:
     """The receipts in the folders of this persona's runs, the newest first, and whom one can be pinned to. Nobody is asked."""
-    rows = tuple(map(_row, asked.session.kept_receipts(MAX_ROWS)))
-    return messages.Receipts(rows=rows, parties=_parties(asked.session))
+    kept = [one for one in asked.session.runs() if one.has_receipt]
+    return messages.Receipts(rows=tuple(map(_row, kept[:MAX_ROWS])), parties=_parties(asked.session))
 
 
 def verify(asked: Asked) -> messages.Verified:
@@ -86,7 +87,7 @@ def _receipt(session: Session, name: str, data: bytes, options: argparse.Namespa
         verdict=receipts.verdict_words(verdict),
         id=verdict.id,
         run=_own_run(session, verdict),
-        cards=(card(shown),),
+        cards=(card_of(session, shown),),
     )
 
 
@@ -95,7 +96,7 @@ def _notebook(session: Session, name: str, data: bytes, options: argparse.Namesp
     try:
         found = receipts.found_in(name, data)
     except BadInput as error:
-        return _refused("notebook", error)
+        return _refused(session, "notebook", error)
     chain = receipts.judge_all(found, options, session.trusted_images())
     cards = [receipts.chain_card(chain)]
     for one, (_, verdict) in zip((one for one in found if one.data is not None), chain.judged, strict=True):
@@ -109,7 +110,7 @@ def _notebook(session: Session, name: str, data: bytes, options: argparse.Namesp
         verdict=receipts.chain_words(chain),
         id="",
         run="",
-        cards=tuple(map(card, cards)),
+        cards=tuple(card_of(session, one) for one in cards),
     )
 
 
@@ -118,9 +119,11 @@ def _evidence(session: Session, name: str, data: bytes, options: argparse.Namesp
         verdict = verify_data([data], name, anchors=session.anchors if options.accept_simulated else None)
     except MalformedDocument:
         hint = "%sls receipt RUN saves a receipt, and the panel's runs have one each."
-        return _refused("other", BadInput("This file is neither a receipt nor attestation evidence.", hint=hint))
+        return _refused(
+            session, "other", BadInput("This file is neither a receipt nor attestation evidence.", hint=hint)
+        )
     except SlsError as error:
-        return _refused("evidence", error)
+        return _refused(session, "evidence", error)
     failed = [one.name for one in verdict.checks if not one.ok]
     words = f"REFUSED: {', '.join(failed) or verdict.reason}" if not verdict.accepted else "ACCEPTED"
     simulated = "; no hardware signed this evidence" if verdict.simulated else ""
@@ -130,11 +133,11 @@ def _evidence(session: Session, name: str, data: bytes, options: argparse.Namesp
         verdict=one_line(f"{words}{simulated}"),
         id="",
         run="",
-        cards=(card(verdict_card(verdict)),),
+        cards=(card_of(session, verdict_card(verdict)),),
     )
 
 
-def _refused(kind: str, error: SlsError) -> messages.Verified:
+def _refused(session: Session, kind: str, error: SlsError) -> messages.Verified:
     """A file that cannot be judged, as a verdict."""
     lines = [Line(line) for line in error.lines()]
     shown = Card("REFUSED", [*lines, Line("Do not rely on anything that this file states.")], tone="bad")
@@ -145,7 +148,7 @@ def _refused(kind: str, error: SlsError) -> messages.Verified:
             "verdict": f"REFUSED: {error.sentence}",
             "id": "",
             "run": "",
-            "cards": (card(shown),),
+            "cards": (card_of(session, shown),),
         }
     )
 
@@ -155,8 +158,11 @@ def _own_run(session: Session, verdict: ReceiptVerdict) -> str:
     if not verdict.accepted or verdict.spec is None:
         return ""
     contract = verdict.spec.digest if verdict.order is None else verdict.order.digest
-    record = session.run_exactly(contract.removeprefix("sha256:")[:12])
-    return record.id if record is not None and record.contract == contract else ""
+    try:
+        record = session.run_called(contract)
+    except UnknownName:
+        return ""
+    return record.id if record.contract == contract else ""
 
 
 # --- what lies here -------------------------------------------------------------------------------
@@ -176,11 +182,10 @@ def _parties(session: Session) -> tuple[messages.Party, ...]:
     """Who has a name here as an owner, and each authority that this persona knows as a log; every DID was proven once."""
     owners = {who.did: str(who) for who, _ in session.contacts()}
     logs: dict[str, str] = {}
-    for one in session.noted_authorities():
-        called = str(session.who(one.owner)) if one.owner else ""
-        if one.owner:
-            owners.setdefault(one.owner, called)
-        logs.setdefault(one.did, f"{called}'s log" if called else f"the log at {one.url}")
+    for log, owner in session.known_logs().items():
+        if owner:
+            owners.setdefault(owner, str(session.who(owner)))
+        logs.setdefault(log, f"{session.who(owner)}'s log" if owner else f"the log {short_did(log)}")
     found = [
         *(messages.Party(did=did, words=one_line(words), role="owner") for did, words in owners.items()),
         *(messages.Party(did=did, words=one_line(words), role="log") for did, words in logs.items()),

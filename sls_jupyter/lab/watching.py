@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
+from sls_jupyter.errors import SlsError
 from sls_jupyter.lab.messages import Event, Section
 from sls_jupyter.lab.problems import place_of
 from sls_jupyter.printing import one_line
@@ -166,8 +167,9 @@ class _Here:
                 yield Event(type="ended", id=id_, words=self._end_of(id_))
 
     def _end_of(self, id_: str) -> str:
-        record = self._session.run_exactly(id_)
-        if record is None:
+        try:
+            record = self._session.run_called(id_)
+        except SlsError:
             return f"Run {id_} is over."
         inputs = ", ".join(record.inputs)
         return one_line(f"Run {id_} on {inputs}: {record.state}", MAX_WORDS)

@@ -6,6 +6,7 @@ first line, what earlier cells of a session made) is not guessed: where the answ
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -33,7 +34,9 @@ from sls_jupyter.session.reviewing import Earlier
 from sls_jupyter.session.warming import STARTING_NAMES, require_cell
 
 SECONDS = 8.0  # of one preview, whatever authorities do
-MAX_COLUMNS = 4  # of one table that the line names
+MAX_INPUTS = 6  # that the line names
+MAX_COLUMNS = 4  # of one table that it names
+MAX_NAME = 40  # characters of a column's name in it
 MAX_WORDS = 300  # of a state
 _NEEDED = ("--input", "--code", "--session", "the line")  # without their values nothing can be asked
 _ASKED_ABOUT = {
@@ -68,13 +71,16 @@ class Preview:
     recipients: tuple[str, ...] = ("you",)
     session: str = ""
     card: Card | None = field(default=None, repr=False)
+    request: str = ""  # what a request for exactly this has as its id; "" where that is not known before it runs
 
     @property
     def line(self) -> str:
         """``runs remotely on hospital/patients · age, sex → table, figure leave to you``; "" where its first line cannot be read."""
         if not self.inputs and not self.kinds:
             return ""  # its line cannot be read
-        on = ", ".join(_input_words(one) for one in self.inputs) or "…"
+        named = [_input_words(one) for one in self.inputs[:MAX_INPUTS]]
+        more = len(self.inputs) - len(named)
+        on = ", ".join([*named, *([f"{more} more"] if more else [])]) or "…"
         leave = ", ".join(self.kinds) or "nothing"
         verb = "leave" if len(self.kinds) > 1 else "leaves"
         where = f" in session {self.session}" if self.session else ""
@@ -139,7 +145,7 @@ def _input_words(one: Input) -> str:
     if one.info.manifest.kind == "code":
         return f"{one.info.called} (code)"
     named = one.columns if one.asked is None else one.asked
-    some = [quoted(name) for name in named[:MAX_COLUMNS]]
+    some = [one_line(quoted(name), MAX_NAME) for name in named[:MAX_COLUMNS]]
     more = len(named) - len(some)
     columns = ", ".join([*some, *([f"{more} more"] if more else [])])
     return f"{one.info.called} · {columns}" if columns else one.info.called
@@ -215,7 +221,7 @@ def _decided(session: Session, cell: ReadCell, begun: Preview, asked: _Asked) ->
     decisions, unbelieved = asked.decisions, believed_hosts(session, asked.request)[1]
     kinds = tuple(kind for kind in begun.kinds if all(kind in one.obligations.kinds for one in decisions.values()))
     card = preflight_card(decisions, session.names(), with_code=True, unbelieved=unbelieved)
-    begun = replace(begun, kinds=kinds, card=card.where(session.isolated))
+    begun = replace(begun, kinds=kinds, card=card.where(session.isolated), request=_terms(cell, asked))
     denied = _denied(cell, decisions)
     if denied:
         return replace(begun, verdict="no", state=f"would be denied: {', '.join(denied)}")
@@ -226,6 +232,10 @@ def _decided(session: Session, cell: ReadCell, begun: Preview, asked: _Asked) ->
     if worst_of(decisions.values()) == "allow":
         return replace(begun, verdict="run", state=f"{_why_allowed(begun, asked)} ✓")
     return _would_ask(session, cell, begun, asked)
+
+
+def _terms(cell: ReadCell, asked: _Asked) -> str:
+    return "" if cell.unknown or cell.options.parameter or cell.options.session else asked.request.spec.terms
 
 
 def _denied(cell: ReadCell, decisions: Mapping[str, Decision]) -> list[str]:
@@ -256,13 +266,13 @@ def _would_ask(session: Session, cell: ReadCell, begun: Preview, asked: _Asked) 
     earlier = session.earlier_request(asked.material, held[0].authority)
     if earlier is None:
         return replace(begun, verdict="ask", state=_cut(f"would ask {who}"))
-    state = f"{summary_of(earlier)}: would ask {who}"
+    state = f"{_changed(earlier.short)}: would ask {who}"
     return replace(begun, verdict="ask", state=_cut(state), card=_with_differences(begun.card, earlier))
 
 
-def summary_of(earlier: Earlier) -> str:
-    """What a request has that the approved one had not, in a few words."""
-    return "changed since it was approved" if len(earlier.differences) != 1 else earlier.differences[0]
+def _changed(short: str) -> str:
+    """``one line changed``: what differs from the approved request, in a few words."""
+    return f"{short} changed" if re.fullmatch(r"one line|\d+ lines", short) else short
 
 
 def _with_differences(card: Card | None, earlier: Earlier) -> Card | None:

@@ -105,16 +105,6 @@ class KnownAuthority:
     trouble: str  # "" if it answers as it should
 
 
-@dataclass(frozen=True, slots=True)
-class NotedAuthority:
-    """An authority that this persona knows, as its folder and its user's other personas' say."""
-
-    url: str
-    did: str
-    owner: str  # DID; "": it was not told when it was connected
-    persona: str  # of this user, whose it is; "" for somebody else's
-
-
 def connections_of(home: Home) -> dict[str, str]:
     """Authorities of others that a persona is connected to: URL -> DID, as first seen."""
     path = home.path / "authorities.json"
@@ -179,13 +169,10 @@ class Directory(Remembering):
             found.setdefault(url, Place(url, did))
         return found
 
-    def noted_authorities(self) -> tuple[NotedAuthority, ...]:
-        """Every authority that this persona knows; nobody is asked whether it is there."""
+    def known_logs(self) -> dict[str, str]:
+        """The log of every authority that this persona knows, and its owner: DID -> DID, "" if it was not told. Nobody is asked."""
         owners, own = self._owners(), {folder: one.did for folder, one in self._personas().items()}
-        return tuple(
-            NotedAuthority(one.url, one.did, own.get(one.persona, owners.get(one.url, "")), one.persona)
-            for one in self._places().values()
-        )
+        return {one.did: own.get(one.persona, owners.get(one.url, "")) for one in self._places().values()}
 
     def _client(self, url: str, did: str | None = None) -> AuthorityClient:
         """A client of the authority ``did``: where this persona knows it, or else at ``url``, which others chose.

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
-from pathlib import Path
 
 from sls_jupyter.documents import digest
-from sls_jupyter.errors import SlsError
-from sls_jupyter.receipt.files import read_receipt
-from sls_jupyter.receipt.receipt import Receipt
-from sls_jupyter.receipt.verdict import ReceiptVerdict, VerifiedReceipt
+from sls_jupyter.errors import SlsError, UnknownName
+from sls_jupyter.receipt.verdict import VerifiedReceipt
 from sls_jupyter.session.auditing import Auditing
 from sls_jupyter.session.cell import one_spelling
 from sls_jupyter.session.remembering import RunRecord
-
-RECEIPT = "receipt.json"  # in the folder of a run
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,26 +23,6 @@ class CellProof:
 class Proving(Auditing):
     """Receipts in the folders of runs."""
 
-    def kept_receipts(self, most: int) -> list[RunRecord]:
-        """The newest runs whose receipt lies in their folder, the newest first. The receipts are not looked at."""
-        found = []
-        for path in self.home.folder("runs").glob(f"*/{RECEIPT}"):
-            with contextlib.suppress(OSError):
-                found.append((path.stat().st_mtime_ns, path.parent.name))
-        newest = (self.run_exactly(name) for _, name in sorted(found, reverse=True)[:most])
-        return sorted((one for one in newest if one is not None), key=lambda one: one.started_at, reverse=True)
-
-    def kept_verdict(self, record: RunRecord) -> ReceiptVerdict | None:
-        """The verdict on the receipt in a run's folder, against what this persona knows of it; ``None``: there is none.
-
-        Raises:
-            BadInput, MalformedDocument: what lies there is no receipt, or the run's contract cannot be read.
-        """
-        path = self._kept_receipt(record.id)
-        if not path.is_file():
-            return None
-        return self._judge_receipt(record.id, self._asked(record.id), Receipt.parse(read_receipt(path)))
-
     def prove_cell(self, run: str, code: str) -> CellProof:
         """Whether the kept receipt of a run of this persona is of this code, and of the results that are kept of the run.
 
@@ -57,11 +31,14 @@ class Proving(Auditing):
         Args:
             run: its id. code: the cell's body, in any of its spellings.
         """
-        record = self.run_exactly(run)
-        if record is None:
+        try:
+            record = self.run_called(run)
+        except UnknownName:
+            return CellProof(False, "no such run here")
+        if record.id != run:  # the beginning of an id
             return CellProof(False, "no such run here")
         try:
-            verdict = self.kept_verdict(record)
+            verdict = self.kept_receipt(run)
         except SlsError:
             return CellProof(False, "its receipt cannot be read")
         if verdict is None:
@@ -83,6 +60,3 @@ class Proving(Auditing):
             if not all(same.values()):
                 return CellProof(False, "the kept results are not those of its receipt")
         return CellProof(True, "verified, SIMULATED" if receipt.verdict.simulated else "verified")
-
-    def _kept_receipt(self, run: str) -> Path:
-        return self.home.folder("runs") / run / RECEIPT

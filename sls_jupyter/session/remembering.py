@@ -7,7 +7,6 @@ above it may call others.
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, ValidationError
 
 from sls_jupyter.contract.proposal import Proposal, verify_proposal
-from sls_jupyter.contract.spec import MAX_CELLS, verify_stream_spec
+from sls_jupyter.contract.spec import MAX_CELLS, AssetInput, verify_stream_spec
 from sls_jupyter.documents import NO_CONTROLS, Model, Timestamp, parse_json
 from sls_jupyter.errors import MalformedDocument, SignatureInvalid, SlsError, UnknownName
 from sls_jupyter.session.claims import advice, fate
@@ -32,7 +31,6 @@ RESULT, RECEIPT = "result.sealed", "receipt.json"
 MAX_REMEMBERED = 10_000  # folders of runs whose contents are kept in memory
 ORDER, SESSION_NAME = "order.json", "session"  # in the folder of a session's cell: its signed order, the session's name
 SESSION_FILE = "session.json"  # in the folder of a session: what of it others see
-_RUN_ID = re.compile(r"[0-9a-f]{12}")
 WAITS = "waits for approval"  # the state of a run that ended because a person has to decide first
 
 
@@ -131,6 +129,14 @@ class Remembering(People):
                 found.append(self._session_record(folder))
         return sorted(found, key=lambda one: one.opened_at, reverse=True)
 
+    def inputs_of_session(self, name: str) -> tuple[AssetInput, ...]:
+        """The inputs of the newest session of a name, as its signed contract has them; nothing if there is none."""
+        session = next((one for one in self.sessions() if one.name == name), None)
+        if session is None:
+            return ()
+        contract = self.home.folder("sessions") / session.id / "spec.json"
+        return verify_stream_spec(contract.read_bytes(), did=self.did).inputs
+
     def _session_record(self, folder: Path) -> SessionRecord:
         spec = verify_stream_spec((folder / "spec.json").read_bytes(), did=self.did)
         _require_named_after(folder, spec.digest)
@@ -166,15 +172,6 @@ class Remembering(People):
     def _live(self, run: str) -> Run | None:
         """The run itself, where this session drives it; a folder alone drives none."""
         del run
-        return None
-
-    def run_exactly(self, id_: str) -> RunRecord | None:
-        """The run of this persona with exactly this id, read alone; ``None``: there is none that can be read."""
-        folder = self.home.folder("runs") / id_
-        if not _RUN_ID.fullmatch(id_) or not folder.is_dir():
-            return None
-        with contextlib.suppress(SlsError, OSError):
-            return self._record(folder)
         return None
 
     def _find_run(self, id_: str) -> RunRecord:

@@ -28,6 +28,7 @@ class ReceiptPage extends Widget {
   ) {
     super();
     this.addClass('sls-host');
+    this.addClass('sls-ui');
     this.addClass('sls-receipt-page');
     this.node.tabIndex = 0;
     void context.ready.then(() => {
