@@ -26,7 +26,10 @@ from urllib.parse import urlsplit
 
 import nbformat
 import pytest
+from agent_kit import AgentHome, agent_home
 from browser_kit import CHROMIUM, axe_source
+
+from sls_jupyter.session import Session
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Locator, Page
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 BUNDLE = ROOT / "sls_jupyter" / "labextension"
 SCREENS = ROOT / "build" / "screens"  # pictures of every section, for people to look at
-WAIT_MS = 60_000  # for a machine that is busy with other things; nothing waits that long on an idle one
+WAIT_MS = int(os.environ.get("SLS_TEST_WAIT_MS", "60000"))  # for a machine that is busy with other things
 START_SECONDS = 90.0
 FLAGS = (
     "--no-sandbox",
@@ -221,17 +224,35 @@ class Tab:
     def ready(self) -> None:
         """The notebook is there and its kernel waits."""
         self.page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
-        self.page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
+        self.page.wait_for_function(
+            "() => { const kernel = window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel;"
+            " return kernel?.connectionStatus === 'connected' && kernel.status === 'idle'; }"
+        )
 
     def panel(self, section: str = "", inside: str = "") -> Locator:
-        """The panel, opened, with a section in front."""
+        """The panel, opened; or the section of it that is put in front."""
         panel = self.page.locator(f"{inside} .sls-panel".strip()).first
         if not panel.is_visible():
             self.page.locator('li.lm-TabBar-tab[data-id="sls-panel"]').click()
         panel.wait_for()
-        if section:
-            panel.get_by_role("tab", name=section).click()
-        return panel
+        if not section:
+            return panel
+        panel.get_by_role("tab", name=section).click()
+        return panel.get_by_role("tabpanel", name=section)
+
+    def become(self, persona: str) -> None:
+        """Choose whose panel it is, as a person does: in the status bar's menu."""
+        status = self.page.locator(".sls-status")
+        status.wait_for()
+
+        def known() -> bool:
+            return "SIMULATED" in status.inner_text()
+
+        until(known, "the status bar says who it is")
+        if not status.inner_text().startswith(persona):
+            status.click()
+            self.page.get_by_role("menuitem", name=persona).first.click()
+        until(lambda: status.inner_text().startswith(persona) and known(), f"the panel is of {persona}")
 
     def run_all(self) -> None:
         """Start every cell of the notebook in front; nothing waits for them."""
@@ -270,6 +291,43 @@ class Tab:
         assert self.server.token not in stored
         assert "PRIVATE" not in stored
         assert [one for one in self.errors if not any(part in one for part in self.quiet)] == []
+
+
+# --- two people -----------------------------------------------------------------------------------
+
+CELL = """%%safestream --no-wait -i patients -o ages --purpose 'risk study'
+ages = patients.groupby('sex').age.agg(['mean', 'count'])"""
+ANALYST = "%load_ext sls_jupyter\n%sls as analyst"
+
+
+@dataclass
+class Place:
+    """A hospital that reads every cell, an analyst, and JupyterLab for both."""
+
+    home: AgentHome
+    hospital: Session
+    analyst: Session
+    server: LabServer
+    browser: Browser
+
+    def window(self, persona: str, notebook: str = "", **options: object) -> Tab:
+        """JupyterLab as one of them."""
+        tab = Tab.open(self.browser, self.server, **options).lab(notebook)  # type: ignore[arg-type]
+        tab.become(persona)
+        return tab
+
+
+@contextlib.contextmanager
+def two_people(folder: Path) -> Iterator[Place]:
+    """A new home with an agent, a sealed asset of the hospital's, JupyterLab and a browser."""
+    with pytest.MonkeyPatch.context() as patch, agent_home(patch) as home, chromium() as browser:
+        hospital, analyst = home.session("hospital"), home.session("analyst")
+        home.seal(hospital, analyst, allow_code="reviewed", purpose=["risk study"], columns="age,sex,outcome")
+        server = LabServer(folder / "notebooks", home.environment()).start()
+        try:
+            yield Place(home, hospital, analyst, server, browser)
+        finally:
+            server.stop()
 
 
 def until(check: Callable[[], bool], what: str, seconds: float = 60.0) -> None:

@@ -33,8 +33,7 @@ class ApiHandler(APIHandler):  # type: ignore[misc]
 
     desk: Desk
 
-    def initialize(self, desk: Desk, **rest: Any) -> None:
-        del rest
+    def initialize(self, desk: Desk) -> None:
         self.desk = desk
 
     def set_default_headers(self) -> None:
@@ -94,7 +93,8 @@ _REFUSED = {
 
 @web.stream_request_body
 class RouteHandler(ApiHandler):
-    """The calls of one path; a body is taken only from somebody whom the server lets in, and within bounds."""
+    """The calls of one path. A body is kept only of somebody whom the server lets in, and within bounds; it is read in any
+    case, because who is cut off while sending never sees the answer."""
 
     routes: dict[str, Route]
 
@@ -102,21 +102,29 @@ class RouteHandler(ApiHandler):
         super().initialize(desk)
         self.routes = routes
         self._body = bytearray()
-        self._too_large = False
+        self._refusal: web.HTTPError | None = web.HTTPError(403)  # until the server has let them in
 
     async def prepare(self) -> None:
-        await super().prepare()
-        if self.request.method == "POST":
-            kind = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-            if kind != "application/json":  # what a form of another page cannot send
-                raise web.HTTPError(415)
+        try:
+            await super().prepare()
+            self._require_json()
+        except web.HTTPError as refusal:
+            self._refusal = refusal
+        else:
+            self._refusal = None
+
+    def _require_json(self) -> None:
+        kind = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if self.request.method == "POST" and kind != "application/json":  # which no form of another page can send
+            raise web.HTTPError(415)
 
     def data_received(self, chunk: bytes) -> None:
-        if len(self._body) + len(chunk) > MAX_BODY_BYTES:
-            self._too_large = True
-            self._body.clear()
-        if not self._too_large:
+        if self._refusal is None and len(self._body) + len(chunk) > MAX_BODY_BYTES:
+            self._refusal = web.HTTPError(413)
+        if self._refusal is None:
             self._body += chunk
+        else:
+            self._body.clear()
 
     @web.authenticated
     async def get(self, **path: str) -> None:
@@ -124,11 +132,11 @@ class RouteHandler(ApiHandler):
 
     @web.authenticated
     async def post(self, **path: str) -> None:
-        if self._too_large:
-            raise web.HTTPError(413)
         await self._answer("POST", path)
 
     async def _answer(self, method: str, path: dict[str, str]) -> None:
+        if self._refusal is not None:
+            raise self._refusal
         route = self.routes.get(method)
         if route is None:
             raise web.HTTPError(405)

@@ -23,6 +23,7 @@ from sls_jupyter.session import Session
 CONTENT_TYPE = "application/x-ndjson"
 STREAM_SECONDS = 240.0  # of one answer; the page asks again
 HEARTBEAT_SECONDS = 15.0
+FLUSH_SECONDS = 30.0  # that a reader may leave what was sent
 MAX_LISTENERS = 64  # of one persona
 
 
@@ -75,8 +76,8 @@ class EventsHandler(ApiHandler):
             persona = self.one_argument("persona")
             if not persona and not personas(self.desk.root):
                 return await self._wait_for_somebody()
-            session = await asyncio.get_running_loop().run_in_executor(None, self.desk.session, persona)
             loop, something = asyncio.get_running_loop(), asyncio.Event()
+            session = await loop.run_in_executor(None, self.desk.session, persona)
 
             def wake() -> None:
                 with contextlib.suppress(RuntimeError):  # the server ends
@@ -101,9 +102,17 @@ class EventsHandler(ApiHandler):
         while not self._gone.is_set() and (left := deadline - time.monotonic()) > 0:
             events = listener.take() if something.is_set() else []
             something.clear()
-            self.write("".join(one.model_dump_json() + "\n" for one in events) or "\n")
-            await self.flush()
+            await self._send("".join(one.model_dump_json() + "\n" for one in events) or "\n")
             await self._first(something, min(left, HEARTBEAT_SECONDS))
+
+    async def _send(self, text: str) -> None:
+        """Raises :class:`StreamClosedError`: the reader has gone, or reads nothing; then its connection is closed."""
+        self.write(text)
+        try:
+            await asyncio.wait_for(asyncio.ensure_future(self.flush()), FLUSH_SECONDS)
+        except TimeoutError:
+            self.request.connection.close()
+            raise StreamClosedError from None
 
     async def _first(self, something: asyncio.Event, seconds: float) -> None:
         """Until there is something to tell, nobody listens, or the time is over."""
@@ -117,14 +126,12 @@ class EventsHandler(ApiHandler):
     async def _wait_for_somebody(self) -> None:
         """There is no persona: the answer ends as soon as one was made, and the page asks again."""
         self._begin()
-        self.write(HELLO.model_dump_json() + "\n")
-        await self.flush()
+        await self._send(HELLO.model_dump_json() + "\n")
         deadline, beat = time.monotonic() + STREAM_SECONDS, time.monotonic()
         while not self._gone.is_set() and not personas(self.desk.root) and time.monotonic() < deadline:
             if time.monotonic() - beat > HEARTBEAT_SECONDS:
                 beat = time.monotonic()
-                self.write("\n")
-                await self.flush()
+                await self._send("\n")
             await self._first(asyncio.Event(), 1.0)
 
 

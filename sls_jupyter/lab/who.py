@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 from sls_jupyter.agent import starting
 from sls_jupyter.agent.place import version, why_switched_off
-from sls_jupyter.attestation.profile import PROFILES, SIMULATED_TEES
+from sls_jupyter.attestation.profile import HARDWARE_TEES, PROFILES, SIMULATED_TEES
 from sls_jupyter.errors import BadInput, SlsError
 from sls_jupyter.identity import Home
 from sls_jupyter.lab import messages
@@ -77,27 +78,35 @@ def _start(root: Path, why_not: list[str]) -> None:
 def status(asked: Asked) -> messages.Status:
     """The status bar. This user's own authorities are asked; what others' show is as it was seen last."""
     session = asked.session
+    trouble = _trouble(session)
     session.lookout.look_here()
     session.reread_hosts()
     tees = tuple(dict.fromkeys(host.capabilities().tee for host in session.hosts.values()))
-    simulated = bool(tees) and all(one in SIMULATED_TEES for one in tees)
-    isolated = session.isolated()
-    hardware = [PROFILES[one].label for one in tees if one in PROFILES and PROFILES[one].hardware]
+    only_simulated = bool(tees) and all(one in SIMULATED_TEES for one in tees)
     return messages.Status(
         persona=session.name,
         did=session.did,
         short=short_did(session.did),
         tees=tees,
-        marks=marks(simulated, simulated and not isolated),
-        label=", ".join(hardware) or ("SIMULATED" if simulated else "no TEE"),
+        marks=marks(only_simulated, not session.isolated()),
+        label=_label(tees),
         waiting=session.lookout.waiting(),
-        running=sum(1 for one in glance.runs(session.home).values() if one.driven),
-        trouble=one_line(_trouble(session)),
+        running=sum(one.driven for one in glance.runs(session.home).values()),
+        trouble=one_line(trouble),
     )
 
 
+def _label(tees: Iterable[str]) -> str:
+    """Every kind of TEE at hand in words, hardware first."""
+    hardware = [PROFILES[one].label for one in tees if one in HARDWARE_TEES]
+    return ", ".join([*hardware, *(["SIMULATED"] if any(one in SIMULATED_TEES for one in tees) else [])]) or "no TEE"
+
+
 def _trouble(session: Session) -> str:
+    """Why others cannot reach this persona's authority, if it has one; it is served from now on."""
     try:
+        if (session.home.path / "authority" / "authority.db").exists():
+            session.own_authority()
         return session.unreachable()
     except SlsError as error:
         return f"{error.sentence} {error.hint}".strip()

@@ -25,7 +25,7 @@ export class Finder {
     input.addEventListener('input', () => this.typed());
     input.addEventListener('keydown', event => this.key(event));
     this.input = input;
-    this.box = h('div', { class: 'sls-finder', role: 'search' }, h('label', { for: id, class: 'sls-unseen' }, label), input);
+    this.box = h('div', { class: 'sls-toolbar', role: 'search' }, h('label', { for: id, class: 'sls-unseen' }, label), input);
   }
 
   get query(): { readonly q: string; readonly most: number } {

@@ -1,6 +1,6 @@
 /** What the options of a form mean: the policy in sentences, what it changes, and the very cell. Asked for as somebody types. */
 
-import { Refusal } from '../core/api';
+import { sentence } from '../core/api';
 import { h, replace } from '../core/dom';
 import type { Model } from '../core/model';
 import { refusal } from '../core/section';
@@ -41,10 +41,7 @@ export class SealPreview {
   /** Why there is no cell. */
   why(): string {
     const { trans } = this.model.host;
-    if (this.error instanceof Refusal) {
-      return [this.error.message, this.error.hint].filter(one => one !== '').join(' → ');
-    }
-    return trans.__('Name a variable or a file first.');
+    return this.error === null ? trans.__('Name a variable or a file first.') : sentence(this.error, trans.__('These options mean nothing.'));
   }
 
   dispose(): void {
