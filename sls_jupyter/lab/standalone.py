@@ -81,7 +81,7 @@ def _config(token: str, port: int, browser: bool) -> Config:
     server.allow_unauthenticated_access = False
     server.allow_root = True  # nothing can be run here
     server.answer_yes = True  # Ctrl-C ends it without a question
-    server.open_browser = browser
+    server.open_browser, server.no_browser_open_file = browser, not browser
     server.cookie_secret = secrets.token_bytes(32)  # in this process only: a cookie ends with it
     server.terminals_enabled = False
     return config
