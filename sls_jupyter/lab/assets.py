@@ -10,12 +10,14 @@ from sls_jupyter.notebook.editing import edit_cell
 from sls_jupyter.notebook.owning import withdrawn_card
 from sls_jupyter.notebook.render import asset_card, content_words
 from sls_jupyter.notebook.reports import with_names
+from sls_jupyter.notebook.seal_cells import BODY
 from sls_jupyter.notebook.stream_cells import granted_columns, stream_cell
 from sls_jupyter.notebook.words import size_words, takes_simulated
 from sls_jupyter.policy.facts import Decision
 from sls_jupyter.policy.words import describe_policy
 from sls_jupyter.printing import one_line
 from sls_jupyter.session import AssetInfo, Session
+from sls_jupyter.session.catalogue import CELL_FILE
 from sls_jupyter.session.choices import Choice, choose
 from sls_jupyter.session.contacts import Who
 from sls_jupyter.session.versions import AssetVersion
@@ -110,9 +112,18 @@ def _edit(session: Session, info: AssetInfo) -> tuple[str, list[str]]:
         return "", []
     try:
         own = session.own_authority()
-        return edit_cell(info, elsewhere="" if info.manifest.authority == own.did else info.manifest.authority_url), []
+        elsewhere = "" if info.manifest.authority == own.did else info.manifest.authority_url
+        return edit_cell(info, elsewhere=elsewhere, body=_body(session, info)), []
     except SlsError as error:
         return "", [f"{error.sentence} {error.hint}".strip()]
+
+
+def _body(session: Session, info: AssetInfo) -> str:
+    """The code of a cell that was sealed, where its owner let reviewers read it."""
+    if info.manifest.kind != "code" or info.manifest.confidential:
+        return BODY
+    files = session.code_in(info)
+    return files[CELL_FILE] if set(files) == {CELL_FILE} else BODY
 
 
 def _name_of(session: Session, info: AssetInfo) -> str:

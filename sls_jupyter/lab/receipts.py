@@ -11,7 +11,7 @@ from sls_jupyter.lab import messages
 from sls_jupyter.lab.asking import MAX_ROWS, Asked
 from sls_jupyter.lab.rows import card_of
 from sls_jupyter.notebook import receipts
-from sls_jupyter.notebook.attest import verdict_card, verify_data
+from sls_jupyter.notebook.attest import verdict_card, verdict_words, verify_data
 from sls_jupyter.notebook.cards import Card, Line, marks
 from sls_jupyter.notebook.cell_lines import body_of
 from sls_jupyter.notebook.receipts import Found
@@ -124,13 +124,10 @@ def _evidence(session: Session, name: str, data: bytes, options: argparse.Namesp
         )
     except SlsError as error:
         return _refused(session, "evidence", error)
-    failed = [one.name for one in verdict.checks if not one.ok]
-    words = f"REFUSED: {', '.join(failed) or verdict.reason}" if not verdict.accepted else "ACCEPTED"
-    simulated = "; no hardware signed this evidence" if verdict.simulated else ""
     return messages.Verified(
         kind="evidence",
         accepted=verdict.accepted,
-        verdict=one_line(f"{words}{simulated}"),
+        verdict=verdict_words(verdict),
         id="",
         run="",
         cards=(card_of(session, verdict_card(verdict)),),

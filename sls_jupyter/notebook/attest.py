@@ -21,7 +21,7 @@ from sls_jupyter.errors import BadInput, MalformedDocument
 from sls_jupyter.notebook.cards import Block, Card, Facts, Heading, Line, Mono, Table
 from sls_jupyter.notebook.checks import Checks
 from sls_jupyter.notebook.receipts import looks_like_receipt
-from sls_jupyter.printing import one_line
+from sls_jupyter.printing import count_words, one_line
 from sls_jupyter.tcb import BULLETINS
 
 
@@ -194,6 +194,18 @@ def verdict_card(verdict: Verdict) -> Card:
     subtitle = f"{failed} of {len(verdict.checks)} checks failed" if failed else f"{len(verdict.checks)} checks passed"
     title = "Accepted" if verdict.accepted else "Refused"
     return Card(title, blocks, subtitle, simulated=verdict.simulated, tone="good" if verdict.accepted else "bad")
+
+
+def verdict_words(verdict: Verdict) -> str:
+    """The verdict with what it rests on, in one line."""
+    word = ("ACCEPTED" if verdict.accepted else "REFUSED") + (", SIMULATED" if verdict.simulated else "")
+    failed = [check.name for check in verdict.checks if not check.ok]
+    why = (
+        f"all {count_words(len(verdict.checks), 'check')} passed"
+        if verdict.accepted
+        else ", ".join(failed) or verdict.reason
+    )
+    return one_line(f"{word}: {why}" + ("; no hardware signed this evidence" if verdict.simulated else ""))
 
 
 def verdict_json(verdict: Verdict) -> str:

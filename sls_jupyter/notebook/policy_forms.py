@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,19 +46,31 @@ def policy_fields(info: AssetInfo | None) -> tuple[PolicyField, ...]:
     Raises:
         BadInput: the policy in force is a module of its owner's.
     """
-    options = {} if info is None else options_of(info.policy)
-    fields = [_field(dest, options, info) for dest in POLICY_FIELDS]
-    fields += [
-        PolicyField(name.replace("_", "-"), json.dumps(options[name], sort_keys=True), _FILE_HELP)
-        for name in sorted(IN_A_FILE & set(options))
-    ]
-    if info is not None and info.manifest.kind == "code":
+    if info is None:
+        return fields_of({}, ())
+    fields = fields_of(options_of(info.policy), info.manifest.columns if info.manifest.kind == "table" else ())
+    if info.manifest.kind == "code":
         value = YES if info.manifest.confidential else NO
-        fields.append(PolicyField("confidential", value, CONFIDENTIAL, (NO, YES)))
-    return tuple(fields)
+        fields = (*fields, PolicyField("confidential", value, CONFIDENTIAL, (NO, YES)))
+    return fields
 
 
-def _field(dest: str, options: Mapping[str, Any], info: AssetInfo | None) -> PolicyField:
+def fields_of(options: Mapping[str, Any], columns: Sequence[str]) -> tuple[PolicyField, ...]:
+    """Every field with what these options say.
+
+    Args:
+        columns: of the table, where they are known.
+    """
+    return (
+        *(_field(dest, options, columns) for dest in POLICY_FIELDS),
+        *(
+            PolicyField(name.replace("_", "-"), json.dumps(options[name], sort_keys=True), _FILE_HELP)
+            for name in sorted(IN_A_FILE & set(options))
+        ),
+    )
+
+
+def _field(dest: str, options: Mapping[str, Any], columns: Sequence[str]) -> PolicyField:
     action = seal_parser(False).action_of(dest)
     name, words = dest.replace("_", "-"), action.help or ""
     if action.nargs == 0:
@@ -68,9 +80,8 @@ def _field(dest: str, options: Mapping[str, Any], info: AssetInfo | None) -> Pol
         return PolicyField(name, value, words, tuple(dict.fromkeys((*_MODES, value))))
     values = tuple(_values(dest, options))
     if dest == "columns":
-        known = () if info is None else info.manifest.columns
-        return PolicyField(name, "\n".join(map(quoted, values)), words, tuple(map(quoted, known)), many=True)
-    many = dest in _COMMAS or isinstance(action.default, list) or _appends(dest)
+        return PolicyField(name, "\n".join(map(quoted, values)), words, tuple(map(quoted, columns)), many=True)
+    many = dest in _COMMAS or _appends(dest)
     return PolicyField(name, "\n".join(values), words, _SETS.get(dest, ()), many=many)
 
 

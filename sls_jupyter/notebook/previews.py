@@ -34,7 +34,9 @@ from sls_jupyter.session.reviewing import Earlier
 from sls_jupyter.session.warming import STARTING_NAMES, require_cell
 
 SECONDS = 8.0  # of one preview, whatever authorities do
-MAX_COLUMNS = 4  # of one table that the line names
+MAX_INPUTS = 6  # that the line names
+MAX_COLUMNS = 4  # of one table that it names
+MAX_NAME = 40  # characters of a column's name in it
 MAX_WORDS = 300  # of a state
 _NEEDED = ("--input", "--code", "--session", "the line")  # without their values nothing can be asked
 _ASKED_ABOUT = {
@@ -75,7 +77,9 @@ class Preview:
         """``runs remotely on hospital/patients · age, sex → table, figure leave to you``; "" where its first line cannot be read."""
         if not self.inputs and not self.kinds:
             return ""  # its line cannot be read
-        on = ", ".join(_input_words(one) for one in self.inputs) or "…"
+        named = [_input_words(one) for one in self.inputs[:MAX_INPUTS]]
+        more = len(self.inputs) - len(named)
+        on = ", ".join([*named, *([f"{more} more"] if more else [])]) or "…"
         leave = ", ".join(self.kinds) or "nothing"
         verb = "leave" if len(self.kinds) > 1 else "leaves"
         where = f" in session {self.session}" if self.session else ""
@@ -140,7 +144,7 @@ def _input_words(one: Input) -> str:
     if one.info.manifest.kind == "code":
         return f"{one.info.called} (code)"
     named = one.columns if one.asked is None else one.asked
-    some = [quoted(name) for name in named[:MAX_COLUMNS]]
+    some = [one_line(quoted(name), MAX_NAME) for name in named[:MAX_COLUMNS]]
     more = len(named) - len(some)
     columns = ", ".join([*some, *([f"{more} more"] if more else [])])
     return f"{one.info.called} · {columns}" if columns else one.info.called

@@ -25,8 +25,14 @@ def stream_cell(info: AssetInfo, name: str) -> str:
     words += ["-o", "result"]
     purpose = next((one for one in info.policy.purposes if one.isprintable()), "")
     words += ["--purpose", _word(purpose)] if purpose and not purpose.startswith("-") else []
-    first = f"result = {alias}.describe()" if alias else "result = ...  # what the sealed code defines is there"
-    return f"%%safestream {' '.join(words)}\n{first}\n"
+    return f"%%safestream {' '.join(words)}\n{_first_line(info, alias)}\n"
+
+
+def _first_line(info: AssetInfo, alias: str) -> str:
+    """Something that the policy lets out: of counted groups, no quantile is."""
+    if not alias:
+        return "result = ...  # what the sealed code defines is there"
+    return f"result = {alias}.{'describe()' if info.policy.min_group is None else 'mean(numeric_only=True)'}"
 
 
 def granted_columns(info: AssetInfo) -> tuple[str, ...]:

@@ -41,6 +41,7 @@ from sls_jupyter.transparency.proofs import LogProof
 
 MAX_ASSETS = 20_000  # of one authority's catalogue that is read whole
 MAX_CATALOGUE_BYTES = 256 * 2**20  # of its manifests
+CELL_FILE = "cell.py"  # of code that was one cell
 _DIGEST = "sha256:"
 
 
@@ -184,7 +185,7 @@ class Catalogue(Directory):
         **options: Any,
     ) -> Sealed:
         """Seal code (one cell's text, or files by path) and publish it with its policy."""
-        files = {"cell.py": code.encode()} if isinstance(code, str) else dict(code)
+        files = {CELL_FILE: code.encode()} if isinstance(code, str) else dict(code)
 
         def make(place: dict[str, Any]) -> SealedAsset:
             return seal_code(files, name=name, confidential=confidential, **place)

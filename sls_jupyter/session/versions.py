@@ -1,4 +1,4 @@
-"""The versions of an asset, as far as its owner's manifests lead back: each names the one that it took the place of."""
+"""The versions of an asset, as far as its owner's manifests lead back (each names the one that it took the place of), and its code."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from sls_jupyter.authority.answers import AssetState
 from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.errors import SlsError
 from sls_jupyter.session.catalogue import AssetInfo, Catalogue
+from sls_jupyter.session.reviewing import checked_files
 
 MAX_VERSIONS = 20  # that are looked up
 
@@ -39,6 +40,15 @@ class Versions(Catalogue):
         if all(one.info.id != info.id for one in chain):
             chain += self._back_from(client, info, 1)
         return tuple(chain)
+
+    def code_in(self, info: AssetInfo) -> dict[str, str]:
+        """The texts of sealed code that reviewers may read, by path, each with the digest that its owner signed.
+
+        Raises:
+            SlsError: they cannot be had, or are others.
+        """
+        files = self._client_of(info.manifest.authority).files(info.id)
+        return dict(checked_files(info.manifest, files))
 
     def _back_from(self, client: AuthorityClient, info: AssetInfo, most: int) -> list[AssetVersion]:
         found, next_ = list[tuple[AssetInfo, AssetState]](), info.id
