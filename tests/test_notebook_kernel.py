@@ -126,16 +126,45 @@ def test_a_handle_can_be_awaited_in_a_cell(kernel):
         ("%sls pre", "preflight"),
         ("%sls as hosp", "hospital"),
         ("%seal pati", "patients"),
+        ("%seal patients --columns age,s", "sex"),
+        ("%%safestream -i patients:age --purpose ", "'risk study'"),
+        ("%%safestream -i patients:age --purpose 'ri", "'risk study'"),
+        ("%%safestream -i patients:age --tee sev-snp,", "simulated-snp"),
+        ("%%safestream -i patients:age --to hos", "hospital"),
+        ("%%safestream -i patients:age -p pat", "patients"),
     ],
 )
 def test_completion(kernel, code, expected):
     """The tab key knows assets, grantable columns, options, commands and personas."""
-    wait_until(lambda: expected in kernel.complete(code))  # the first answer may come before the names are read
+    wait_until(lambda: expected in kernel.complete(code), 30)  # the first answer may come before the names are read
 
 
 def test_completion_never_offers_what_the_owner_keeps(kernel):
     """A column that cannot be granted is not offered."""
     assert "outcome" not in kernel.complete("%%safestream -i patients:")
+
+
+def test_completion_in_the_body_of_a_cell(kernel):
+    """The columns that the first line asks for, with their types, before what a frame of that name has in this kernel."""
+    cell = "%%safestream -i patients=p:age,sex -i patients:sex -o risk\nrisk = 1\n"
+    wait_until(lambda: kernel.complete_typed(cell + "p.") == {"age": "int64", "sex": "str"}, 30)
+    assert kernel.complete_typed(cell + 'p[["age", "s') == {"sex": "str"}
+    here = list(kernel.complete_typed(cell + "patients.").items())
+    assert here[0] == ("sex", "str")
+    assert ("groupby", "function") in here
+    assert "outcome" not in dict(here)
+    assert kernel.complete(cell + "patients.gro")[0] == "groupby"
+
+
+@pytest.mark.parametrize("place", [4, 20, 40])
+def test_the_options_stand_beside_the_cursor(kernel, place):
+    """Shift+Tab anywhere on a magic's line, and a question mark; elsewhere the kernel answers as it did."""
+    told = kernel.inspect(CELL, place)
+    assert set(told) == {"text/plain"}
+    assert "--purpose TEXT" in told["text/plain"]
+    assert "--min-group" in kernel.inspect("%seal patients", 12)["text/plain"]
+    assert "-o" not in kernel.inspect("len", 2)["text/plain"].split()
+    assert kernel.inspect("nothing_at_all", 3) == {}
 
 
 def test_the_inbox_s_form_is_its_buttons_only(kernel):

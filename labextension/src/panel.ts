@@ -80,7 +80,7 @@ export class PanelView {
   private tabOf(view: SectionView) {
     const id = freshId('pane');
     const tab = h('button', { type: 'button', role: 'tab', class: 'sls-tab', 'aria-controls': id, id: `${id}-tab`, on: { click: () => this.choose(view, true) } }, view.label);
-    const pane = h('div', { role: 'tabpanel', id, class: 'sls-pane', 'aria-labelledby': `${id}-tab`, tabindex: 0 }, view.node);
+    const pane = h('div', { role: 'tabpanel', id, class: 'sls-pane', 'aria-labelledby': `${id}-tab`, tabindex: 0 }, h('h2', { class: 'sls-unseen' }, view.label), view.node);
     return { view, tab, pane };
   }
 

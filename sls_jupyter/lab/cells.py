@@ -64,6 +64,7 @@ def preflight(asked: Asked) -> messages.Preflight:
         card=None if found.card is None else card_of(asked.session, found.card),
         tables=tuple(_hint(one) for one in found.inputs if one.info.manifest.kind == "table"),
         outputs=found.outputs,
+        request=found.request,
     )
 
 

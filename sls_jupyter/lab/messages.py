@@ -485,6 +485,7 @@ class Preflight(Model):
     card: CardData | None
     tables: tuple[TableHint, ...]  # the names that the cell finds
     outputs: tuple[str, ...]  # the names that it gives back
+    request: str = ""  # the id that a request for exactly this has, whether there is one or not
 
 
 class RemoteCell(Model):

@@ -51,9 +51,19 @@ class Parser(argparse.ArgumentParser):
         names = [action.option_strings for action in self._actions if action.option_strings]
         return [next((name for name in one if name.startswith("--")), one[0]) for one in names]
 
-    def options_of(self, dest: str) -> list[str]:
-        """All spellings of the option that sets ``dest``."""
-        return [name for action in self._actions if action.dest == dest for name in action.option_strings]
+    def dest_of(self, option: str) -> str:
+        """The name under which argparse keeps what this option is given; "" if there is none."""
+        return next((action.dest for action in self._actions if option in action.option_strings), "")
+
+    def choices_of(self, option: str) -> list[str]:
+        """The words that it takes, where they are few and written down."""
+        found = (action.choices for action in self._actions if option in action.option_strings and action.choices)
+        return [str(one) for choices in found for one in choices]
+
+    def asks_for(self, option: str) -> str:
+        """What the help calls its value: ``WHO|URL``, ``FILE``; "" if that is not said."""
+        names = (action.metavar for action in self._actions if option in action.option_strings)
+        return next((name for name in names if isinstance(name, str)), "")
 
     def action_of(self, dest: str) -> argparse.Action:
         """What argparse knows of the option that sets ``dest``.

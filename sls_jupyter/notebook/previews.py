@@ -71,6 +71,7 @@ class Preview:
     recipients: tuple[str, ...] = ("you",)
     session: str = ""
     card: Card | None = field(default=None, repr=False)
+    request: str = ""  # what a request for exactly this has as its id; "" where that is not known before it runs
 
     @property
     def line(self) -> str:
@@ -220,7 +221,7 @@ def _decided(session: Session, cell: ReadCell, begun: Preview, asked: _Asked) ->
     decisions, unbelieved = asked.decisions, believed_hosts(session, asked.request)[1]
     kinds = tuple(kind for kind in begun.kinds if all(kind in one.obligations.kinds for one in decisions.values()))
     card = preflight_card(decisions, session.names(), with_code=True, unbelieved=unbelieved)
-    begun = replace(begun, kinds=kinds, card=card.where(session.isolated))
+    begun = replace(begun, kinds=kinds, card=card.where(session.isolated), request=_terms(cell, asked))
     denied = _denied(cell, decisions)
     if denied:
         return replace(begun, verdict="no", state=f"would be denied: {', '.join(denied)}")
@@ -231,6 +232,10 @@ def _decided(session: Session, cell: ReadCell, begun: Preview, asked: _Asked) ->
     if worst_of(decisions.values()) == "allow":
         return replace(begun, verdict="run", state=f"{_why_allowed(begun, asked)} ✓")
     return _would_ask(session, cell, begun, asked)
+
+
+def _terms(cell: ReadCell, asked: _Asked) -> str:
+    return "" if cell.unknown or cell.options.parameter or cell.options.session else asked.request.spec.terms
 
 
 def _denied(cell: ReadCell, decisions: Mapping[str, Decision]) -> list[str]:

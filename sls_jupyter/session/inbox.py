@@ -152,7 +152,7 @@ class Inbox(Catalogue):
 
     def _to_decide(self, client: AuthorityClient, summary: RequestSummary) -> RequestInfo | None:
         try:
-            info = self._listed(_Summary(client, summary, signed_proposal(summary, client.did)))
+            info = self._listed(_Summary(client, summary, self._signed_ones.of(summary, client.did)))
         except Unavailable:
             raise
         except SlsError:

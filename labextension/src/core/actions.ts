@@ -49,7 +49,7 @@ export class Actions {
 
 /** A row of buttons; those that do not apply are left out. */
 export function bar(label: string, ...buttons: Child[]): HTMLElement {
-  const node = h('div', { class: 'sls-buttons', role: 'group', 'aria-label': label });
+  const node = h('div', { class: 'sls-bar', role: 'group', 'aria-label': label });
   append(node, ...buttons);
   return node;
 }

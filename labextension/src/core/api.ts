@@ -24,6 +24,14 @@ export class Missing extends Refusal {}
 /** Nobody answers. */
 export class Unreachable extends Refusal {}
 
+/** An error in one sentence, with what to do, where there is no place for more. */
+export function sentence(error: unknown, otherwise: string): string {
+  if (error instanceof Refusal) {
+    return [error.message, error.hint].filter(one => one !== '').join(' → ');
+  }
+  return error instanceof Error ? error.message : otherwise;
+}
+
 export type Query = Readonly<Record<string, string | number | undefined>>;
 
 export class Api {

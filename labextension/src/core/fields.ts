@@ -2,7 +2,7 @@
 
 import { freshId, h } from './dom';
 
-export type Control = HTMLInputElement | HTMLSelectElement;
+export type Control = HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement;
 
 export interface IFieldWords {
   readonly label: string;

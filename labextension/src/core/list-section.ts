@@ -73,9 +73,8 @@ export abstract class ListSection<Row, Page> extends SectionView {
   override show(): void {
     super.show();
     this.clock.start();
-    this.clock.tick();
-    if (this.stale) {
-      this.again();
+    if (this.stale && !this.isWorking) {
+      this.again(); // else it is asked for with the list
     }
   }
 

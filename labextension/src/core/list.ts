@@ -1,6 +1,6 @@
 /** Rows that are used by keyboard: one is the current one; j and k, arrows, Home and End go on, Enter opens. */
 
-import { append, h, type Child } from './dom';
+import { h, type Child } from './dom';
 
 export interface IGroup<T> {
   /** A heading above the rows; '' for none. */
@@ -27,6 +27,7 @@ interface IItem<T> {
 /** Rows that stay as they were are not drawn anew, so focus, selection and scroll position stay too. */
 export class ListView<T> {
   readonly node: HTMLElement;
+  private readonly groups = new Map<string, readonly [HTMLElement | null, HTMLElement]>();
   private items = new Map<string, IItem<T>>();
   private order: string[] = [];
   private current = '';
@@ -46,23 +47,19 @@ export class ListView<T> {
     const before = this.items;
     this.items = new Map();
     this.order = [];
-    const parts: HTMLElement[] = [];
-    for (const group of groups.filter(one => one.rows.length > 0)) {
-      if (group.heading) {
-        parts.push(h('h3', { class: 'sls-list-heading' }, group.heading));
+    const parts = groups.filter(one => one.rows.length > 0).map(group => ({ group, nodes: group.rows.map(row => this.item(row, before)) }));
+    for (const [key, { node }] of before) {
+      if (this.items.get(key)?.node !== node) {
+        node.remove();
       }
-      const label = group.heading ? `${this.options.label}: ${group.heading}` : this.options.label;
-      const list = h('ul', { class: 'sls-rows', role: 'list', 'aria-label': label });
-      append(list, ...group.rows.map(row => this.item(row, before)));
-      parts.push(list);
     }
-    this.node.replaceChildren(...parts);
+    arrange(this.node, parts.flatMap(({ group, nodes }) => this.group(group.heading, nodes)));
     if (!this.items.has(this.current)) {
       this.current = this.order[Math.min(Math.max(at, 0), this.order.length - 1)] ?? '';
     }
     this.mark();
-    if (focused) {
-      this.focus();
+    if (focused && !this.hasFocus()) {
+      this.items.get(this.current)?.button.focus({ preventScroll: true });
     }
   }
 
@@ -96,6 +93,16 @@ export class ListView<T> {
     return this.items.get(this.current)?.row;
   }
 
+  /** A heading and the list below it; the list of a heading is always the same element. */
+  private group(heading: string, nodes: readonly HTMLElement[]): HTMLElement[] {
+    const label = heading ? `${this.options.label}: ${heading}` : this.options.label;
+    const known = this.groups.get(heading);
+    const [head, list] = known ?? [heading ? h('h3', { class: 'sls-list-heading' }, heading) : null, h('ul', { class: 'sls-rows', role: 'list', 'aria-label': label })];
+    this.groups.set(heading, [head, list]);
+    arrange(list, nodes);
+    return head === null ? [list] : [head, list];
+  }
+
   private item(row: T, before: ReadonlyMap<string, IItem<T>>): HTMLElement {
     const key = this.options.key(row);
     const drawn = JSON.stringify(row);
@@ -111,7 +118,11 @@ export class ListView<T> {
       this.current = key;
       this.options.open(row);
     };
-    const button = h('button', { type: 'button', class: 'sls-row-button', tabindex: -1, 'data-key': `row ${key}`, on: { click: run } }, ...this.options.draw(row));
+    const reached = () => {
+      this.current = key;
+      this.mark();
+    };
+    const button = h('button', { type: 'button', class: 'sls-row-button', tabindex: -1, 'data-key': `row ${key}`, on: { click: run, focus: reached } }, ...this.options.draw(row));
     return { row, drawn, button, node: h('li', {}, button) };
   }
 
@@ -133,5 +144,22 @@ export class ListView<T> {
       this.move(by);
       this.focus();
     }
+  }
+}
+
+/** Make these the children of a node; what stands where it should is not touched. */
+function arrange(node: HTMLElement, children: readonly HTMLElement[]): void {
+  let at = node.firstElementChild;
+  for (const child of children) {
+    if (child === at) {
+      at = at.nextElementSibling;
+    } else {
+      node.insertBefore(child, at);
+    }
+  }
+  while (at !== null) {
+    const next: Element | null = at.nextElementSibling;
+    at.remove();
+    at = next;
   }
 }

@@ -50,6 +50,11 @@ export abstract class SectionView {
     return this.shown;
   }
 
+  /** The server has been asked, and has not answered yet. */
+  protected get isWorking(): boolean {
+    return this.working !== null;
+  }
+
   /** Show one thing of the section: a request, a run, an asset, by its id. */
   reveal(_id: string): void {
     // a section without such things shows itself

@@ -26,20 +26,23 @@ export function drawRunHead(page: RunPage, trans: ITranslate): HTMLElement {
 }
 
 /**
- * The steps, and below them what the run waits for or what it came to.
+ * What the run waits for or why it ended, its steps, and what it came to.
  *
  * Nothing in it can be pressed but the folds of evidence, so that it can be redrawn at any moment; `replace` keeps these open.
+ *
+ * @param beside - what stands below the words that say what it waits for.
  */
-export function drawSteps(page: RunPage, trans: ITranslate): HTMLElement {
+export function drawSteps(page: RunPage, trans: ITranslate, beside: Child = null): HTMLElement {
   const { row, waits, summary, lines } = page;
   const items = page.steps.map(step => drawStep(step, trans));
   const ended = !row.going && row.reason ? warning(row.reason, row.tone === 'good' ? 'note' : row.tone) : null;
   return h(
     'div',
     { class: 'sls-steps-box' },
-    h('ol', { class: 'sls-steps', 'aria-label': trans.__('Steps') }, ...items),
     waits ? warning(waits, 'wait') : null,
+    beside,
     ended,
+    h('ol', { class: 'sls-steps', 'aria-label': trans.__('Steps') }, ...items),
     summary ? h('p', { class: 'sls-summary' }, summary) : null,
     lines.length > 0 ? h('ul', { class: 'sls-withheld', 'aria-label': trans.__('What did not leave') }, ...lines.map(line => h('li', {}, line))) : null
   );

@@ -37,10 +37,11 @@ export function lasting(seconds: number, trans: ITranslate): string {
     return trans.__('%1 s', whole);
   }
   if (whole < HOUR) {
-    return trans.__('%1 min %2 s', Math.floor(whole / MINUTE), whole % MINUTE);
+    return whole % MINUTE === 0 ? trans.__('%1 min', whole / MINUTE) : trans.__('%1 min %2 s', Math.floor(whole / MINUTE), whole % MINUTE);
   }
   if (whole < DAY) {
-    return trans.__('%1 h %2 min', Math.floor(whole / HOUR), Math.floor((whole % HOUR) / MINUTE));
+    const minutes = Math.floor((whole % HOUR) / MINUTE);
+    return minutes === 0 ? trans.__('%1 h', Math.floor(whole / HOUR)) : trans.__('%1 h %2 min', Math.floor(whole / HOUR), minutes);
   }
   return trans._n('%1 day', '%1 days', Math.floor(whole / DAY), Math.floor(whole / DAY));
 }
@@ -61,9 +62,12 @@ export function elapsed(at: number, trans: ITranslate): HTMLElement {
   return timeNode(at, at > 0 ? lasting(now() - at, trans) : '', 'since');
 }
 
+const SLOW_TICKS = 15; // seconds between two looks at the times that are told in minutes
+
 /** Keeps the times below a node right while it is shown and the page is seen. */
 export class Clock {
   private timer: ReturnType<typeof setInterval> | undefined;
+  private ticks = 0;
 
   constructor(
     private readonly node: HTMLElement,
@@ -71,6 +75,7 @@ export class Clock {
   ) {}
 
   start(): void {
+    this.all();
     this.timer ??= setInterval(() => this.tick(), 1000);
   }
 
@@ -79,13 +84,26 @@ export class Clock {
     this.timer = undefined;
   }
 
-  tick(): void {
+  private tick(): void {
     if (document.hidden) {
       return;
     }
-    for (const node of this.node.querySelectorAll<HTMLElement>('time[data-clock]')) {
-      const at = Number(node.dataset['at']);
-      const text = node.dataset['clock'] === 'since' ? lasting(now() - at, this.trans) : ago(at, this.trans);
+    this.ticks += 1;
+    if (this.ticks % SLOW_TICKS === 0) {
+      this.all();
+    } else {
+      this.set('since', at => lasting(now() - at, this.trans));
+    }
+  }
+
+  private all(): void {
+    this.set('ago', at => ago(at, this.trans));
+    this.set('since', at => lasting(now() - at, this.trans));
+  }
+
+  private set(clock: 'ago' | 'since', words: (at: number) => string): void {
+    for (const node of this.node.querySelectorAll<HTMLElement>(`time[data-clock="${clock}"]`)) {
+      const text = words(Number(node.dataset['at']));
       if (node.textContent !== text) {
         node.textContent = text;
       }

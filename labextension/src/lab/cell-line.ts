@@ -22,6 +22,7 @@ export class CellLine extends Widget {
     actions: ILineActions
   ) {
     super();
+    this.addClass('sls-ui');
     this.addClass('sls-cell-line');
     // the notebook's own keys would take Enter and the space bar from the buttons
     this.node.setAttribute('data-lm-suppress-shortcuts', 'true');

@@ -4,8 +4,8 @@ import type { Cell } from '@jupyterlab/cells';
 import type { PanelLayout } from '@lumino/widgets';
 import type { Model } from '../core/model';
 import { Refusal } from '../core/api';
-import type { Preflight } from '../core/types';
-import { CellLine, preflightBody, type ILineActions } from './cell-line';
+import type { Preflight, RequestPage } from '../core/types';
+import { CellLine, preflightBody } from './cell-line';
 import { tell } from './host';
 import type { Preferences } from './preferences';
 import { magicOf } from './saved';
@@ -13,20 +13,27 @@ import { Soon } from './soon';
 
 const BELOW_INPUT = 2; // of a cell's layout: header, input, line, …
 
+export interface ICellActions {
+  readonly detached: () => void;
+  /** Show a request by its id, or all of them. */
+  readonly request: (id: string) => void;
+}
+
 export class CellWatch {
   private readonly soon: Soon;
   private line: CellLine | null = null;
   private remote = false;
   private seen = false;
+  private found: Preflight | null = null;
   private known = ''; // what the line was made of
 
   constructor(
     readonly cell: Cell,
     private readonly model: Model,
     private readonly preferences: Preferences,
-    private readonly actions: Omit<ILineActions, 'details'>
+    private readonly actions: ICellActions
   ) {
-    this.soon = new Soon(signal => this.ask(signal), () => this.seen && !document.hidden && model.half === 'ready');
+    this.soon = new Soon(signal => this.ask(signal), () => this.seen && !document.hidden && model.half === 'ready' && model.persona !== '');
     cell.model.contentChanged.connect(this.look, this);
     this.look();
   }
@@ -50,6 +57,7 @@ export class CellWatch {
   /** Something that its line rests on may be otherwise. */
   again(milliseconds = this.preferences.delay): void {
     if (this.line !== null && this.mark() !== this.known) {
+      this.found = null;
       this.line.wait();
       this.soon.in(milliseconds);
     }
@@ -69,7 +77,8 @@ export class CellWatch {
       return;
     }
     if (this.line === null) {
-      this.line = new CellLine(this.model.host.trans, { ...this.actions, details: () => void this.details() });
+      const request = () => void this.request().then(id => this.actions.request(id));
+      this.line = new CellLine(this.model.host.trans, { request, details: () => void this.details(), detached: this.actions.detached });
       void this.cell.ready.then(() => this.insert());
     }
     this.again();
@@ -85,6 +94,17 @@ export class CellWatch {
       await tell(trans.__('Before this cell runs'), preflightBody(found, trans), trans);
     } catch (error) {
       host.notify(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  /** The id of the request that was made for exactly this cell; empty where there is none. */
+  private async request(): Promise<string> {
+    const { api } = this.model;
+    try {
+      const { request } = this.found ?? (await api.post<Preflight>('preflight', { cell: this.text }));
+      return request ? (await api.get<RequestPage>(`requests/${encodeURIComponent(request)}`)).row.id : '';
+    } catch {
+      return ''; // none is known: the inbox shows what there is, and what is wrong
     }
   }
 
@@ -109,6 +129,7 @@ export class CellWatch {
       const found = await this.model.api.post<Preflight>('preflight', { cell: this.text }, {}, signal);
       if (!signal.aborted) {
         this.known = mark;
+        this.found = found;
         this.line?.tell(found);
       }
     } catch (error) {

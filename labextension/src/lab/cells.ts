@@ -25,8 +25,8 @@ export const cellsPlugin: JupyterFrontEndPlugin<void> = {
     }
     const { commands } = app;
     const watches = new WeakMap<NotebookPanel, NotebookWatch>();
-    const showRequests = () => void commands.execute(Ids.open, { section: 'requests' });
-    const watch = (panel: NotebookPanel) => watches.set(panel, new NotebookWatch(panel, model, preferences, showRequests));
+    const showRequest = (id: string) => void commands.execute(Ids.open, { section: 'requests', id });
+    const watch = (panel: NotebookPanel) => watches.set(panel, new NotebookWatch(panel, model, preferences, showRequest));
     tracker.widgetAdded.connect((_, panel) => watch(panel));
     tracker.forEach(watch);
     toolbars?.addFactory<NotebookPanel>('Notebook', 'sls-verified', panel => new VerifiedBadge(panel, model));

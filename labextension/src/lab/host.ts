@@ -3,6 +3,7 @@
 import { Clipboard, Dialog, MainAreaWidget, Notification } from '@jupyterlab/apputils';
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
+import type { TranslationBundle } from '@jupyterlab/translation';
 import { ToolbarButton } from '@jupyterlab/ui-components';
 import { Widget } from '@lumino/widgets';
 import { warning } from '../core/card';
@@ -12,6 +13,14 @@ import { refusal } from '../core/section';
 import { shieldIcon } from './icon';
 
 const STAYS_MS = 6000; // a sentence without a button
+
+/** JupyterLab counts the number itself as the first argument; everywhere here it is given as the first one already. */
+export function translate(bundle: TranslationBundle): ITranslate {
+  return {
+    __: (text, ...args) => bundle.__(text, ...args),
+    _n: (one, many, n, ...[, ...others]) => bundle._n(one, many, n, ...others)
+  };
+}
 
 /** `show` puts a widget into the main area; `notebooks` is left out where there are none. */
 export function labHost(trans: ITranslate, show: (widget: Widget) => void, notebooks?: INotebooks): IHost {

@@ -6,7 +6,7 @@ import { MenuSvg } from '@jupyterlab/ui-components';
 import type { CommandRegistry } from '@lumino/commands';
 import type { Model } from '../core/model';
 import { become } from './persona';
-import { newPersona } from './new-persona';
+import { newPersona } from '../sections/persona';
 import { Ids, ISls } from './tokens';
 
 export const menuPlugin: JupyterFrontEndPlugin<void> = {
@@ -24,7 +24,7 @@ export const menuPlugin: JupyterFrontEndPlugin<void> = {
       execute: () => openMenu(commands, model)
     });
     commands.addCommand('sls:me', {
-      label: () => (model.status === null ? trans.__('The server half is not there.') : trans.__('You are %1 · %2', model.status.persona, model.status.short)),
+      label: () => (model.half === 'ready' && model.persona === '' ? trans.__('There is no persona yet.') : model.status === null ? trans.__('The server half is not there.') : trans.__('You are %1 · %2', model.status.persona, model.status.short)),
       caption: () => model.status?.did ?? '',
       isEnabled: () => model.status !== null,
       execute: () => commands.execute(Ids.open, { section: 'people' })

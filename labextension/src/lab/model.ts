@@ -7,7 +7,7 @@ import { IStateDB } from '@jupyterlab/statedb';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { Model } from '../core/model';
 import { VERSION } from '../version';
-import { labHost } from './host';
+import { labHost, translate } from './host';
 import { LabNotebooks } from './notebooks';
 import { begin } from './persona';
 import { Preferences } from './preferences';
@@ -26,7 +26,7 @@ export const modelPlugin: JupyterFrontEndPlugin<ISls> = {
     registry: ISettingRegistry | null,
     state: IStateDB | null
   ): ISls => {
-    const trans = (translator ?? nullTranslator).load('sls_jupyter');
+    const trans = translate((translator ?? nullTranslator).load('sls_jupyter'));
     const activate = (id: string) => app.shell.activateById(id);
     const show = (widget: { id: string }) => activate(widget.id);
     const host = labHost(

@@ -19,7 +19,7 @@ export class NotebookWatch {
     private readonly panel: NotebookPanel,
     private readonly model: Model,
     private readonly preferences: Preferences,
-    private readonly showRequests: () => void
+    private readonly showRequest: (id: string) => void
   ) {
     this.observer = new IntersectionObserver(entries => {
       for (const entry of entries) {
@@ -98,7 +98,7 @@ export class NotebookWatch {
     }
     for (const cell of there) {
       if (!this.cells.has(cell)) {
-        const actions = { detached: () => void this.runDetached(cell), request: this.showRequests };
+        const actions = { detached: () => void this.runDetached(cell), request: this.showRequest };
         const watch = new CellWatch(cell, this.model, this.preferences, actions);
         this.cells.set(cell, watch);
         this.byNode.set(cell.node, watch);

@@ -7,7 +7,7 @@ import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 import type { Message } from '@lumino/messaging';
 import { Widget } from '@lumino/widgets';
 import { warning } from '../core/card';
-import { h, replace } from '../core/dom';
+import { button, h, replace } from '../core/dom';
 import type { Model } from '../core/model';
 import { PanelView } from '../panel';
 import { makeSections } from '../sections';
@@ -24,7 +24,8 @@ export class SlsPanel extends Widget {
   constructor(
     private readonly model: Model,
     private readonly kernel: KernelCheck,
-    choosePersona: () => void
+    choosePersona: () => void,
+    private readonly become: (persona: string) => void
   ) {
     super();
     this.view = new PanelView(model, makeSections(model), choosePersona);
@@ -72,7 +73,10 @@ export class SlsPanel extends Widget {
   }
 
   private warn(): void {
-    replace(this.differs, this.kernel.words ? warning(this.kernel.words, 'note') : null);
+    const { words, persona } = this.kernel;
+    const { trans } = this.model.host;
+    const be = persona ? button(trans.__('Be %1', persona), () => this.become(persona), { 'data-key': 'be' }) : null;
+    replace(this.differs, words ? warning(words, persona ? '' : 'note') : null, be);
   }
 
   /** How many wait, on the icon, and in its words. */
@@ -101,8 +105,9 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
     const { commands, shell } = app;
     const { trans } = model.host;
     const choose = () => void commands.execute(Ids.personas);
+    const be = (persona: string) => void commands.execute(Ids.become, { persona });
     const kernel = new KernelCheck(model, notebooks);
-    const side = new SlsPanel(model, kernel, choose);
+    const side = new SlsPanel(model, kernel, choose, be);
     side.id = Ids.panel;
     shell.add(side, 'left', { rank: 450, type: 'SafeStreams' });
 
@@ -112,7 +117,7 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
       if (found !== undefined) {
         return found;
       }
-      const widget = new MainAreaWidget({ content: new SlsPanel(model, kernel, choose) });
+      const widget = new MainAreaWidget({ content: new SlsPanel(model, kernel, choose, be) });
       widget.id = Ids.main;
       widget.title.label = trans.__('SafeStreams');
       widget.title.closable = true;
@@ -138,7 +143,7 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
       }
     });
     commands.addCommand(Ids.openMain, {
-      label: trans.__('SafeStreams'),
+      label: ({ isPalette }) => (isPalette ? trans.__('Open SafeStreams in the Main Area') : trans.__('SafeStreams')),
       caption: trans.__('Assets, inbox, runs and proofs in the main area'),
       icon: shieldIcon,
       describedBy: { args },

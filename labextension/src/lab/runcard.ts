@@ -23,7 +23,7 @@ const ENDED: ReadonlySet<string> = new Set(['done', 'failed', 'cancelled']);
  * server knows the run and it is not where the card left it, the run as the server tells it.
  */
 export class RunCard extends Widget implements IRenderMime.IRenderer {
-  private readonly live = h('div', { class: 'sls-live' });
+  private readonly live = h('div', { class: 'sls-live sls-ui' });
   private readonly clock: Clock;
   private readonly observer: IntersectionObserver;
   private readonly undo: (() => void)[];

@@ -18,6 +18,7 @@ export class StatusItem extends Widget {
     choose: () => void
   ) {
     super();
+    this.addClass('sls-ui');
     this.addClass('sls-status-item');
     this.button = h('button', { type: 'button', class: 'sls-status', 'aria-haspopup': 'menu', on: { click: choose } });
     this.node.append(this.button);
@@ -34,7 +35,8 @@ export class StatusItem extends Widget {
     const { status, half, trouble, persona } = this.model;
     const { trans } = this.model.host;
     if (half !== 'ready' || status === null) {
-      const words = half === 'starting' || half === 'ready' ? trans.__('SafeStreams …') : trans.__('SafeStreams: not there');
+      const nobody = half === 'ready' && persona === '';
+      const words = nobody ? trans.__('SafeStreams: no persona') : half === 'starting' || half === 'ready' ? trans.__('SafeStreams …') : trans.__('SafeStreams: not there');
       this.button.title = trouble?.message ?? '';
       replace(this.button, persona ? `${persona} · ` : null, words);
       return;

@@ -31,11 +31,12 @@ export class VerifiedBadge extends Widget {
     private readonly model: Model
   ) {
     super();
+    this.addClass('sls-ui');
     this.addClass('sls-verified');
     this.button = button('', () => void this.list(), { class: 'sls-verified-button' });
     this.node.append(this.button);
     this.hide();
-    this.soon = new Soon(signal => this.ask(signal), () => this.panel.isVisible && !document.hidden && model.half === 'ready');
+    this.soon = new Soon(signal => this.ask(signal), () => this.panel.isVisible && !document.hidden && model.half === 'ready' && model.persona !== '');
     const later = () => this.soon.in(SETTLED_MS);
     const offs = [model.updated.on(() => this.soon.look()), model.changed.on(section => section === 'runs' && later())];
     this.undo = () => offs.forEach(off => off());

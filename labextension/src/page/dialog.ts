@@ -1,7 +1,9 @@
 /** A question in a native dialog: Escape closes it, the focus goes back to where it was. */
 
+import { warning } from '../core/card';
 import { button, freshId, h, replace } from '../core/dom';
 import type { IDialog, ITranslate } from '../core/host';
+import { refusal } from '../core/section';
 
 /** True when its button was pressed and `check`, if there is one, had nothing against it. */
 export function ask(asked: IDialog, trans: ITranslate): Promise<boolean> {
@@ -10,7 +12,7 @@ export function ask(asked: IDialog, trans: ITranslate): Promise<boolean> {
 
 class Question {
   private readonly node: HTMLDialogElement;
-  private readonly trouble = h('p', { class: 'sls-warn sls-bad', role: 'alert', hidden: true });
+  private readonly trouble = h('div', { role: 'alert' });
   private readonly accept: HTMLButtonElement;
   private readonly before = document.activeElement;
   private checking = false;
@@ -53,22 +55,25 @@ class Question {
   private async decide(): Promise<void> {
     this.checking = true;
     this.accept.disabled = true;
-    const words = await this.checked();
+    const why = await this.refused();
     this.checking = false;
     this.accept.disabled = false;
-    replace(this.trouble, words ? `✗ ${words}` : null);
-    this.trouble.hidden = words === '';
-    if (words === '') {
+    replace(this.trouble, why);
+    if (why === null) {
       this.accepted = true;
       this.node.close();
+    } else {
+      this.trouble.scrollIntoView({ block: 'nearest' });
     }
   }
 
-  private async checked(): Promise<string> {
+  /** Why the dialog stays open. */
+  private async refused(): Promise<HTMLElement | null> {
     try {
-      return (await this.asked.check?.()) ?? '';
+      const words = (await this.asked.check?.()) ?? '';
+      return words ? warning(words) : null;
     } catch (error) {
-      return error instanceof Error ? error.message : this.trans.__('That did not work.');
+      return refusal(error, this.trans.__('That was not done.'));
     }
   }
 

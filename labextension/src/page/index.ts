@@ -1,5 +1,6 @@
 /** The panel as a page of its own, for who has no notebook: `sls open`. */
 
+import { h } from '../core/dom';
 import { Model } from '../core/model';
 import { PanelView } from '../panel';
 import { makeSections } from '../sections';
@@ -26,7 +27,7 @@ function start(): void {
       host.notify(event.words, { label: trans.__('Show'), run: () => panel.open('runs', event.id) });
     }
   });
-  document.body.append(panel.node);
+  document.body.append(h('main', {}, h('h1', { class: 'sls-unseen' }, trans.__('SafeStreams')), panel.node));
   look();
   model.start(persona);
 }

@@ -33,13 +33,14 @@ async function withdraw(page: AssetPage, model: Model, done: () => void): Promis
   const { host } = model;
   const { trans } = host;
   const shred = checkbox({
-    label: trans.__('Destroy its keys, too'),
+    label: trans.__('Shred: destroy its keys, too'),
     help: trans.__('From what your authority stores then, nobody can open it again: not those who were granted it, and not you. This cannot be undone. Your own copy of the data stays where it is.')
   });
   const body = h(
     'div',
     { class: 'sls-form' },
-    h('p', {}, trans.__('Your authority gives no new grant for %1, and no keys on grants that it gave before.', page.row.called)),
+    h('p', {}, trans.__('Your authority gives no new grant for this version of %1, and no keys on grants that it gave before.', page.row.called)),
+    page.versions.length > 1 ? h('p', {}, trans.__('Other versions stay as they are.')) : null,
     h('p', {}, trans.__('Results that left stay where they are, and a group that holds keys already runs to its end. The log keeps that you withdrew it.')),
     shred.node
   );

@@ -1,11 +1,14 @@
 /** Sealed assets, this persona's and others': what is in them, what may be done with them, and what would happen to a cell. */
 
-import { drawCard, mark, signedChip, table } from '../core/card';
+import { chip, drawCard, mark, signedChip, table } from '../core/card';
 import { button, h, type Child } from '../core/dom';
 import { ListSection, type IFound } from '../core/list-section';
 import type { Model } from '../core/model';
+import { personName, personWarning } from '../core/person';
+import { isSimulated, shortened } from '../core/short';
+import { silence } from '../core/silence';
 import { age } from '../core/time';
-import type { AssetPage, AssetRow, Assets, Choice, ColumnRow, Silence, Tone, VersionRow } from '../core/types';
+import type { AssetPage, AssetRow, Assets, Choice, ColumnRow, Tone, VersionRow } from '../core/types';
 import { assetBar } from './asset-actions';
 import { sealDialog } from './seal-dialog';
 
@@ -50,9 +53,10 @@ export class AssetsSection extends ListSection<AssetRow, AssetPage> {
     const kind = row.kind === 'code' ? trans.__('code') : trans.__('table');
     const about = [kind, row.content, row.size].filter(one => one !== '').join(' · ');
     return [
-      h('span', { class: 'sls-row-line' }, h('strong', { class: 'sls-row-name' }, row.called), row.simulated ? mark('SIMULATED') : null),
+      h('strong', { class: 'sls-row-text' }, shortened(row.called, 200)),
       h('span', { class: 'sls-row-text' }, about),
-      row.purposes.length > 0 ? h('span', { class: 'sls-row-foot' }, trans.__('for %1', row.purposes.join(', '))) : null
+      row.purposes.length > 0 ? h('span', { class: 'sls-row-text' }, shortened(trans.__('for %1', row.purposes.join(', ')))) : null,
+      row.simulated ? h('span', { class: 'sls-row-foot' }, mark('SIMULATED')) : null
     ];
   }
 
@@ -69,10 +73,11 @@ export class AssetsSection extends ListSection<AssetRow, AssetPage> {
     const { row } = page;
     return [
       h('div', { class: 'sls-head' }, h('h3', {}, row.called), row.simulated ? mark('SIMULATED') : null),
-      h('p', { class: 'sls-sub' }, [row.owner.words, row.content, row.size, row.tees.join(', ')].filter(one => one !== '').join(' · ')),
-      row.owner.warning ? h('p', { class: 'sls-warn sls-note' }, `! ${row.owner.warning}`) : null,
+      h('p', {}, trans.__('of'), ' ', ...(row.mine ? [h('strong', {}, trans.__('you'))] : personName(row.owner, trans))),
+      row.mine ? null : personWarning(row.owner),
+      h('p', { class: 'sls-sub' }, [row.content, row.size, row.tees.filter(tee => !isSimulated(tee)).join(', ')].filter(one => one !== '').join(' · ')),
       this.choice(page.choice),
-      assetBar(page, this.model, this.actions, () => this.again()),
+      assetBar(page, this.model, this.actions, () => this.refresh(true)),
       this.actions.said,
       row.kind === 'table' ? this.columns(page.columns) : null,
       h('h4', {}, trans.__('Policy')),
@@ -90,9 +95,9 @@ export class AssetsSection extends ListSection<AssetRow, AssetPage> {
 
   private columns(columns: readonly ColumnRow[]): HTMLElement {
     const { trans } = this.model.host;
-    const granted = (column: ColumnRow) => (column.granted ? signedChip(trans.__('can be granted'), 'good') : h('span', { class: 'sls-chip sls-plain' }, trans.__('– not granted')));
-    const rows = columns.map(column => [h('code', {}, column.name), h('span', {}, column.type), granted(column)]);
-    return table([trans.__('column'), trans.__('type'), trans.__('policy')], rows);
+    const granted = (column: ColumnRow) => (column.granted ? signedChip(trans.__('granted'), 'good') : chip(trans.__('– never granted')));
+    const rows = columns.map(column => h('li', {}, h('code', {}, column.name), h('span', { class: 'sls-sub' }, column.type), granted(column)));
+    return h('div', {}, h('h4', {}, trans.__('Columns')), h('ul', { class: 'sls-columns', role: 'list' }, ...rows));
   }
 
   private versions(versions: readonly VersionRow[]): HTMLElement | null {
@@ -101,18 +106,14 @@ export class AssetsSection extends ListSection<AssetRow, AssetPage> {
       return null;
     }
     const state = (version: VersionRow) => (version.state === 'open' ? signedChip(trans.__('open'), 'good') : signedChip(trans.__('closed'), 'note'));
-    const rows = versions.map(version => [h('span', {}, `${version.number}`), h('span', {}, age(version.at, trans)), state(version), h('code', { title: version.id }, shortened(version.id))]);
+    const rows = versions.map(version => [h('span', {}, `${version.number}`), h('span', {}, age(version.at, trans)), state(version), h('code', { title: version.id }, begin(version.id))]);
     const list = table([trans.__('version'), trans.__('sealed'), trans.__('state'), trans.__('digest')], rows);
     const words = trans._n('%1 version', '%1 versions', versions.length, versions.length);
     return h('details', {}, h('summary', { 'data-key': 'versions' }, words), list);
   }
 }
 
-function shortened(digest: string): string {
+/** Enough of a digest to tell it from others. */
+function begin(digest: string): string {
   return `${digest.slice(0, 'sha256:'.length + 12)}…`;
-}
-
-/** An authority that does not answer as it should: its rows are missing, and that is said. */
-export function silence(one: Silence): HTMLElement {
-  return h('div', { class: 'sls-silence sls-note' }, h('p', {}, `! ${one.words}`), one.hint ? h('p', { class: 'sls-sub' }, `→ ${one.hint}`) : null);
 }

@@ -35,7 +35,7 @@ export class DecisionForm {
     this.reason = h('textarea', { id, rows: 2, class: 'sls-input', maxlength: MAX_REASON, 'data-key': 'reason', 'aria-describedby': `${id}-help ${id}-wrong` });
     this.reason.addEventListener('input', () => this.complain(''));
     this.reason.addEventListener('keydown', event => this.key(event));
-    this.approving = button(trans.__('Approve…'), () => void this.approve(), { class: 'sls-primary', 'data-key': 'approve', 'aria-keyshortcuts': 'a' });
+    this.approving = button(trans.__('Approve…'), event => void this.approve(event), { class: 'sls-primary', 'data-key': 'approve', 'aria-keyshortcuts': 'a' });
     this.denying = button(trans.__('Deny'), () => void this.deny(), { 'data-key': 'deny', 'aria-keyshortcuts': 'd' });
     this.node = h(
       'section',
@@ -63,8 +63,8 @@ export class DecisionForm {
     this.node.scrollIntoView({ block: 'nearest' });
   }
 
-  /** Never by one key: a dialog says what is signed. */
-  private async approve(): Promise<void> {
+  /** Never by one key: a dialog says what is signed, and a key that is held down since before does not answer it. */
+  private async approve(event: MouseEvent): Promise<void> {
     const { page } = this;
     if (page === null || this.sending) {
       return;
@@ -80,7 +80,9 @@ export class DecisionForm {
       reason ? h('p', {}, trans.__('Your reason: “%1”', reason)) : null
     );
     this.complain('');
-    if (await host.ask({ title: trans.__('Approve request %1?', page.row.short), body, accept: trans.__('Sign and approve') })) {
+    const held = heldKey(event);
+    const check = () => (held() ? trans.__('Let go of the key, read what is signed, and press it again.') : '');
+    if (await host.ask({ title: trans.__('Approve request %1?', page.row.short), body, accept: trans.__('Sign and approve'), check })) {
       await this.send(page, true, reason);
     }
   }
@@ -143,4 +145,11 @@ export class DecisionForm {
       this.node.closest<HTMLElement>('.sls-detail')?.focus();
     }
   }
+}
+
+/** Whether the key that pressed a button has been down ever since. */
+function heldKey(event: MouseEvent): () => boolean {
+  let held = event.detail === 0; // clicks of a keyboard have no count
+  document.addEventListener('keyup', () => (held = false), { once: true, capture: true });
+  return () => held;
 }

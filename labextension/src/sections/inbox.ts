@@ -6,11 +6,11 @@ import { ListSection, type IFound } from '../core/list-section';
 import type { Model } from '../core/model';
 import { personName } from '../core/person';
 import { shortened } from '../core/short';
+import { silence } from '../core/silence';
 import { age } from '../core/time';
 import type { Inbox, RequestPage, RequestRow } from '../core/types';
 import { showKeys } from './keys';
 import { RequestView } from './request';
-import { drawSilent } from './silent';
 
 export class InboxSection extends ListSection<RequestRow, RequestPage> {
   readonly id = 'requests';
@@ -45,7 +45,7 @@ export class InboxSection extends ListSection<RequestRow, RequestPage> {
       { heading: trans.__('Waiting for you'), rows: waiting },
       { heading: waiting.length > 0 ? trans.__('Others') : '', rows: others }
     ];
-    return { groups, total, before: [...doubts.map(words => warning(words)), ...drawSilent(silent, trans.__('Its requests are not listed.'))] };
+    return { groups, total, before: [...doubts.map(words => warning(words)), ...silent.map(silence)] };
   }
 
   protected keyOf(row: RequestRow): string {
@@ -60,7 +60,7 @@ export class InboxSection extends ListSection<RequestRow, RequestPage> {
       h('span', { class: 'sls-row-head' }, h('span', { class: 'sls-row-who' }, ...personName(row.who, trans)), h('span', { class: 'sls-row-age' }, asked)),
       row.who.warning ? h('span', { class: 'sls-row-why' }, `✗ ${row.who.warning}`) : null,
       h('span', { class: 'sls-row-about' }, row.purpose ? trans.__('“%1”', shortened(row.purpose)) : trans.__('no purpose stated')),
-      h('span', { class: 'sls-row-name' }, shortened(row.assets.join(', '), 200)),
+      h('span', { class: 'sls-row-about sls-sub' }, shortened(row.assets.join(', '), 200)),
       h(
         'span',
         { class: 'sls-row-foot' },
@@ -68,7 +68,7 @@ export class InboxSection extends ListSection<RequestRow, RequestPage> {
         row.simulated ? mark('SIMULATED') : null,
         row.session ? h('span', {}, row.session) : null,
         sign ? h('span', {}, sign) : null,
-        h('code', {}, row.short)
+        h('code', { class: 'sls-row-age' }, row.short)
       )
     ];
   }

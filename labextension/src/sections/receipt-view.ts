@@ -6,7 +6,7 @@
 
 import { toBase64, type IFile } from '../core/bytes';
 import { button, h, replace, type Child } from '../core/dom';
-import { drawCard } from '../core/card';
+import { drawCard, mark } from '../core/card';
 import { Emitter } from '../core/emitter';
 import type { Model } from '../core/model';
 import { refusal } from '../core/section';
@@ -17,38 +17,41 @@ export class ReceiptView {
   readonly node: HTMLElement;
   /** The server has looked at the file. */
   readonly verified = new Emitter<Verified>();
-  private readonly result = h('div', { class: 'sls-receipt-result' });
+  private readonly verdict = h('div', {});
   private readonly pinned = h('div', {});
+  private readonly cards = h('div', {});
   private pins: Pins | null = null;
+  private simulated = false; // and refused: whether such a TEE is good enough is for the person to say
   private turn = 0;
 
   constructor(
     private readonly model: Model,
     private readonly file: IFile,
-    parties: readonly Party[] | null = null
+    /** Whom it can be pinned to, if that is known; asked for otherwise. */
+    private readonly parties: () => readonly Party[] | null = () => null
   ) {
-    const { trans } = model.host;
-    this.node = h('section', { class: 'sls-receipt', 'aria-label': trans.__('Verification of %1', file.name) }, this.result, this.pinned);
-    if (parties !== null) {
-      this.offer(parties);
-    }
+    this.node = h('div', { class: 'sls-receipt' }, this.verdict, this.pinned, this.cards);
   }
 
   /** Have it verified, with what is pinned now. */
   async verify(): Promise<void> {
     this.turn += 1;
     const { turn, model } = this;
-    this.result.setAttribute('aria-busy', 'true');
-    if (this.result.childElementCount === 0) {
-      replace(this.result, h('p', { class: 'sls-sub' }, model.host.trans.__('Verifying %1 …', this.file.name)));
+    this.node.setAttribute('aria-busy', 'true');
+    if (this.verdict.childElementCount === 0) {
+      replace(this.verdict, h('p', { class: 'sls-sub' }, model.host.trans.__('Verifying %1 …', this.file.name)));
     }
-    const children = await this.found();
+    const [verdict, ...cards] = await this.found();
     if (turn === this.turn) {
-      replace(this.result, ...children);
-      this.result.removeAttribute('aria-busy');
+      replace(this.verdict, verdict);
+      replace(this.cards, ...cards);
+      this.node.removeAttribute('aria-busy');
     }
     if (this.pins === null) {
       await this.askParties();
+    }
+    if (this.simulated) {
+      this.pins?.unfold();
     }
   }
 
@@ -60,18 +63,20 @@ export class ReceiptView {
       this.verified.emit(found);
       return this.draw(found);
     } catch (error) {
-      return [drawVerdict(host.trans.__('NOT VERIFIED'), 'bad', host.trans.__('It could not be looked at.'), this.file.name), refusal(error, '')];
+      return [drawVerdict(host.trans.__('NOT VERIFIED'), 'bad', [host.trans.__('It could not be looked at.')], this.file.name), refusal(error, '')];
     }
   }
 
   private draw(found: Verified): readonly Child[] {
     const { trans } = this.model.host;
-    const failed = failedChecks(found.cards);
-    const first = failed.length > 0 ? trans.__('Failed: %1', failed.join(', ')) : '';
     const word = found.accepted ? trans.__('ACCEPTED') : trans.__('REFUSED');
-    const sentence = [first, found.verdict].filter(one => one !== '').join(' · ');
+    const why = found.verdict.replace(/^(ACCEPTED|REFUSED)[^:]*: /, '');
+    const failed = failedChecks(found.cards).filter(name => !why.includes(name));
+    const lines = [...failed.map(name => `✗ ${name}`), why];
     const report = found.run ? button(trans.__('Print report'), () => void this.report(found.run), { 'data-key': 'report' }) : null;
-    return [drawVerdict(word, found.accepted ? 'good' : 'bad', sentence, this.file.name), report, ...found.cards.map(card => drawCard(card, trans))];
+    const marks = [...new Set(found.cards.flatMap(card => card.marks))];
+    this.simulated = !found.accepted && marks.includes('SIMULATED');
+    return [drawVerdict(word, found.accepted ? 'good' : 'bad', lines, this.file.name, marks), report, ...found.cards.map(card => drawCard(card, trans))];
   }
 
   private async report(run: string): Promise<void> {
@@ -86,7 +91,7 @@ export class ReceiptView {
 
   private async askParties(): Promise<void> {
     try {
-      this.offer((await this.model.api.get<Receipts>('receipts')).parties);
+      this.offer(this.parties() ?? (await this.model.api.get<Receipts>('receipts')).parties);
     } catch {
       this.offer([]); // what is verified does not rest on them; the box for simulated TEEs is there
     }
@@ -98,15 +103,16 @@ export class ReceiptView {
   }
 }
 
-/** The verdict as a word with its sign, and what it rests on. */
-function drawVerdict(word: string, tone: 'good' | 'bad', sentence: string, name: string): HTMLElement {
+/** The verdict as a word with its sign, and what it rests on; what no hardware signed has a dashed edge and says so. */
+function drawVerdict(word: string, tone: 'good' | 'bad', lines: readonly string[], name: string, marks: readonly string[] = []): HTMLElement {
   const sign = tone === 'good' ? '✓' : '✗';
+  const edge = marks.includes('SIMULATED') ? ' sls-dashed' : '';
   return h(
     'div',
-    { class: `sls-verdict sls-${tone}`, role: tone === 'good' ? 'status' : 'alert' },
+    { class: `sls-verdict sls-${tone}${edge}`, role: tone === 'good' ? 'status' : 'alert' },
     h('p', { class: 'sls-verdict-word' }, `${sign} ${word}`),
-    h('p', { class: 'sls-verdict-why' }, sentence),
-    h('p', { class: 'sls-verdict-file' }, name)
+    ...lines.map(line => h('p', { class: 'sls-verdict-why' }, line)),
+    h('p', { class: 'sls-verdict-file' }, ...marks.flatMap(one => [mark(one), ' ']), name)
   );
 }
 

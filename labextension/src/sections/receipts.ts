@@ -6,6 +6,7 @@ import { button, h, replace, type Child } from '../core/dom';
 import { ListView } from '../core/list';
 import type { Model } from '../core/model';
 import { refusal, SectionView } from '../core/section';
+import { shortened } from '../core/short';
 import { SplitView } from '../core/split';
 import { age, Clock } from '../core/time';
 import type { File as Text, Party, ReceiptRow, Receipts } from '../core/types';
@@ -40,7 +41,6 @@ export class ReceiptsSection extends SectionView {
   override show(): void {
     super.show();
     this.clock.start();
-    this.clock.tick();
   }
 
   override hide(): void {
@@ -57,7 +57,7 @@ export class ReceiptsSection extends SectionView {
   /** Verify a file. */
   open(file: IFile): void {
     this.turn += 1;
-    const view = new ReceiptView(this.model, file, this.parties);
+    const view = new ReceiptView(this.model, file, () => this.parties);
     replace(this.split.detail, view.node);
     this.split.open(this.model.host.trans.__('Verification of %1', file.name), true);
     void view.verify();
@@ -84,9 +84,9 @@ export class ReceiptsSection extends SectionView {
   private drawRow(row: ReceiptRow): readonly Child[] {
     const { trans } = this.model.host;
     return [
-      h('span', { class: 'sls-row-line' }, h('strong', { class: 'sls-row-name' }, row.inputs.join(', ') || trans.__('no inputs')), ...row.marks.map(mark), h('span', { class: 'sls-row-end' }, age(row.at, trans))),
-      row.purpose ? h('span', { class: 'sls-row-text' }, row.purpose) : null,
-      h('span', { class: 'sls-row-foot' }, h('code', {}, row.run))
+      h('span', { class: 'sls-row-line' }, h('strong', { class: 'sls-row-name' }, shortened(row.inputs.join(', '), 200) || trans.__('no inputs')), h('span', { class: 'sls-row-end' }, age(row.at, trans))),
+      row.purpose ? h('span', { class: 'sls-row-text' }, shortened(row.purpose)) : null,
+      h('span', { class: 'sls-row-foot' }, ...row.marks.map(mark), h('code', {}, row.run))
     ];
   }
 

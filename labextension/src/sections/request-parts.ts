@@ -40,7 +40,7 @@ function diffListing(rows: readonly DiffRow[], trans: ITranslate): HTMLElement {
     lines.push(diffRow(row));
     last = row;
   }
-  return h('pre', { class: 'sls-code sls-diff', tabindex: 0, role: 'region', 'aria-label': trans.__('Code that changed') }, ...lines);
+  return h('pre', { class: 'sls-code sls-diff', tabindex: 0, role: 'group', 'aria-label': trans.__('Code that changed') }, ...lines);
 }
 
 function diffRow(row: DiffRow): HTMLElement {

@@ -5,6 +5,7 @@ import { button, h, replace, type Child } from '../core/dom';
 import type { Model } from '../core/model';
 import { personName, personWarning } from '../core/person';
 import { shortened } from '../core/short';
+import { age } from '../core/time';
 import type { CardData, Decided, RequestPage, RequestRow } from '../core/types';
 import { DecisionForm } from './decision';
 import { drawDifference, drawEarlier } from './request-parts';
@@ -21,7 +22,7 @@ export interface IRequestOptions {
 export class RequestView {
   readonly node = h('div', { class: 'sls-request' });
   private readonly form: DecisionForm;
-  private readonly outcome = h('div', { class: 'sls-outcome', tabindex: -1 });
+  private readonly outcome = h('div', { class: 'sls-outcome', tabindex: -1, 'data-key': 'outcome' });
   private page: RequestPage | null = null;
   private decided: Decided | null = null;
   private drawn = '';
@@ -66,7 +67,8 @@ export class RequestView {
 
   private who(row: RequestRow): HTMLElement {
     const { trans } = this.options.model.host;
-    return h('div', { class: 'sls-asks' }, h('p', {}, ...personName(row.who, trans), ' ', trans.__('asks')), personWarning(row.who));
+    const asked = row.created_at > 0 ? h('span', { class: 'sls-sub' }, '· ', age(row.created_at, trans)) : null;
+    return h('div', { class: 'sls-asks' }, h('p', {}, ...personName(row.who, trans), ' ', trans.__('asks'), ' ', asked), personWarning(row.who));
   }
 
   /** Doubts, then the difference, then the rest of the card. */
@@ -89,7 +91,7 @@ export class RequestView {
     const { trans } = this.options.model.host;
     const blocks = drawBlocks(page.code, trans);
     if (page.difference === null) {
-      return h('section', { 'aria-label': trans.__('Code') }, h('h4', {}, trans.__('Code')), ...blocks);
+      return h('div', {}, h('h4', {}, trans.__('Code')), ...blocks);
     }
     return h('details', {}, h('summary', { 'data-key': 'whole code' }, h('strong', {}, trans.__('The whole code'))), ...blocks);
   }

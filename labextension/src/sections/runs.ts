@@ -4,6 +4,7 @@ import { mark, signedChip } from '../core/card';
 import { h, type Child } from '../core/dom';
 import { ListSection, type IFound } from '../core/list-section';
 import type { Model } from '../core/model';
+import { isSimulated, shortened } from '../core/short';
 import { drawRunHead, drawSteps } from '../core/steps';
 import { age } from '../core/time';
 import type { RunPage, RunRow, Runs } from '../core/types';
@@ -49,11 +50,11 @@ export class RunsSection extends ListSection<RunRow, RunPage> {
     const place = row.session ? (row.cell === null ? row.session : trans.__('%1, cell %2', row.session, row.cell)) : '';
     const doing = row.going ? row.now : row.reason;
     return [
-      h('span', { class: 'sls-row-line' }, signedChip(row.state, row.tone), ...row.marks.map(mark), h('span', { class: 'sls-row-end' }, age(row.started_at, trans))),
-      h('span', { class: 'sls-row-name' }, row.inputs.join(', ') || trans.__('no inputs')),
-      row.purpose ? h('span', { class: 'sls-row-text' }, row.purpose) : null,
-      doing ? h('span', { class: row.going ? 'sls-row-now' : 'sls-row-text' }, doing) : null,
-      h('span', { class: 'sls-row-foot' }, h('code', {}, row.id), place ? ` · ${place}` : '')
+      h('span', { class: 'sls-row-line' }, signedChip(row.state, row.tone), h('span', { class: 'sls-row-end' }, age(row.started_at, trans))),
+      h('strong', { class: 'sls-row-text' }, shortened(row.inputs.join(', '), 200) || trans.__('no inputs')),
+      row.purpose ? h('span', { class: 'sls-row-text' }, shortened(row.purpose)) : null,
+      doing ? h('span', { class: row.going ? 'sls-row-now' : 'sls-row-text' }, shortened(doing)) : null,
+      h('span', { class: 'sls-row-foot' }, ...row.marks.map(mark), h('span', {}, h('code', {}, row.id), place ? ` · ${place}` : ''))
     ];
   }
 
@@ -68,15 +69,18 @@ export class RunsSection extends ListSection<RunRow, RunPage> {
   protected drawPage(page: RunPage): readonly Child[] {
     const { trans } = this.model.host;
     return [
-      h('article', { class: `sls-card sls-run sls-${page.row.tone || 'plain'}` }, drawRunHead(page, trans), this.about_(page), drawSteps(page, trans), this.askLine(page)),
+      drawRunHead(page, trans),
+      this.told(page),
       runBar(page, this.place()),
-      this.actions.said
+      this.actions.said,
+      drawSteps(page, trans, this.askLine(page))
     ];
   }
 
-  private about_(page: RunPage): HTMLElement {
+  /** What it is about; the kind of TEE is said once. */
+  private told(page: RunPage): HTMLElement {
     const { row } = page;
-    const words = [row.inputs.join(', '), row.purpose, row.tee].filter(one => one !== '');
+    const words = [row.inputs.join(', '), row.purpose, isSimulated(row.tee) ? '' : row.tee].filter(one => one !== '');
     return h('p', { class: 'sls-sub' }, words.join(' · '));
   }
 

@@ -1,6 +1,7 @@
 /** The dialog that writes a %seal cell. It seals nothing: what would be sealed, under which policy, is a cell that somebody runs. */
 
 import { offerCell } from '../core/actions';
+import { sentence } from '../core/api';
 import { h } from '../core/dom';
 import type { Model } from '../core/model';
 import type { PolicyForm, PolicyShown } from '../core/types';
@@ -27,7 +28,7 @@ export async function sealDialog(model: Model, start: ISealStart = {}): Promise<
   try {
     form = await model.api.get<PolicyForm>('policy', { name: start.edit ? start.name : undefined });
   } catch (error) {
-    host.notify(error instanceof Error ? error.message : trans.__('The options of a policy could not be had.'));
+    host.notify(sentence(error, trans.__('The options of a policy could not be had.')));
     return false;
   }
   const preview = new SealPreview(model);

@@ -1,6 +1,6 @@
 /** What the options of a form mean: the policy in sentences, what it changes, and the very cell. Asked for as somebody types. */
 
-import { Refusal } from '../core/api';
+import { sentence } from '../core/api';
 import { h, replace } from '../core/dom';
 import type { Model } from '../core/model';
 import { refusal } from '../core/section';
@@ -41,10 +41,7 @@ export class SealPreview {
   /** Why there is no cell. */
   why(): string {
     const { trans } = this.model.host;
-    if (this.error instanceof Refusal) {
-      return [this.error.message, this.error.hint].filter(one => one !== '').join(' → ');
-    }
-    return trans.__('Name a variable or a file first.');
+    return this.error === null ? trans.__('Name a variable or a file first.') : sentence(this.error, trans.__('These options mean nothing.'));
   }
 
   dispose(): void {
@@ -90,13 +87,13 @@ export class SealPreview {
       replace(this.box, h('p', { class: 'sls-sub' }, this.why()));
       return;
     }
-    const sentences = (words: string, lines: readonly string[]) => (lines.length > 0 ? [h('h4', {}, words), h('ul', {}, ...lines.map(line => h('li', {}, line)))] : []);
+    const sentences = (words: string, lines: readonly string[], look = '') => (lines.length > 0 ? [h('h3', {}, words), h('ul', { class: look }, ...lines.map(line => h('li', {}, line)))] : []);
     const changes = shown.replaces ? trans.__('What changes beside the policy in force') : trans.__('What is new');
     replace(
       this.box,
-      ...sentences(changes, shown.changes),
+      ...sentences(changes, shown.changes, 'sls-changes'),
       ...sentences(trans.__('The policy then'), shown.policy),
-      h('h4', {}, trans.__('The cell that seals')),
+      h('h3', {}, trans.__('The cell that seals')),
       h('pre', { class: 'sls-command', tabindex: 0, role: 'region', 'aria-label': trans.__('The cell that seals') }, shown.cell),
       h('p', { class: 'sls-sub' }, trans.__('Nothing is sealed before this cell is run.'))
     );

@@ -4,6 +4,7 @@ import { Actions } from '../core/actions';
 import { drawCard, signedChip } from '../core/card';
 import { h, type Child } from '../core/dom';
 import type { Model } from '../core/model';
+import { shortened } from '../core/short';
 import { elapsed, lasting } from '../core/time';
 import type { CardAnswer, SessionRow } from '../core/types';
 
@@ -43,8 +44,8 @@ export class SessionRows {
       'li',
       { class: 'sls-session' },
       h('span', { class: 'sls-row-line' }, h('strong', {}, row.name), signedChip(row.state, row.tone)),
-      h('span', { class: 'sls-row-text' }, [row.inputs.join(', '), row.purpose].filter(one => one).join(' · ')),
-      h('span', { class: 'sls-row-foot' }, trans.__('%1 of %2 cells', row.cells, row.most), ...this.idle(row)),
+      h('span', { class: 'sls-row-text' }, shortened([row.inputs.join(', '), row.purpose].filter(one => one).join(' · '))),
+      h('span', { class: 'sls-sub' }, trans.__('%1 of %2 cells', row.cells, row.most), ...this.idle(row)),
       close
     );
   }
