@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 def listed(asked: Asked) -> messages.Inbox:
     """Requests without their code: those that wait first, among these the newest first."""
     session = asked.session
-    found = [_row(one, session.did) for one in session.requests(opened=False)]
+    found = session.requests(opened=False)
     rows = fitting(found, asked.query, _words)
     return messages.Inbox(
-        rows=tuple(first(rows, asked.query)),
+        rows=tuple(_row(one, session.did) for one in first(rows, asked.query)),
         total=len(rows),
-        waiting=sum(one.state == "open" and one.mine_to_decide for one in found),
+        waiting=sum(map(_waits_for_me, found)),
         doubts=tuple(map(one_line, session.doubts())),
         silent=silences(session),
     )
@@ -81,8 +81,9 @@ def _session(request: RequestInfo) -> str:
     return "" if terms is None else f"cell {len(request.proposal.cells)} of at most {terms.cells}"
 
 
-def _words(row: messages.RequestRow) -> tuple[str, ...]:
-    return (row.id, row.state, row.who.words, row.who.said, row.who.did, row.purpose, *row.assets)
+def _words(request: RequestInfo) -> tuple[str, ...]:
+    assets = map(input_words, request.inputs)
+    return (request.id, request.state, str(request.who), request.requester, request.spec.purpose, *assets)
 
 
 def _waits_for_me(request: RequestInfo) -> bool:

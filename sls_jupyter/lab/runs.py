@@ -28,9 +28,9 @@ Action = Literal["cancel", "result", "receipt", "audit"]
 
 def listed(asked: Asked) -> messages.Runs:
     """Runs and sessions of this persona, newest first, from its own folder."""
-    rows = fitting([_row(one) for one in asked.session.runs()], asked.query, _words)
+    rows = fitting(asked.session.runs(), asked.query, _words)
     return messages.Runs(
-        rows=tuple(first(rows, asked.query)),
+        rows=tuple(map(_row, first(rows, asked.query))),
         total=len(rows),
         sessions=tuple(map(_session_row, asked.session.sessions())),
     )
@@ -127,8 +127,9 @@ def _actions(record: RunRecord, *, going: bool) -> tuple[Action, ...]:
     return tuple(name for name, can in found if can)
 
 
-def _words(row: messages.RunRow) -> tuple[str, ...]:
-    return (row.id, row.state, *row.inputs, row.purpose, row.tee, row.now, row.reason, row.session)
+def _words(record: RunRecord) -> tuple[str, ...]:
+    said = (record.state, record.purpose, record.tee, record.now, record.reason, record.session)
+    return (record.id, *record.inputs, *said)
 
 
 def _session_row(record: SessionRecord) -> messages.SessionRow:

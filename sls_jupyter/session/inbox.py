@@ -37,12 +37,12 @@ from sls_jupyter.session.reviewing import (
     InputReview,
     Owned,
     RequestInfo,
+    Signed,
+    SignedOnes,
     checked_files,
     own_approval_of,
     review,
-    said_name,
     seen_digest,
-    signed_proposal,
     texts_in,
 )
 from sls_jupyter.session.shown import Shown
@@ -68,7 +68,11 @@ class _Summary:
 
     client: AuthorityClient
     summary: RequestSummary
-    asked: Proposal
+    signed: Signed
+
+    @property
+    def asked(self) -> Proposal:
+        return self.signed.asked
 
 
 class Inbox(Catalogue):
@@ -77,6 +81,7 @@ class Inbox(Catalogue):
     def __init__(self, home: Home) -> None:
         super().__init__(home)
         self._owned: dict[str, Owned] = {}  # by the asset's digest
+        self._signed_ones = SignedOnes(2 * MAX_LISTED)
         self._doubts: list[str] = []
         self._shown = Shown(home.path / "requests-shown.json")
         self._resting: dict[str, float] = {}  # authorities whose look-ups failed: DID -> when they are asked again
@@ -149,7 +154,8 @@ class Inbox(Catalogue):
                 for state in _DECIDED:
                     for summary in client.requests(limit=PAGE, state=state).requests:
                         with contextlib.suppress(DigestMismatch, SignatureInvalid, MalformedDocument, NotAuthorised):
-                            found.append(self._listed(_Summary(client, summary, signed_proposal(summary, client.did))))
+                            signed = self._signed_ones.of(summary, client.did)
+                            found.append(self._listed(_Summary(client, summary, signed)))
         except (SlsError, ValueError):
             return []
         same = [
@@ -255,17 +261,25 @@ class Inbox(Catalogue):
         """The requests that one authority shows, newest first, each with a signed spec about its assets."""
         after, count, seen = None, 0, set[str]()
         while count < MAX_LISTED:
-            page = _page(client, after, state)
+            try:
+                page = _page(client, after, state)
+            except Unavailable:
+                if not seen:
+                    raise
+                doubts.append(
+                    f"{self._label(client)} did not tell of all its requests in time; the newest {count} are listed."
+                )
+                return
             for summary in page.requests:
                 count += 1
                 try:
-                    asked = signed_proposal(summary, client.did)
+                    signed = self._signed_ones.of(summary, client.did)
                 except SlsError as error:
                     doubts.append(self._doubt(client, error))
                     continue
                 if summary.id not in seen:
                     seen.add(summary.id)
-                    yield _Summary(client, summary, asked)
+                    yield _Summary(client, summary, signed)
             if page.next is None or not page.requests:
                 return
             after = page.next
@@ -283,7 +297,6 @@ class Inbox(Catalogue):
     def _listed(self, shown: _Summary) -> RequestInfo:
         """A request without its code."""
         spec, summary, authority = shown.asked.spec, shown.summary, shown.client.did
-        contact = None if summary.contact is None else summary.contact.encode()
         doubts: list[str] = []
         owned = {item.alias: self._owned_by(item, shown.client, doubts) for item in spec.inputs}
         mine = any((one := owned[item.alias]) and self.did in one.approvers for item in spec.inputs_of(authority))
@@ -291,7 +304,7 @@ class Inbox(Catalogue):
             id=shown.asked.terms,
             state=summary.state,
             requester=spec.requester,
-            who=self.who(spec.requester, said_name(contact, spec.requester)),
+            who=self.who(spec.requester, shown.signed.said),
             authority=authority,
             spec=spec,
             code="",
@@ -307,12 +320,13 @@ class Inbox(Catalogue):
     def _opened(self, client: AuthorityClient, terms: str) -> RequestInfo:
         """The request whose terms begin like that, as the authority shows it now, with its code, its parameters and the texts of its code assets."""
         detail: RequestDetail = client.request(terms)
-        asked, texts = signed_proposal(detail, client.did), texts_in(detail)
+        signed, texts = self._signed_ones.of(detail, client.did), texts_in(detail)
+        asked = signed.asked
         if not asked.terms.startswith(terms):
             raise DigestMismatch("An authority shows another request.", found=asked.terms, expected=terms)
         asked.require_texts(texts)
         own = own_approval_of(asked, detail, self.did)
-        listed = self._listed(_Summary(client, detail, asked))
+        listed = self._listed(_Summary(client, detail, signed))
         doubts, items = list(listed.doubts), asked.spec.inputs
         inputs = tuple(
             self._with_text(one, item, client, doubts) for one, item in zip(listed.inputs, items, strict=True)

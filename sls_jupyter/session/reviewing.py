@@ -17,7 +17,7 @@ from sls_jupyter.contract.cells import CellOrder
 from sls_jupyter.contract.grants import Approval
 from sls_jupyter.contract.proposal import CellText, Proposal, verify_proposal
 from sls_jupyter.contract.spec import AssetInput, Kind, StreamSpec
-from sls_jupyter.documents import b64decode, digest, verify
+from sls_jupyter.documents import b64decode, digest, lp, verify
 from sls_jupyter.errors import DigestMismatch, MalformedDocument, NotAuthorised
 from sls_jupyter.identity import Contact, verify_signature
 from sls_jupyter.policy.model import OwnerPolicy
@@ -170,6 +170,42 @@ def signed_proposal(summary: RequestSummary, authority: str) -> Proposal:
     if not asked.spec.inputs_of(authority):
         raise NotAuthorised("It is about no asset of that authority.", found=authority)
     return asked
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """What of a request its requester signed."""
+
+    asked: Proposal
+    said: str  # what they call themselves; "" if they do not say
+
+
+class SignedOnes:
+    """Requests that were verified, by the bytes of their documents: an inbox is listed many times and changes little.
+
+    Which state a request has and when it came is not among them: it is told anew each time.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept: dict[str, Signed] = {}
+
+    def of(self, summary: RequestSummary, authority: str) -> Signed:
+        """A request as it was signed.
+
+        Raises:
+            SlsError: as :func:`signed_proposal` and :func:`said_name`; that is not kept.
+        """
+        key = digest(lp(authority, summary.id, summary.spec, summary.order or "", summary.contact or ""))
+        found = self._kept.get(key)
+        if found is None:
+            asked = signed_proposal(summary, authority)
+            contact = None if summary.contact is None else summary.contact.encode()
+            found = Signed(asked, said_name(contact, asked.spec.requester))
+            if len(self._kept) >= self._most:
+                self._kept.clear()
+            self._kept[key] = found
+        return found
 
 
 def texts_in(detail: RequestDetail) -> tuple[CellText, ...]:
