@@ -33,6 +33,10 @@ export class Pins {
     this.node.addEventListener('change', changed);
   }
 
+  unfold(): void {
+    this.node.setAttribute('open', '');
+  }
+
   chosen(): Chosen {
     const dids = (role: Party['role']) => this.ticks.filter(one => one.party.role === role && one.box.checked).map(one => one.party.did);
     return { owners: dids('owner'), logs: dids('log'), accept_simulated: this.simulated.checked };

@@ -21,6 +21,7 @@ export class ReceiptView {
   private readonly pinned = h('div', {});
   private readonly cards = h('div', {});
   private pins: Pins | null = null;
+  private simulated = false; // and refused: whether such a TEE is good enough is for the person to say
   private turn = 0;
 
   constructor(
@@ -49,6 +50,9 @@ export class ReceiptView {
     if (this.pins === null) {
       await this.askParties();
     }
+    if (this.simulated) {
+      this.pins?.unfold();
+    }
   }
 
   private async found(): Promise<readonly Child[]> {
@@ -66,11 +70,12 @@ export class ReceiptView {
   private draw(found: Verified): readonly Child[] {
     const { trans } = this.model.host;
     const word = found.accepted ? trans.__('ACCEPTED') : trans.__('REFUSED');
-    const why = found.verdict.replace(/^(ACCEPTED|REFUSED): /, '');
+    const why = found.verdict.replace(/^(ACCEPTED|REFUSED)[^:]*: /, '');
     const failed = failedChecks(found.cards).filter(name => !why.includes(name));
     const lines = [...failed.map(name => `✗ ${name}`), why];
     const report = found.run ? button(trans.__('Print report'), () => void this.report(found.run), { 'data-key': 'report' }) : null;
     const marks = [...new Set(found.cards.flatMap(card => card.marks))];
+    this.simulated = !found.accepted && marks.includes('SIMULATED');
     return [drawVerdict(word, found.accepted ? 'good' : 'bad', lines, this.file.name, marks), report, ...found.cards.map(card => drawCard(card, trans))];
   }
 

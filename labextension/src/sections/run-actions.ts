@@ -76,7 +76,7 @@ async function saveResult(run: string, { model }: IRunPlace): Promise<readonly C
   }
   const saved = await model.api.post<Saved>(path(run, 'result'), { folder: folder.value.trim() });
   const words = trans._n('%1 file is in %2:', '%1 files are in %2:', saved.files.length, saved.files.length, saved.folder);
-  return [h('p', {}, `✓ ${words}`), h('ul', {}, ...saved.files.map(file => h('li', {}, h('code', {}, file))))];
+  return [h('p', {}, `✓ ${words}`), h('ul', {}, ...saved.files.map(file => h('li', {}, h('code', {}, file.replace(`${saved.folder}/`, '')))))];
 }
 
 async function saveReceipt(run: string, { model }: IRunPlace): Promise<readonly Child[]> {

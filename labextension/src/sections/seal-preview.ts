@@ -87,11 +87,11 @@ export class SealPreview {
       replace(this.box, h('p', { class: 'sls-sub' }, this.why()));
       return;
     }
-    const sentences = (words: string, lines: readonly string[]) => (lines.length > 0 ? [h('h3', {}, words), h('ul', {}, ...lines.map(line => h('li', {}, line)))] : []);
+    const sentences = (words: string, lines: readonly string[], look = '') => (lines.length > 0 ? [h('h3', {}, words), h('ul', { class: look }, ...lines.map(line => h('li', {}, line)))] : []);
     const changes = shown.replaces ? trans.__('What changes beside the policy in force') : trans.__('What is new');
     replace(
       this.box,
-      ...sentences(changes, shown.changes),
+      ...sentences(changes, shown.changes, 'sls-changes'),
       ...sentences(trans.__('The policy then'), shown.policy),
       h('h3', {}, trans.__('The cell that seals')),
       h('pre', { class: 'sls-command', tabindex: 0, role: 'region', 'aria-label': trans.__('The cell that seals') }, shown.cell),
