@@ -136,7 +136,7 @@ def test_a_handle_can_be_awaited_in_a_cell(kernel):
 )
 def test_completion(kernel, code, expected):
     """The tab key knows assets, grantable columns, options, commands and personas."""
-    wait_until(lambda: expected in kernel.complete(code))  # the first answer may come before the names are read
+    wait_until(lambda: expected in kernel.complete(code), 30)  # the first answer may come before the names are read
 
 
 def test_completion_never_offers_what_the_owner_keeps(kernel):
@@ -147,7 +147,7 @@ def test_completion_never_offers_what_the_owner_keeps(kernel):
 def test_completion_in_the_body_of_a_cell(kernel):
     """The columns that the first line asks for, with their types, before what a frame of that name has in this kernel."""
     cell = "%%safestream -i patients=p:age,sex -i patients:sex -o risk\nrisk = 1\n"
-    wait_until(lambda: kernel.complete_typed(cell + "p.") == {"age": "int64", "sex": "str"})
+    wait_until(lambda: kernel.complete_typed(cell + "p.") == {"age": "int64", "sex": "str"}, 30)
     assert kernel.complete_typed(cell + 'p[["age", "s') == {"sex": "str"}
     here = list(kernel.complete_typed(cell + "patients.").items())
     assert here[0] == ("sex", "str")

@@ -245,7 +245,7 @@ class Difference(Model):
     summary: str  # "only white space", "one line", "limits lower", …
     changes: tuple[str, ...]  # a sentence each, of everything but the code
     rows: tuple[DiffRow, ...]  # of the code that changed, with some lines around; () where code is the same
-    left_out: int  # rows that are not shown
+    left_out: int  # lines that are not shown, or not to their end
 
 
 class EarlierRow(Model):

@@ -58,7 +58,7 @@ def run(*, persona: str, port: int, browser: bool, tell: Callable[[str], None]) 
     token, query = secrets.token_urlsafe(32), f"?persona={quote(persona, safe='')}" if persona else ""
     server = PanelServer(config=_config(token, port, browser))
     try:
-        server.runtime_dir = runtime
+        server.runtime_dir, server.no_browser_open_file = runtime, not browser
         server.default_url = f"/{PATH}{query}"
         server.initialize(argv=[], find_extensions=False)
         tell(f"http://127.0.0.1:{server.port}/{PATH}?{f'{query[1:]}&' if query else ''}token={token}")

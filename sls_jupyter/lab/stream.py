@@ -23,6 +23,7 @@ from sls_jupyter.session import Session
 CONTENT_TYPE = "application/x-ndjson"
 STREAM_SECONDS = 240.0  # of one answer; the page asks again
 HEARTBEAT_SECONDS = 15.0
+HELLO_SECONDS = 2.0  # that the first look may take before the answer begins without it
 FLUSH_SECONDS = 30.0  # that a reader may leave what was sent
 MAX_LISTENERS = 64  # of one persona
 
@@ -43,13 +44,10 @@ class Watches:
         """
         with self._lock:
             watch = self._watches.setdefault(session.home, Watch(session))
-            if watch.listeners() >= MAX_LISTENERS:
-                raise TooManyRequests("Too many pages listen to this persona.", detail={"retry_after": 10})
-            watch.add(listener)
-        try:
+        if watch.listeners() >= MAX_LISTENERS:
+            raise TooManyRequests("Too many pages listen to this persona.", detail={"retry_after": 10})
+        with watch.listening(listener):
             yield
-        finally:
-            watch.remove(listener)
 
     def close(self) -> None:
         with self._lock:
@@ -84,7 +82,6 @@ class EventsHandler(ApiHandler):
                     loop.call_soon_threadsafe(something.set)
 
             listener = Listener(wake)
-            something.set()
             with self._watches.listening(session, listener):
                 await self._tell(listener, something)
         except SlsError as error:
@@ -99,11 +96,13 @@ class EventsHandler(ApiHandler):
     async def _tell(self, listener: Listener, something: asyncio.Event) -> None:
         self._begin()
         deadline = time.monotonic() + STREAM_SECONDS
+        await self._first(something, HELLO_SECONDS)
+        events = listener.take() or [HELLO]
         while not self._gone.is_set() and (left := deadline - time.monotonic()) > 0:
-            events = listener.take() if something.is_set() else []
             something.clear()
             await self._send("".join(one.model_dump_json() + "\n" for one in events) or "\n")
             await self._first(something, min(left, HEARTBEAT_SECONDS))
+            events = listener.take()
 
     async def _send(self, text: str) -> None:
         """Raises :class:`StreamClosedError`: the reader has gone, or reads nothing; then its connection is closed."""

@@ -7,11 +7,12 @@ a time of its own, so that a silent one delays nobody. They end when the last li
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from sls_jupyter.errors import SlsError
 from sls_jupyter.lab.messages import Event, Section
@@ -30,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 class Listener:
-    """Events for one reader.
+    """Events for one reader: ``hello`` as soon as whatever changes from then on will be told, then what has changed.
 
     Args:
         wake: called, from any thread, when there is something to take.
@@ -39,7 +40,7 @@ class Listener:
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
         self._lock = threading.Lock()
-        self._events: deque[Event] = deque([HELLO])
+        self._events: deque[Event] = deque()
 
     def put(self, event: Event) -> None:
         """Add an event, once where it waits already; a reader that left too many begins anew."""
@@ -60,145 +61,177 @@ class Listener:
         return found
 
 
+class _Watching:
+    """The listeners of one watch, from the first that comes to the last that goes."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._listeners: list[Listener] = []
+        self._begun = False
+        self.over = threading.Event()
+
+    def add(self, listener: Listener) -> bool:
+        """False: the last one has gone meanwhile."""
+        with self._lock:
+            if self.over.is_set():
+                return False
+            self._listeners.append(listener)
+            if self._begun:
+                listener.put(HELLO)
+            return True
+
+    def remove(self, listener: Listener) -> None:
+        with self._lock:
+            self._listeners.remove(listener)
+            if not self._listeners:
+                self.over.set()
+
+    def count(self) -> int:
+        with self._lock:
+            return len(self._listeners)
+
+    def begin(self) -> None:
+        """What is here has been looked at: what changes from now on is told."""
+        with self._lock:
+            listeners = [] if self._begun else self._listeners
+            self._begun = True
+            for one in listeners:
+                one.put(HELLO)
+
+    def tell(self, events: Iterable[Event]) -> None:
+        with self._lock:
+            if self._begun:  # who begins later asks for everything anyway
+                for event in events:
+                    for one in self._listeners:
+                        one.put(event)
+
+
 class Watch:
     """Looks after one persona for as long as somebody listens."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._lock = threading.Lock()
-        self._listeners: list[Listener] = []
-        self._ending = threading.Event()
-        self._told = False  # somebody was told what there is
+        self._watching: _Watching | None = None
 
-    def add(self, listener: Listener) -> None:
+    @contextlib.contextmanager
+    def listening(self, listener: Listener) -> Iterator[None]:
+        """Have somebody told of what changes."""
         with self._lock:
-            self._listeners.append(listener)
-            if len(self._listeners) == 1:
-                self._ending = threading.Event()
-                for look in (_Here(self._session), _Elsewhere(self._session)):
-                    threading.Thread(
-                        target=self._go_on,
-                        args=(look, self._ending),
-                        name=f"sls-watch-{self._session.name}",
-                        daemon=True,
-                    ).start()
-
-    def remove(self, listener: Listener) -> None:
-        with self._lock:
-            if listener in self._listeners:
-                self._listeners.remove(listener)
-            if not self._listeners:
-                self._ending.set()
-
-    def close(self) -> None:
-        with self._lock:
-            self._listeners.clear()
-            self._ending.set()
+            watching = self._watching
+            if watching is None or not watching.add(listener):
+                watching = self._watching = _Watching()
+                watching.add(listener)
+                self._start(watching)
+        try:
+            yield
+        finally:
+            watching.remove(listener)
 
     def listeners(self) -> int:
         with self._lock:
-            return len(self._listeners)
+            return 0 if self._watching is None else self._watching.count()
 
-    def tell(self, event: Event) -> None:
+    def close(self) -> None:
+        """Look no more, whoever listens."""
         with self._lock:
-            listeners = list(self._listeners)
-        for one in listeners:
-            one.put(event)
+            if self._watching is not None:
+                self._watching.over.set()
 
-    def _go_on(self, look: _Here | _Elsewhere, ending: threading.Event) -> None:
-        while not ending.is_set():
-            start = time.monotonic()
-            try:
-                look.look(lambda event: None if ending.is_set() else self.tell(event))
-            except Exception as error:  # noqa: BLE001  # one bad folder does not end the looking
-                _log.warning("a look at what has changed failed: %s", place_of(error))
-            ending.wait(max(0.1, look.seconds - (time.monotonic() - start)))
+    def _start(self, watching: _Watching) -> None:
+        for work in (self._look_here, self._look_elsewhere):
+            name = f"sls-watch-{self._session.name}"
+            threading.Thread(target=work, args=(watching,), name=name, daemon=True).start()
+
+    def _look_here(self, watching: _Watching) -> None:
+        look, lookout = _Folder(self._session), self._session.lookout
+        with lookout.listening(lambda change: watching.tell(_of_change(change))):
+            for _ in _rounds(watching.over, HERE_SECONDS):
+                with _not_ending():
+                    watching.tell(look.look())
+                    lookout.look_here()
+                watching.begin()
+
+    def _look_elsewhere(self, watching: _Watching) -> None:
+        for _ in _rounds(watching.over, ELSEWHERE_SECONDS):
+            with _not_ending():
+                self._session.lookout.look_elsewhere()
 
 
-Tell = Callable[[Event], None]
+def _rounds(over: threading.Event, seconds: float) -> Iterator[None]:
+    """One round after the other, each that long at least."""
+    while not over.is_set():
+        start = time.monotonic()
+        yield
+        over.wait(max(0.1, seconds - (time.monotonic() - start)))
 
 
-class _Here:
-    """What is on this machine."""
+@contextlib.contextmanager
+def _not_ending() -> Iterator[None]:
+    """One bad folder does not end the looking."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001
+        _log.warning("a look at what has changed failed: %s", place_of(error))
 
-    seconds = HERE_SECONDS
+
+# --- what is otherwise ------------------------------------------------------------------------------
+
+
+class _Folder:
+    """A persona's folder, and what the agent drives of it, beside how they were at the look before."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._marks: dict[str, object] = {}
-        self._runs: dict[str, glance.RunGlance] | None = None
+        self._runs: dict[str, glance.RunGlance] = {}
         self._live: dict[str, LiveRun] = {}
 
-    def look(self, tell: Tell) -> None:
-        home = self._session.home
-        if self._differs("people", glance.people(home)):
-            for section in ("people", "assets", "requests", "runs"):  # names are everywhere
-                tell(_changed(section))
+    def look(self) -> list[Event]:
+        home, found = self._session.home, list[Event]()
+        if self._differs("people", glance.people(home)):  # names are everywhere
+            found += [_changed("people"), _changed("assets"), _changed("requests"), _changed("runs")]
         if self._differs("hosts", glance.hosts(home)):
-            tell(_changed("status"))
-        for event in self._of_runs():
-            tell(event)
-        for change in self._session.lookout.look_here():
-            for event in _of_change(change):
-                tell(event)
+            found.append(_changed("status"))
+        if self._differs("sessions", glance.sessions(home)):
+            found.append(_changed("runs"))
+        return found + self._of_runs()
 
     def _differs(self, what: str, mark: object) -> bool:
-        """Whether a mark is another one than at the last look; the first look tells of nothing."""
-        known = self._marks.get(what, mark)
+        known = self._marks.get(what)
         self._marks[what] = mark
         return known != mark
 
-    def _of_runs(self) -> Iterator[Event]:
-        home = self._session.home
+    def _of_runs(self) -> list[Event]:
         live = {} if self._session.background is None else self._session.background.live()
-        found = glance.runs(home)
-        sessions = self._differs("sessions", glance.sessions(home))
+        found = glance.runs(self._session.home)
         known, before = self._runs, self._live
         self._runs, self._live = found, live
-        if known is None:
-            return
-        touched = [id_ for id_ in {**found, **known} if _stands(found.get(id_)) != _stands(known.get(id_))]
-        if touched or sessions or set(live) != set(before):
-            yield _changed("runs")
-        for id_ in {*touched, *(one for one in live if live[one] != before.get(one)), *_moved(found, known)}:
-            yield Event(type="run", id=id_)
-        for id_ in touched:
-            if (one := found.get(id_)) is not None and one.ended and id_ in known and not known[id_].ended:
-                yield Event(type="ended", id=id_, words=self._end_of(id_))
+        other = [id_ for id_ in {**known, **found} if _stands(found.get(id_)) != _stands(known.get(id_))]
+        told = [id_ for id_ in live if live[id_] != before.get(id_)]
+        moved = [id_ for id_, one in found.items() if one.driven and one != known.get(id_)]
+        events = [_changed("runs")] if other or set(live) != set(before) else []
+        events += [Event(type="run", id=id_) for id_ in dict.fromkeys([*other, *told, *moved])]
+        ended = [id_ for id_ in other if id_ in known and not known[id_].ended and id_ in found and found[id_].ended]
+        return events + [Event(type="ended", id=id_, words=self._end_of(id_)) for id_ in ended]
 
     def _end_of(self, id_: str) -> str:
         try:
             record = self._session.run_called(id_)
         except SlsError:
             return f"Run {id_} is over."
-        inputs = ", ".join(record.inputs)
-        return one_line(f"Run {id_} on {inputs}: {record.state}", MAX_WORDS)
+        return one_line(f"Run {id_} on {', '.join(record.inputs)}: {record.state}", MAX_WORDS)
 
 
-class _Elsewhere:
-    """The authorities of others."""
-
-    seconds = ELSEWHERE_SECONDS
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def look(self, tell: Tell) -> None:
-        def told(change: Change) -> None:
-            for event in _of_change(change):
-                tell(event)
-
-        self._session.lookout.look_elsewhere(told)
+def _stands(one: glance.RunGlance | None) -> object:
+    """How a run stands, whatever it tells while it goes on."""
+    return None if one is None else (one.ended, one.driven, one.mark if one.ended else ())
 
 
-def _of_change(change: Change) -> Iterator[Event]:
-    """What an authority's change is to somebody who watches; its first look is in the lists already."""
-    if change.first:
-        return
-    yield _changed("requests")
-    yield _changed("assets")
-    for one in change.asked:
-        yield Event(type="asked", id=one.id, words=_asked_words(one))
+def _of_change(change: Change) -> list[Event]:
+    """What an authority's change is to somebody who watches. One that answers for the first time changes the lists too."""
+    asked = [Event(type="asked", id=one.id, words=_asked_words(one)) for one in change.asked]
+    return [_changed("requests"), _changed("assets"), *asked]
 
 
 def _asked_words(one: RequestInfo) -> str:
@@ -207,13 +240,3 @@ def _asked_words(one: RequestInfo) -> str:
 
 def _changed(section: Section) -> Event:
     return Event(type="changed", section=section)
-
-
-def _stands(one: glance.RunGlance | None) -> object:
-    """How a run stands, whatever it tells meanwhile."""
-    return None if one is None else (one.ended, one.driven, one.mark[:3] if one.ended else ())
-
-
-def _moved(found: dict[str, glance.RunGlance], known: dict[str, glance.RunGlance]) -> list[str]:
-    """Runs that go on and whose folder is otherwise."""
-    return [id_ for id_, one in found.items() if one.driven and id_ in known and one.mark != known[id_].mark]

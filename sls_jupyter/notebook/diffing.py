@@ -12,9 +12,9 @@ from itertools import islice, pairwise
 from typing import Any, Literal
 
 from sls_jupyter.contract.proposal import CellText
-from sls_jupyter.notebook.listing import Colours, Unit, code_lines, rows_of_line, units_data
+from sls_jupyter.notebook.listing import Colours, Row, code_lines, rows_of_line, units_data
 from sls_jupyter.notebook.words import count_words
-from sls_jupyter.session.lines import Step, changes
+from sls_jupyter.session.lines import Step, changes, whole_lines
 from sls_jupyter.session.reviewing import CellStep
 
 CONTEXT = 3  # lines around a change that both sides have
@@ -23,6 +23,7 @@ MAX_CHARACTERS = 250_000  # in them
 MAX_COLOURED = 500_000  # characters of all texts that these are of; what comes after has no colours
 
 Sign = Literal[" ", "+", "-"]
+_PLAIN = Colours("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Diff:
     """What changed, with some lines around."""
 
     rows: tuple[DiffRow, ...]
-    left_out: int  # rows that came, went or stand around, and are not shown
+    left_out: int  # lines that came, went or stand around, and are not shown, or not to their end
 
 
 @dataclass(slots=True)
@@ -55,21 +56,22 @@ class _Side:
     def __post_init__(self) -> None:
         self.lines = list(code_lines(self.code))
 
-    @property
-    def texts(self) -> list[str]:
-        """Each line with its end: another line end is another line."""
-        return [text + end for _, text, end in self.lines]
-
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """A row that is not drawn yet: most of a long text never is."""
+class _Line:
+    """A line of one side that is not drawn yet: most of a long text never is."""
 
     sign: Sign
-    before: int
+    before: int  # its number there; 0: it is not there
     after: int
-    units: Sequence[Unit]
-    side: _Side | None  # whose it is; None: our own words
+    side: _Side
+
+    def rows(self) -> Iterator[tuple[Row, DiffRow]]:
+        """Each row as it was laid out, and drawn."""
+        number = self.before if self.sign == "-" else self.after
+        for row in rows_of_line(number, self.side.lines[number - 1]):
+            numbers = (self.before, self.after) if row.number else (0, 0)
+            yield row, DiffRow(self.sign, *numbers, tuple(units_data(row.units, self.side.colours or _PLAIN)))
 
 
 def diff_of(after: Sequence[CellText], before: Sequence[CellText], cells: Sequence[CellStep] = ()) -> Diff:
@@ -80,26 +82,29 @@ def diff_of(after: Sequence[CellText], before: Sequence[CellText], cells: Sequen
         cells: where the cells of two sessions differ; of runs nothing.
     """
     found = _of_session(after, before, cells) if cells else _of_text(after[-1].code, before[-1].code)
-    rows, drawn, to_colour = list[DiffRow](), 0, MAX_COLOURED
+    rows, left, to_draw, to_colour = list[DiffRow](), 0, MAX_CHARACTERS, MAX_COLOURED
     for one in found:
-        if one.side is not None and one.side.colours is None:
+        if len(rows) >= MAX_ROWS or to_draw <= 0:
+            left += isinstance(one, _Line)
+            continue
+        if isinstance(one, DiffRow):
+            rows.append(one)
+            continue
+        if one.side.colours is None:
             to_colour -= len(one.side.code)
-            one.side.colours = Colours(one.side.code if to_colour >= 0 else "")
-        rows.append(_drawn(one))
-        drawn += sum(len(unit.text) for unit in one.units)
-        if len(rows) == MAX_ROWS or drawn >= MAX_CHARACTERS:
-            break
-    return Diff(tuple(rows), sum(1 for _ in found))
+            one.side.colours = Colours(one.side.code) if to_colour >= 0 else _PLAIN
+        for row, drawn in one.rows():
+            if len(rows) >= MAX_ROWS or to_draw <= 0:
+                left += 1
+                break
+            rows.append(drawn)
+            to_draw -= sum(len(unit.text) for unit in row.units)
+    return Diff(tuple(rows), left)
 
 
-def _drawn(one: _Found) -> DiffRow:
-    colours = None if one.side is None else one.side.colours
-    return DiffRow(
-        one.sign, one.before, one.after, tuple(units_data(one.units, colours or Colours(""))), one.side is None
-    )
-
-
-def _of_session(after: Sequence[CellText], before: Sequence[CellText], cells: Sequence[CellStep]) -> Iterator[_Found]:
+def _of_session(
+    after: Sequence[CellText], before: Sequence[CellText], cells: Sequence[CellStep]
+) -> Iterator[_Line | DiffRow]:
     """Cell by cell, each below a heading."""
     for step in cells:
         for here, there in step.pairs:
@@ -114,16 +119,16 @@ def _of_session(after: Sequence[CellText], before: Sequence[CellText], cells: Se
             yield from _of_text(after[here].code, "")
 
 
-def _heading(words: str) -> _Found:
-    return _Found(" ", 0, 0, (Unit(words, 0),), None)
+def _heading(words: str) -> DiffRow:
+    return DiffRow(" ", 0, 0, ({"text": words, "look": ""},), heading=True)
 
 
-def _of_text(after: str, before: str) -> Iterator[_Found]:
+def _of_text(after: str, before: str) -> Iterator[_Line | DiffRow]:
     """The rows of one text beside another; nothing where they are the same."""
     if after == before:
         return
     new, old = _Side(after), _Side(before)
-    steps = changes(new.texts, old.texts)
+    steps = changes(whole_lines(after), whole_lines(before))
     shown = 0  # lines of before that were told
     for group in _grouped(steps):
         first = max(0, group[0][0] - CONTEXT)
@@ -147,30 +152,22 @@ def _grouped(steps: Sequence[Step]) -> Iterator[list[Step]]:
         yield group
 
 
-def _group(new: _Side, old: _Side, group: Sequence[Step]) -> Iterator[_Found]:
+def _group(new: _Side, old: _Side, group: Sequence[Step]) -> Iterator[_Line]:
     start, _, first, _ = group[0]
     lead = min(CONTEXT, start)
     there, here = start - lead, first - lead
     for start, end, first, last in group:
-        yield from _same(new, old, there, start, here)
-        yield from _rows(old, range(start, end), "-")
-        yield from _rows(new, range(first, last), "+")
+        yield from _same(new, range(there, start), here)
+        yield from (_Line("-", place + 1, 0, old) for place in range(start, end))
+        yield from (_Line("+", 0, place + 1, new) for place in range(first, last))
         there, here = end, last
-    yield from _same(new, old, there, min(len(old.lines), there + CONTEXT), here)
+    yield from _same(new, range(there, min(len(old.lines), there + CONTEXT)), here)
 
 
-def _same(new: _Side, old: _Side, start: int, end: int, here: int) -> Iterator[_Found]:
-    """Lines that both have."""
-    for shift, place in enumerate(range(start, end)):
-        for row in rows_of_line(here + shift + 1, new.lines[here + shift]):
-            yield _Found(" ", place + 1 if row.number else 0, row.number, row.units, new)
-
-
-def _rows(side: _Side, places: range, sign: Sign) -> Iterator[_Found]:
-    for place in places:
-        for row in rows_of_line(place + 1, side.lines[place]):
-            before, after = (row.number, 0) if sign == "-" else (0, row.number)
-            yield _Found(sign, before, after, row.units, side)
+def _same(new: _Side, there: range, here: int) -> Iterator[_Line]:
+    """Lines that both have; ``here`` is the place of the first in the new text."""
+    for shift, place in enumerate(there):
+        yield _Line(" ", place + 1, here + shift + 1, new)
 
 
 def rows_data(rows: Sequence[DiffRow]) -> list[dict[str, Any]]:

@@ -67,7 +67,7 @@ def earlier_like(client: AuthorityClient, asked: Material) -> Earlier | None:
     texts = texts_in(client.request(old.terms))
     old.require_texts(texts)
     before = Material(old.spec, texts[-1].code, texts[-1].parameters, old.order, texts[:-1])
-    cells = _aligned(asked, before)
+    cells = compared_cells(asked, before)
     return Earlier(
         old.terms,
         said,
@@ -140,7 +140,7 @@ def besides(new: Material, old: Material) -> tuple[str, ...]:
     if new.order is None:
         own = tuple(_parameters(new.parameters, old.parameters))
     else:
-        pairs = [pair for step in _aligned(new, old) for pair in step.pairs]
+        pairs = [pair for step in compared_cells(new, old) for pair in step.pairs]
         own = tuple(f"cell {here + 1}: {words}" for here, there in pairs for words in _given(new, here, old, there))
     return (*_inputs(new.spec, old.spec), *own, *_terms(new.spec, old.spec))
 
@@ -161,13 +161,13 @@ def _terms(one: StreamSpec, other: StreamSpec) -> tuple[str, ...]:
 
 def _cells(new: Material, old: Material) -> Iterator[str]:
     """Which cells of a notebook are new, gone or changed."""
-    for step in _aligned(new, old):
+    for step in compared_cells(new, old):
         yield from (f"cell {here + 1}: changed" for here, _ in step.pairs)
         yield from [f"{_numbers(step.came)}: new"] if step.came else []
         yield from [f"{_numbers(step.gone)} of before: not there any more"] if step.gone else []
 
 
-def _aligned(new: Material, old: Material) -> tuple[CellStep, ...]:
+def compared_cells(new: Material, old: Material) -> tuple[CellStep, ...]:
     """Where two notebooks differ; nothing for runs."""
     if new.order is None or old.order is None:
         return ()
@@ -188,7 +188,7 @@ def _numbers(places: Sequence[int]) -> str:
 
 def changed_cells(new: Material, old: Material) -> Mapping[int, tuple[str, ...]]:
     """Of each cell that took the place of another, by its number: the lines that came and went, and other parameters."""
-    pairs = [pair for step in _aligned(new, old) for pair in step.pairs]
+    pairs = [pair for step in compared_cells(new, old) for pair in step.pairs]
     return {
         here + 1: (*_code(new.texts[here].code, old.texts[there].code), *_given(new, here, old, there))
         for here, there in pairs

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sls_jupyter.documents import Model
 from sls_jupyter.printing import count_words
-from sls_jupyter.session.lines import changes, only_space, same_to_python
+from sls_jupyter.session.lines import changes, only_space, same_to_python, whole_lines
 
 if TYPE_CHECKING:
     from sls_jupyter.contract.spec import AssetInput, StreamSpec
@@ -51,7 +51,7 @@ def _texts(pairs: Sequence[tuple[str, str]]) -> Iterator[str]:
 
 def _lines(new: str, old: str) -> int:
     """Lines that came, went or changed; one that changed counts once."""
-    steps = changes(new.split("\n"), old.split("\n"))
+    steps = changes(whole_lines(new), whole_lines(old))
     return sum(max(end - start, last - first) for start, end, first, last in steps)
 
 
@@ -80,10 +80,15 @@ def _inputs(new: StreamSpec, old: StreamSpec) -> Iterator[str]:
 
 
 def _columns(both: Sequence[tuple[AssetInput, AssetInput]]) -> Iterator[str]:
-    more = any(one.columns is None or set(one.columns) - set(other.columns or ()) for one, other in both)
-    fewer = any(other.columns is None or set(other.columns) - set(one.columns or ()) for one, other in both)
+    more = any(_has_more(one, other) for one, other in both)
+    fewer = any(_has_more(other, one) for one, other in both)
     if both:
         yield "other columns" if more == fewer else "more columns" if more else "fewer columns"
+
+
+def _has_more(one: AssetInput, other: AssetInput) -> bool:
+    """Whether one asks for a column that the other does not; ``None`` is every column."""
+    return other.columns is not None and (one.columns is None or bool(set(one.columns) - set(other.columns)))
 
 
 def _parameters(new: Material, old: Material, cells: Sequence[CellStep]) -> Iterator[str]:

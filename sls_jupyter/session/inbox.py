@@ -295,7 +295,15 @@ class Inbox(Catalogue):
         """The requests that one authority shows, newest first, each with a signed spec about its assets."""
         after, count, seen = None, 0, set[str]()
         while count < MAX_LISTED:
-            page = _page(client, after, state)
+            try:
+                page = _page(client, after, state)
+            except Unavailable:
+                if not seen:
+                    raise
+                doubts.append(
+                    f"{self._label(client)} did not tell of all its requests in time; the newest {count} are listed."
+                )
+                return
             for summary in page.requests:
                 count += 1
                 try:

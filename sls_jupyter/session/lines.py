@@ -12,12 +12,19 @@ from collections.abc import Hashable, Sequence
 MAX_COMPARED = 2_000  # lines of code that are compared line by line
 MAX_PAIRS = 50_000  # of equal lines, one of each side
 MAX_TOKENS = 100_000  # characters of code that are read as Python's words
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
 _SPACE = re.compile(r"[ \t\n\r\f]+")  # what Python calls white space; anything else that is not seen is a character
 _PLACED = (tokenize.INDENT, tokenize.DEDENT, tokenize.NEWLINE)  # how they are written is not what they mean
 _PASSED_OVER = (tokenize.NL, tokenize.COMMENT, tokenize.ENDMARKER)
 
 Step = tuple[int, int, int, int]
 """Lines ``[0]`` to ``[1]`` of before gave way to lines ``[2]`` to ``[3]`` of now; counted from 0, the ends not included."""
+
+
+def whole_lines(code: str) -> list[str]:
+    """Each line of some code with its end, as Python counts lines. That the last one has no end is no difference."""
+    lines = _LINE.findall(code)
+    return [*lines[:-1], lines[-1] if lines[-1][-1] in "\r\n" else lines[-1] + "\n"] if lines else []
 
 
 def too_alike(after: Sequence[str], before: Sequence[str]) -> bool:

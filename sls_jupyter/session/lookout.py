@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,10 +22,10 @@ OWN_SECONDS = 5.0  # that an authority of this user's own may take: it is on thi
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What one authority showed that it did not show before."""
+    """Something was logged at one authority."""
 
     authority: str  # DID
-    first: bool  # it was not looked at before, so that nothing is new
+    first: bool  # it was not looked at before, so that nothing is known to be new
     asked: tuple[RequestInfo, ...]  # what came to wait for this persona
 
 
@@ -36,58 +38,61 @@ class Lookout:
 
     def __init__(self, session: Inbox) -> None:
         self._session = session
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # of what stands here; nothing is waited for while it is held
+        self._looking: defaultdict[str, threading.Lock] = defaultdict(
+            threading.Lock
+        )  # one look at an authority at a time
         self._marks: dict[str, bytes] = {}  # newest checkpoint, by the authority's DID
         self._open: dict[str, dict[str, RequestInfo | None]] = {}
+        self._listeners: list[Callable[[Change], None]] = []
+
+    @contextlib.contextmanager
+    def listening(self, tell: Callable[[Change], None]) -> Iterator[None]:
+        """Have somebody told of each change, whoever looked; it is called in the thread that did."""
+        with self._lock:
+            self._listeners.append(tell)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._listeners.remove(tell)
 
     def waiting(self) -> int:
         """Requests that wait for this persona at the authorities that were looked at, each counted once."""
         with self._lock:
             return len({id_ for found in self._open.values() for id_, one in found.items() if _mine(one)})
 
-    def look_here(self) -> list[Change]:
+    def look_here(self) -> None:
         """Look at the authorities of this user's own personas; one that does not answer is left out."""
-        found = []
         for client in self._session.served_here():
-            try:
-                with within(OWN_SECONDS):
-                    change = self.look(client)
-            except SlsError:
-                continue
-            found += [] if change is None else [change]
-        return found
+            with contextlib.suppress(SlsError), within(OWN_SECONDS):
+                self.look(client)
 
-    def look_elsewhere(self, tell: Callable[[Change], None]) -> None:
-        """Look at the authorities of others, side by side and each within its time.
+    def look_elsewhere(self) -> None:
+        """Look at the authorities of others, side by side and each within its time."""
+        self._session.each(self._session.connected(), self.look, topic="lookout")
 
-        Args:
-            tell: called in a thread of its own for each that changed, as soon as that one has answered.
-        """
-
-        def look(client: AuthorityClient) -> None:
-            change = self.look(client)
-            if change is not None:
-                tell(change)
-
-        self._session.each(self._session.connected(), look, topic="lookout")
-
-    def look(self, client: AuthorityClient) -> Change | None:
-        """What changed at one authority since it was looked at last; ``None``: nothing was logged.
+    def look(self, client: AuthorityClient) -> None:
+        """Look at one authority; nothing of it is read anew unless something was logged.
 
         Raises:
             SlsError: it does not answer, or not as one does.
         """
         did = client.did
-        mark = client.newest_checkpoint()
         with self._lock:
+            looking = self._looking[did]
+        with looking:
+            mark = client.newest_checkpoint()
             before, known = self._marks.get(did), self._open.get(did, {})
-        if mark == before:
-            return None
-        found = self._session.open_at(client, known)
-        with self._lock:
-            self._marks[did], self._open[did] = mark, found
-        new = [] if before is None else [one for id_, one in found.items() if _mine(one) and not _mine(known.get(id_))]
-        return Change(did, before is None, tuple(one for one in new if one is not None))
+            if mark == before:
+                return
+            found = self._session.open_at(client, known)
+            new = [one for id_, one in found.items() if one is not None and _mine(one) and not _mine(known.get(id_))]
+            with self._lock:
+                self._marks[did], self._open[did] = mark, found
+                listeners = list(self._listeners)
+        for tell in listeners:
+            tell(Change(did, before is None, () if before is None else tuple(new)))
 
 
 def _mine(one: RequestInfo | None) -> bool:

@@ -39,7 +39,7 @@ def write_outputs(folder: Path, result: Result) -> list[Path]:
         BadInput: something is there. Unavailable: it cannot be written there.
     """
     folder = folder.absolute()
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if _is_taken(folder):
         raise BadInput(
             "Something is there already; nothing is written over it.",
             found=str(folder),
@@ -51,12 +51,23 @@ def write_outputs(folder: Path, result: Result) -> list[Path]:
         names = [*_write_named(scratch, result.tables), *_write_shown(scratch, result.events)]
         scratch.rename(folder)
     except OSError as error:
-        raise Unavailable(
-            "The outputs cannot be written.", found=f"{folder}: {error.strerror}", hint="Choose another folder."
-        ) from None
+        raise _unwritable(folder, error) from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return [folder / name for name in names]
+
+
+def _is_taken(folder: Path) -> bool:
+    try:
+        return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    except OSError as error:  # a name that is too long, a folder that may not be read
+        raise _unwritable(folder, error) from None
+
+
+def _unwritable(folder: Path, error: OSError) -> Unavailable:
+    return Unavailable(
+        "The outputs cannot be written.", found=f"{folder}: {error.strerror}"[:500], hint="Choose another folder."
+    )
 
 
 def read_output(path: str | Path) -> Any:

@@ -95,7 +95,7 @@ export const commandsPlugin: JupyterFrontEndPlugin<void> = {
       palette?.addItem({ command, category: CATEGORY });
     }
     for (const command of [Ids.open, Ids.openMain, Ids.seal, Ids.verify, Ids.verifyNotebook, Ids.insert, Ids.personas, Ids.newPersona]) {
-      palette?.addItem({ command, category: CATEGORY });
+      palette?.addItem({ command, category: CATEGORY, args: { isPalette: true } });
     }
     launcher?.add({ command: Ids.openMain, category: CATEGORY, rank: 1 });
     launcher?.add({ command: Ids.verify, category: CATEGORY, rank: 2 });

@@ -3,6 +3,7 @@
 import { NotebookActions, type INotebookTracker } from '@jupyterlab/notebook';
 import { Emitter } from '../core/emitter';
 import type { Model } from '../core/model';
+import { personaOf } from './persona';
 import { lastCard } from './saved';
 
 export class KernelCheck {
@@ -49,7 +50,8 @@ export class KernelCheck {
     if (card.version && card.version !== about.version) {
       return { words: trans.__('The last run in this notebook was made by sls_jupyter %1; this server has %2.', card.version, about.version), persona: '' };
     }
-    if (card.persona && card.persona !== this.model.persona && about.personas.includes(card.persona)) {
+    const meant = panel ? personaOf(panel) === this.model.persona : false; // somebody has chosen
+    if (!meant && card.persona && card.persona !== this.model.persona && about.personas.includes(card.persona)) {
       return { words: trans.__('The last run in this notebook is of %1.', card.persona), persona: card.persona };
     }
     return same;

@@ -143,7 +143,7 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
       }
     });
     commands.addCommand(Ids.openMain, {
-      label: trans.__('SafeStreams'),
+      label: ({ isPalette }) => (isPalette ? trans.__('Open SafeStreams in the Main Area') : trans.__('SafeStreams')),
       caption: trans.__('Assets, inbox, runs and proofs in the main area'),
       icon: shieldIcon,
       describedBy: { args },

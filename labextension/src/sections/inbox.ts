@@ -32,7 +32,7 @@ export class InboxSection extends ListSection<RequestRow, RequestPage> {
       [keys]
     );
     this.label = trans.__('Inbox');
-    this.node.addEventListener('keydown', event => this.key(event));
+    this.node.addEventListener('keydown', event => this.ownKey(event));
   }
 
   protected async ask(query: { readonly q: string; readonly most: number }): Promise<IFound<RequestRow>> {
@@ -57,10 +57,10 @@ export class InboxSection extends ListSection<RequestRow, RequestPage> {
     const asked = row.created_at > 0 ? age(row.created_at, trans) : trans.__('time not said');
     const sign = row.own ? trans.__('you asked') : '';
     return [
-      h('span', { class: 'sls-row-line' }, h('span', { class: 'sls-row-name' }, ...personName(row.who, trans)), h('span', { class: 'sls-row-end' }, asked)),
+      h('span', { class: 'sls-row-head' }, h('span', { class: 'sls-row-who' }, ...personName(row.who, trans)), h('span', { class: 'sls-row-age' }, asked)),
       row.who.warning ? h('span', { class: 'sls-row-why' }, `✗ ${row.who.warning}`) : null,
-      h('span', { class: 'sls-row-text' }, row.purpose ? trans.__('“%1”', shortened(row.purpose)) : trans.__('no purpose stated')),
-      h('span', { class: 'sls-row-text sls-sub' }, shortened(row.assets.join(', '), 200)),
+      h('span', { class: 'sls-row-about' }, row.purpose ? trans.__('“%1”', shortened(row.purpose)) : trans.__('no purpose stated')),
+      h('span', { class: 'sls-row-about sls-sub' }, shortened(row.assets.join(', '), 200)),
       h(
         'span',
         { class: 'sls-row-foot' },
@@ -68,7 +68,7 @@ export class InboxSection extends ListSection<RequestRow, RequestPage> {
         row.simulated ? mark('SIMULATED') : null,
         row.session ? h('span', {}, row.session) : null,
         sign ? h('span', {}, sign) : null,
-        h('code', { class: 'sls-row-end' }, row.short)
+        h('code', { class: 'sls-row-age' }, row.short)
       )
     ];
   }
@@ -96,7 +96,12 @@ export class InboxSection extends ListSection<RequestRow, RequestPage> {
     return [this.view.request.node, this.actions.said];
   }
 
-  private key(event: KeyboardEvent): void {
+  override key(event: KeyboardEvent): void {
+    super.key(event);
+    this.ownKey(event);
+  }
+
+  private ownKey(event: KeyboardEvent): void {
     const typing = event.target instanceof HTMLElement && event.target.closest('input, textarea, select') !== null;
     if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey || typing) {
       return;
