@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 from e2e import until
-from lab_kit import API
+from lab_server_kit import API
 
 from sls_jupyter.cli import open as opening
 from sls_jupyter.cli.entry import main

@@ -17,7 +17,7 @@ import httpx
 import pytest
 from agent_kit import agent_home
 from e2e import until
-from lab_kit import API, TOKEN, LabServer, lab_server, silent_authority
+from lab_server_kit import API, TOKEN, LabServer, lab_server, silent_authority
 
 from sls_jupyter.errors import AccessDenied, ApprovalPending, NotAuthorised, TooManyRequests, from_problem
 from sls_jupyter.identity import Home, SigningKey

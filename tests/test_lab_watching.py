@@ -12,7 +12,7 @@ import httpx
 import pytest
 from agent_kit import agent_home, ended, start
 from e2e import LIMITS, World, finish, needs_sandbox, patients, until
-from lab_kit import API, TOKEN, lab_server, silent_authority
+from lab_server_kit import API, TOKEN, lab_server, silent_authority
 
 from sls_jupyter.identity import SigningKey
 from sls_jupyter.lab.messages import Event

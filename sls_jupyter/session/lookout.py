@@ -5,19 +5,32 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.errors import SlsError
 from sls_jupyter.network import within
 from sls_jupyter.session.reviewing import RequestInfo
 
-if TYPE_CHECKING:
-    from sls_jupyter.session.inbox import Inbox
-
 OWN_SECONDS = 5.0  # that an authority of this user's own may take: it is on this machine
+
+
+class Asking(Protocol):
+    """What of a session is used here (:class:`sls_jupyter.session.inbox.Inbox`)."""
+
+    def served_here(self) -> list[AuthorityClient]: ...
+
+    def connected(self) -> list[AuthorityClient]: ...
+
+    def each(
+        self, clients: Sequence[AuthorityClient], call: Callable[[AuthorityClient], None], *, topic: str
+    ) -> None: ...
+
+    def open_at(
+        self, client: AuthorityClient, known: Mapping[str, RequestInfo | None]
+    ) -> dict[str, RequestInfo | None]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +49,7 @@ class Lookout:
     asked for anew shows it.
     """
 
-    def __init__(self, session: Inbox) -> None:
+    def __init__(self, session: Asking) -> None:
         self._session = session
         self._lock = threading.Lock()  # of what stands here; nothing is waited for while it is held
         self._looking: defaultdict[str, threading.Lock] = defaultdict(
