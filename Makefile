@@ -6,9 +6,10 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.t
 OUT := build/demo
 AZURITE := .cache/azurite
 AZURITE_VERSION := 3.37.0
+BUNDLE := sls_jupyter/labextension sls_jupyter/lab/page labextension/openapi.json labextension/src/core/api-types.ts
 DATA_PATH_TESTS := $(wildcard tests/test_assets_frame*.py) tests/test_data_other_pandas.py
 
-.PHONY: demo test check azurite pandas2 lint types lab bench crash fuzz fix lock clean help
+.PHONY: demo test check azurite pandas2 lint types lab bundle bundle-check bench crash fuzz fix lock clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +17,7 @@ help:
 	@echo "make test    lint, types and every test; the data path under both supported majors of pandas"
 	@echo "make azurite Microsoft's emulator of Azure's storage, for the tests that need one (make test does so where npm is)"
 	@echo "make lab     JupyterLab on the example notebooks"
+	@echo "make bundle  build the JupyterLab extension anew from labextension/ (needs npm; what it makes is committed)"
 	@echo "make bench   ratios against the plain alternative"
 	@echo "make crash   kill an authority 50 times under load and look for what is missing"
 	@echo "make fuzz    throw bytes at every parser for a while (coverage-guided where atheris is installed)"
@@ -74,9 +76,26 @@ demo: $(VENV)/.base sandbox
 lab: $(VENV)/.lab sandbox
 	$(BIN)/jupyter lab notebooks
 
+# What npm installs are the versions of package-lock.json; no package's install script is run.
+bundle: $(VENV)/.test
+	@command -v npm >/dev/null || { echo "npm is needed to build the extension (Debian: apt-get install npm)"; exit 1; }
+	@cd labextension && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@$(BIN)/python -m sls_jupyter.lab.openapi > labextension/openapi.json
+	@rm -rf labextension/lib labextension/tsconfig.tsbuildinfo
+	@cd labextension && PATH="$(abspath $(BIN)):$$PATH" npm run --silent build
+
+# A developer without Node need not build; CI must, or a bundle could be committed that these sources do not make.
+bundle-check:
+	@if command -v npm >/dev/null; then \
+	  $(MAKE) --no-print-directory bundle && \
+	  { git diff --exit-code --stat -- $(BUNDLE) && test -z "$$(git ls-files --others --exclude-standard -- $(BUNDLE))"; } || \
+	  { echo "The committed bundle is not what labextension/ makes. Look at git status, and commit what make bundle made."; exit 1; }; \
+	elif [ -n "$$CI" ]; then echo "npm is needed to check the JupyterLab extension's bundle."; exit 1; \
+	else echo "No npm: that the JupyterLab extension's bundle is what its sources make is not checked."; fi
+
 test: check
 
-check: $(VENV)/.test sandbox storage lint types pandas2 guest-image
+check: $(VENV)/.test sandbox storage lint types bundle-check pandas2 guest-image
 	@$(BIN)/python -m compileall -q sls_jupyter  # containers and commands start from it, also where Python writes none
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
@@ -120,4 +139,4 @@ lock: $(VENV)/.base
 	$(BIN)/python .ci/lock.py
 
 clean:
-	rm -rf $(VENV) $(VENV)-pandas2 $(AZURITE) build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-pandas2 $(AZURITE) build labextension/node_modules labextension/lib .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -74,6 +74,26 @@ def unload_ipython_extension(ipython: Any) -> None:
     unregister(ipython)
 
 
+# --- JupyterLab -------------------------------------------------------------------------------------
+
+
+def _jupyter_labextension_paths() -> list[dict[str, str]]:
+    """Where the prebuilt half for the browser lies."""
+    return [{"src": "labextension", "dest": "sls-jupyter"}]
+
+
+def _jupyter_server_extension_points() -> list[dict[str, str]]:
+    """This module is the half for the Jupyter server."""
+    return [{"module": "sls_jupyter"}]
+
+
+def _load_jupyter_server_extension(server: Any) -> None:
+    """What a Jupyter server calls that has this extension enabled."""
+    from sls_jupyter.lab.extension import load
+
+    load(server)
+
+
 def __getattr__(name: str) -> Any:
     if name == "Session":
         from sls_jupyter.session import Session

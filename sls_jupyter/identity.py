@@ -26,7 +26,7 @@ import platformdirs
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from sls_jupyter.documents import NO_CONTROLS, Base64, Did, Document, ShortText, b64decode, b64encode, digest
+from sls_jupyter.documents import NO_CONTROLS, Base64, Did, Document, ShortText, b64decode, b64encode, digest, lp
 from sls_jupyter.errors import BadInput, MalformedDocument, NotAuthorised, SignatureInvalid, Unavailable
 from sls_jupyter.hpke import HpkeKey, require_public_key
 
@@ -371,15 +371,28 @@ class Home:
                 found=name[:60],
                 hint="For instance: %sls as hospital-north",
             )
-        chosen = os.environ.get("SLS_HOME")
-        root = Path(chosen) if chosen else Path(platformdirs.user_data_path("sls_jupyter"))
-        home = cls(root.expanduser().absolute(), name)
+        home = cls(cls.find_root(), name)
         _make_folder(home.path)
         return home
+
+    @staticmethod
+    def find_root() -> Path:
+        """The folder of all personas of this user, which need not be there: ``SLS_HOME``, or below the platform's data folder."""
+        chosen = os.environ.get("SLS_HOME")
+        root = Path(chosen) if chosen else Path(platformdirs.user_data_path("sls_jupyter"))
+        return root.expanduser().absolute()
 
     @property
     def path(self) -> Path:
         return self.root / "personas" / self.persona
+
+    @property
+    def mark(self) -> str:
+        """Names the folder of all personas without saying where it is: ``digest(lp("sls-jupyter/home/v1", root))``.
+
+        Equal where two processes use the same root under the same path; it proves nothing to anybody else.
+        """
+        return digest(lp("sls-jupyter/home/v1", os.fsencode(self.root)))  # a path may have bytes that are no text
 
     def folder(self, name: str) -> Path:
         """A sub-folder, made with mode 0700 on first use.

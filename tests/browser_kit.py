@@ -81,11 +81,11 @@ def measure(page: str, widths: Sequence[int], folder: Path) -> dict[int, dict[st
 def axe(page: str, folder: Path, *, dark: bool = False) -> list[dict[str, Any]]:
     """What axe-core finds wrong with a page, as somebody sees it who prefers light or dark pages."""
     page = re.sub("<meta[^>]*Content-Security-Policy[^>]*>", "", page)  # a policy that would forbid to look
-    script = f"<script>{_axe_source()}</script><script>{_TELL}{_AXE}</script>"
+    script = f"<script>{axe_source()}</script><script>{_TELL}{_AXE}</script>"
     return _look(page.replace("</body>", f"{script}</body>"), folder, dark=dark)
 
 
-def _axe_source() -> str:
+def axe_source() -> str:
     spec = importlib.util.find_spec("axe_core_python")
     assert spec is not None, "axe-core is missing: pip install -e '.[test]'"
     assert spec.origin is not None

@@ -185,8 +185,20 @@ class Kernel:
 
     def complete(self, code: str) -> list[str]:
         """What the front end offers at the end of ``code``."""
-        reply = self._client.complete(code, reply=True, timeout=20)
-        return list(reply["content"]["matches"])
+        return list(self._completed(code)["matches"])
+
+    def complete_typed(self, code: str) -> dict[str, str]:
+        """The same, each with the type that a front end shows beside it."""
+        found = self._completed(code)["metadata"]["_jupyter_types_experimental"]
+        return {one["text"]: one["type"] for one in found}
+
+    def _completed(self, code: str) -> dict[str, Any]:
+        return dict(self._client.complete(code, reply=True, timeout=20)["content"])
+
+    def inspect(self, code: str, cursor: int | None = None) -> dict[str, Any]:
+        """What the front end shows at Shift+Tab: nothing, or texts by their type."""
+        content = self._client.inspect(code, cursor, reply=True, timeout=20)["content"]
+        return dict(content["data"]) if content["found"] else {}
 
     def drain(self, outcome: Outcome) -> None:
         """Take what the kernel has sent since the last cell."""

@@ -17,7 +17,8 @@ from sls_jupyter.cli.values import COLUMNS, LINE, ROWS, value_lines
 from sls_jupyter.cli.words import in_shell
 from sls_jupyter.errors import BadInput, SlsError, Unavailable
 from sls_jupyter.notebook.commands import COMMANDS
-from sls_jupyter.notebook.complete import Names, complete_line
+from sls_jupyter.notebook.complete_line import Here, complete_line
+from sls_jupyter.notebook.known import Names
 from sls_jupyter.notebook.parsers import command_parsers
 from sls_jupyter.notebook.sessions import close_all
 
@@ -285,9 +286,12 @@ def test_log_is_a_magic_too(shell, world: World, tmp_path) -> None:
 def test_the_new_words_are_completed():
     """The tab key knows the actions, their options and the runs."""
     names = Names(runs=("3f9c20d1a4b7",))
-    assert complete_line("%sls log ch", [], names) == ("ch", [("check", "command")])
-    assert complete_line("%sls log check --wi", [], names)[1] == [("--witness", "option"), ("--witnesses", "option")]
-    assert complete_line("%sls audit re", [], names) == ("re", [("report", "command")])
-    assert complete_line("%sls audit report ", [], names)[1] == [("3f9c20d1a4b7", "run")]
-    assert complete_line("%sls audit report --o", [], names)[1] == [("--output", "option")]
-    assert complete_line("%sls log check ", [], names)[1] == []
+    assert complete_line("%sls log ch", names, Here()) == ("ch", [("check", "command")])
+    assert complete_line("%sls log check --wi", names, Here())[1] == [
+        ("--witness", "option"),
+        ("--witnesses", "option"),
+    ]
+    assert complete_line("%sls audit re", names, Here()) == ("re", [("report", "command")])
+    assert complete_line("%sls audit report ", names, Here())[1] == [("3f9c20d1a4b7", "run")]
+    assert complete_line("%sls audit report --o", names, Here())[1] == [("--output", "option")]
+    assert complete_line("%sls log check ", names, Here())[1] == []

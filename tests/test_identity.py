@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sls_jupyter import hpke
-from sls_jupyter.documents import b64decode, b64encode, digest, sign, verify
+from sls_jupyter.documents import b64decode, b64encode, digest, lp, sign, verify
 from sls_jupyter.errors import BadInput, MalformedDocument, NotAuthorised, SignatureInvalid, SlsError, Unavailable
 from sls_jupyter.hpke import HpkeKey
 from sls_jupyter.identity import (
@@ -146,6 +147,13 @@ def test_identity_stays(home):
     assert home.identity().did == home.identity().did
     assert Home.find("other").identity().did != home.identity().did
     assert home.personas() == ["me", "other"]
+
+
+def test_a_home_s_mark_is_of_its_root(tmp_path):
+    """Two processes see that they use one folder, of whichever persona, and no one reads from it where that is."""
+    root = tmp_path / os.fsdecode(b"h\xffme")
+    assert Home(root, "me").mark == Home(root, "other").mark != Home(tmp_path, "me").mark
+    assert Home(Path("/r"), "me").mark == digest(lp("sls-jupyter/home/v1", "/r"))
 
 
 @pytest.mark.parametrize("name", ["ed25519", "x-wing"])

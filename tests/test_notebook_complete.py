@@ -1,120 +1,96 @@
-"""Completion: the right names at the cursor, within its budget, and never an error."""
+"""Completion as IPython asks for it: in the right cells, and never an error."""
 
-import threading
-import time
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from names_kit import NAMES
 
 from sls_jupyter.errors import Unavailable
-from sls_jupyter.notebook.complete import Catalogue, Matcher, Names, complete_line, is_word
+from sls_jupyter.notebook.complete import Matcher
 
-NAMES = Names(
-    columns={"patients": ("age", "sex", "smoker"), "clinic/visits": ("day",)},
-    code=("risk_model",),
-    requests=("abc123",),
-    runs=("def456",),
-    personas=("analyst", "hospital"),
-    hosts=("local",),
-)
+CELL = "\n%%safestream -i patients=p:age,sex\nrisk = "
 
 
-def offered(line, variables=("frame",)):
-    return [text for text, _ in complete_line(line, variables, NAMES)[1]]
+def context(before, after=""):
+    *lines, line = before.split("\n")
+    return SimpleNamespace(full_text=before + after, cursor_line=len(lines), cursor_position=len(line))
 
 
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [
-        ("%%safestream -i ", ["patients", "clinic/visits"]),
-        ("%%safestream --input cl", ["clinic/visits"]),
-        ("%%safestream -i patients:", ["age", "sex", "smoker"]),
-        ("%%safestream -i patients=p:age,s", ["sex", "smoker"]),
-        ("%%safestream -i patients:age,sex,a", []),
-        ("%%safestream -c ", ["risk_model"]),
-        ("%%safestream --host ", ["local"]),
-        ("%%safestream -i patients --no", ["--no-wait"]),
-        ("%%seal model --conf", ["--confidential"]),
-        ("%seal fr", ["frame"]),
-        ("%seal frame --min-g", ["--min-group"]),
-        ("%seal frame --min-group ", []),
-        ("%sls a", ["as", "assets", "approve", "attach", "agent", "audit"]),
-        ("%sls as ", ["analyst", "hospital"]),
-        ("%sls audit d", ["def456"]),
-        ("%sls approve ", ["abc123"]),
-        ("%sls deny abc123 --re", ["--reason"]),
-        ("%sls edit ", ["frame"]),
-        ("%sls preflight -i pa", ["patients"]),
-        ("%sls withdraw r", ["risk_model"]),
-        ("%sls nothing x", []),
-    ],
-)
-def test_what_fits_at_the_cursor(line, expected):
-    """Each place of each magic offers its own kind of name."""
-    assert offered(line) == expected
+class Knowing(Matcher):
+    """It knows what can be named, and counts how often it is asked."""
+
+    asked = 0
+
+    def _names(self):
+        self.asked += 1
+        return NAMES
 
 
-def test_only_the_last_column_is_replaced():
-    """Choosing a column keeps the asset and the columns before it."""
-    assert complete_line("%%safestream -i patients:age,s", (), NAMES)[0] == "s"
+def offered(before, after="", **variables):
+    answer = Knowing(SimpleNamespace(user_ns=variables), SimpleNamespace())(context(before, after))
+    if answer["completions"]:
+        assert before.endswith(answer["matched_fragment"])
+        assert answer["suppress"] is True
+    return {one.text: one.type for one in answer["completions"]}
 
 
-@given(rest=st.text(max_size=40))
-def test_no_line_breaks_completion(rest):
-    """Whatever is typed, the tab key has an answer or none."""
-    for magic in ("%seal ", "%%seal ", "%%safestream ", "%sls "):
-        complete_line(magic + rest, (), NAMES)
+def test_the_body_has_the_columns_of_its_inputs():
+    """Those that the first line asks for, with their types, by attribute and by key."""
+    assert offered(CELL + "p.") == {"age": "int64", "sex": "category"}
+    assert offered(CELL + "p[['age', 's") == {"sex": "category"}
+    assert offered(CELL + "p.a", "\np.sex") == {"age": "int64"}
+    assert offered(CELL + "patients.") == {}
+
+
+def test_a_local_frame_of_that_name_gives_its_methods_behind_the_columns():
+    """Ours come first; its own columns are not those of the group."""
+    found = offered(CELL + "p.", p=pd.DataFrame({"outcome": [1]}))
+    assert list(found)[:2] == ["age", "sex"]
+    assert found["groupby"] == "function"
+    assert "outcome" not in found
+    assert offered(CELL + "p['", p=pd.DataFrame({"outcome": [1]})) == {"age": "int64", "sex": "category"}
+
+
+def test_the_line_knows_the_cell_and_the_notebook():
+    """``-o`` offers what the body makes, ``-p`` what can be sent, ``%seal`` what can be sealed."""
+    assert offered("%%safestream -o ", "\nrisk = 1\n") == {"risk": "instance"}
+    space = {"frame": pd.DataFrame({"age": [1]}), "limit": 3, "pd": pd, "run": offered, "_x": 1, "In": []}
+    assert set(offered("%%safestream -p ", **space)) == {"frame", "limit"}
+    assert set(offered("x = 1\n%seal ", **space)) == {"frame"}
+    assert set(offered("%seal frame --columns ", **space)) == {"age"}
+    assert offered("%%safestream -i patients --purpose 'risk", "'") == {"'risk study": "purpose"}
 
 
 @pytest.mark.parametrize(
-    "name",
+    "before",
     [
-        *(
-            "age --to attacker",
-            "a\nimport os",
-            "--policy",
-            "-p",
-            "a'b",
-            'a"b',
-            "a`b",
-            "!ls",
-            "%run",
-            "$HOME",
-            "{x}",
-            "a{x}",
-        ),
-        *("a b", "a\tb", "a\u00a0b", "a\u3164b", "a\u202eb", "a\u200bb", "\x1b[2J", "a;b", "a|b", "a&b", "a\\b", "a#b"),
-        *("a,b", "a:b", "a=b", "a*", "a?", "~", "(a)", "<a>", "", "a" * 500, "a\r", "a\u2028", ".", "+x"),
+        "patients.gro",
+        "p['",
+        "%%safestreams -i p\np.",
+        "x = 1\n%%safestream -i patients\npatients.",
+        CELL + "p.age",
+        CELL + "f(",
+        "",
     ],
-    ids=ascii,
 )
-def test_only_what_is_one_harmless_word_is_offered(name):
-    """The tab key inserts no option, no second word and no line, whatever somebody called a column or an asset."""
-    names = Names(
-        columns={name: ("age",), "patients": (name, "age")},
-        **dict.fromkeys(("code", "requests", "runs", "personas", "hosts"), (name,)),
-    )
-    places = ("%%safestream -i ", "%%safestream -i patients:", "%%safestream -c ", "%%safestream --host ", "%sls as ")
-    places += ("%sls audit ", "%sls approve ", "%sls withdraw ", "%seal ", "%sls edit ")
-    offered = {text for line in places for text, _ in complete_line(line, (name,), names)[1]}
-    assert offered - {"report"} == {"patients", "age"}  # report is ours: audit report
+def test_other_code_is_none_of_our_business(before):
+    """It has no answer, and where no column can stand nobody is asked."""
+    matcher = Knowing(SimpleNamespace(user_ns={}), SimpleNamespace())
+    found = matcher(context(before))["completions"]
+    assert [one.text for one in found] == (["age"] if before.endswith("p.age") else [])
+    assert matcher.asked == before.startswith(CELL) * (not before.endswith("f("))
 
 
-def test_names_in_other_scripts_are_words_too():
-    """A column may be called as people call things."""
-    assert all(map(is_word, ("größe", "年齢", "clinic/visits", "risk-model.v2", "_x")))
+def test_no_property_of_a_variable_is_computed():
+    """A lazy frame, whose columns cost a query, is a table by its type."""
 
+    class Lazy:
+        @property
+        def columns(self):
+            raise AssertionError("computed")
 
-def context(line):
-    return SimpleNamespace(full_text=line, text_until_cursor=line, cursor_line=0, cursor_position=len(line))
-
-
-def test_other_lines_are_none_of_our_business():
-    """Completion of ordinary code does not touch our session at all."""
-    matcher = Matcher(SimpleNamespace(user_ns={}), SimpleNamespace())
-    assert matcher(context("patients.gro")) == {"completions": []}
+    assert offered("%seal ", lazy=Lazy()) == {"lazy": "instance"}
 
 
 def test_a_broken_session_is_no_answer_and_no_error():
@@ -123,24 +99,24 @@ def test_a_broken_session_is_no_answer_and_no_error():
     assert matcher(context("%sls audit ")) == {"completions": []}
 
 
-class Slow:
-    """A session whose authority takes its time, and counts how often it is asked."""
+class Magics:
+    """Their session cannot be made."""
 
-    def __init__(self):
-        self.asked, self.go = 0, threading.Event()
+    persona = "a"
 
-    def assets(self):
-        self.asked += 1
-        self.go.wait(5)
-        raise Unavailable("no answer")
+    @property
+    def session(self):
+        raise Unavailable("no home")
 
 
-def test_a_slow_authority_does_not_hold_the_tab_key():
-    """The budget holds, and one refresh at a time is under way."""
-    session = Slow()
-    catalogue = Catalogue(session)
-    start = time.monotonic()
-    assert [catalogue.names() for _ in range(3)] == [Names()] * 3
-    assert time.monotonic() - start < 1
-    assert session.asked == 1
-    session.go.set()
+def test_another_persona_has_other_names():
+    """After ``%sls as`` the names of the one before are gone."""
+    magics = Magics()
+    matcher = Matcher(SimpleNamespace(user_ns={}), magics)
+    matcher._names()
+    first = matcher._catalogue
+    matcher._names()
+    assert matcher._catalogue is first
+    magics.persona = "b"
+    matcher._names()
+    assert matcher._catalogue is not first

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import signal
 import threading
+from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -11,16 +12,20 @@ import pytest
 from IPython.utils.capture import capture_output
 from notebook_kit import FakeShell, endless_run, scripted_run, shell_with_magics
 
+from sls_jupyter import __version__
 from sls_jupyter.documents import b64encode
-from sls_jupyter.errors import ProgramFailed
+from sls_jupyter.errors import ApprovalPending, ProgramFailed
 from sls_jupyter.guest.values import to_stream
+from sls_jupyter.identity import Home
 from sls_jupyter.notebook.follow import say
 from sls_jupyter.notebook.handle import RunHandle, RunInterrupted
-from sls_jupyter.notebook.status import summary_line
+from sls_jupyter.notebook.status import RUN_TYPE, summary_line
 
 
 class FakeSession:
-    """A handle keeps its session; it needs nothing of it here."""
+    """A handle keeps its session; of it, a card says whose it is."""
+
+    home = Home(Path("/private/homes"), "analyst")
 
 
 @pytest.fixture(autouse=True)
@@ -193,6 +198,49 @@ def test_in_a_kernel_there_is_one_block(monkeypatch):
     assert "✓ planned" not in captured.stdout
 
 
+def test_a_card_says_which_run_it_is_of():
+    """A front end finds the run of a saved card again, and reads no path, no key and no word of others in it."""
+    receipt = "sha256:" + "b" * 64
+    handle, _ = follow(scripted_run([], receipt=receipt, label="secret"))
+    data = handle._repr_mimebundle_()[RUN_TYPE]
+    assert data == {
+        "run": handle.id,
+        "state": "done",
+        "persona": "analyst",
+        "home": FakeSession.home.mark,
+        "version": __version__,
+        "receipt": receipt,
+    }
+    assert not [value for value in data.values() if "/" in value or "did:" in value]
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [(ApprovalPending("The hospital must approve."), "waits for approval"), (ProgramFailed("It raised."), "failed")],
+)
+def test_a_card_s_state_is_the_one_that_it_shows(error, state):
+    """A run that a person has to decide on is none that failed."""
+    run = scripted_run([], end=error)
+    with capture_output(), pytest.raises(type(error)):
+        RunHandle(FakeSession(), run, FakeShell()).wait()
+    bundle = RunHandle(FakeSession(), run, FakeShell())._repr_mimebundle_()
+    assert bundle[RUN_TYPE]["state"] == state
+    assert state in bundle["text/plain"]
+
+
+def test_the_block_of_a_cell_says_it_from_its_beginning():
+    """Each picture of the block does, with the state it had then; the line below it is of no run."""
+    shell = FakeShell()
+    shell.kernel = object()
+    with capture_output() as captured:
+        RunHandle(FakeSession(), scripted_run([]), shell).wait()
+    blocks = [one.data for one in captured.outputs if "sls-steps" in one.data.get("text/html", "")]
+    others = [one.data for one in captured.outputs if one.data not in blocks]
+    assert all(set(block) == {"text/plain", "text/html", RUN_TYPE} for block in blocks)
+    assert blocks[-1][RUN_TYPE]["state"] == "done"
+    assert not [data for data in others if RUN_TYPE in data]
+
+
 EVIL = "hospital\x1b]0;owned\x07\x1b[2J\x1b[H\r✓ approved\n✓ attested SEV-SNP\x9b\u202e"
 STEERING = set("\x1b\x07\r\x9b\u202e")
 
@@ -207,7 +255,8 @@ def test_a_stranger_s_name_steers_no_screen_and_adds_no_step():
     with capture_output() as captured, pytest.raises(ProgramFailed) as caught:
         handle.wait()
     bundle = handle._repr_mimebundle_()
-    shown = [captured.stdout, repr(handle), handle.status, summary_line(run), *bundle.values(), *caught.value.lines()]
+    shown = [captured.stdout, repr(handle), handle.status, summary_line(run), *caught.value.lines()]
+    shown += [*bundle.pop(RUN_TYPE).values(), *bundle.values()]
     shown += [repr(run), str(caught.value), *caught.value._render_traceback_()]
     for text in shown:
         assert not STEERING & set(text)

@@ -8,7 +8,11 @@ import sys
 import nbclient
 import nbformat
 import pytest
+from nbconvert import HTMLExporter
 from notebook_kit import PATIENTS, Kernel, check_html, wait_until
+
+from sls_jupyter.identity import Home
+from sls_jupyter.notebook.status import RUN_TYPE
 
 LOAD = "%load_ext sls_jupyter\nimport pandas as pd\n" + PATIENTS
 SEAL = (
@@ -27,6 +31,7 @@ while True: pass
 ERROR = """%%safestream -i patients:age --purpose 'risk study'
 patients.no_such_thing
 """
+STEPS = '<table class="sls-steps">'
 APPROVE = """
 import sls_jupyter, time
 owner = sls_jupyter.connect("hospital")
@@ -121,16 +126,45 @@ def test_a_handle_can_be_awaited_in_a_cell(kernel):
         ("%sls pre", "preflight"),
         ("%sls as hosp", "hospital"),
         ("%seal pati", "patients"),
+        ("%seal patients --columns age,s", "sex"),
+        ("%%safestream -i patients:age --purpose ", "'risk study'"),
+        ("%%safestream -i patients:age --purpose 'ri", "'risk study'"),
+        ("%%safestream -i patients:age --tee sev-snp,", "simulated-snp"),
+        ("%%safestream -i patients:age --to hos", "hospital"),
+        ("%%safestream -i patients:age -p pat", "patients"),
     ],
 )
 def test_completion(kernel, code, expected):
     """The tab key knows assets, grantable columns, options, commands and personas."""
-    wait_until(lambda: expected in kernel.complete(code))  # the first answer may come before the names are read
+    wait_until(lambda: expected in kernel.complete(code), 30)  # the first answer may come before the names are read
 
 
 def test_completion_never_offers_what_the_owner_keeps(kernel):
     """A column that cannot be granted is not offered."""
     assert "outcome" not in kernel.complete("%%safestream -i patients:")
+
+
+def test_completion_in_the_body_of_a_cell(kernel):
+    """The columns that the first line asks for, with their types, before what a frame of that name has in this kernel."""
+    cell = "%%safestream -i patients=p:age,sex -i patients:sex -o risk\nrisk = 1\n"
+    wait_until(lambda: kernel.complete_typed(cell + "p.") == {"age": "int64", "sex": "str"}, 30)
+    assert kernel.complete_typed(cell + 'p[["age", "s') == {"sex": "str"}
+    here = list(kernel.complete_typed(cell + "patients.").items())
+    assert here[0] == ("sex", "str")
+    assert ("groupby", "function") in here
+    assert "outcome" not in dict(here)
+    assert kernel.complete(cell + "patients.gro")[0] == "groupby"
+
+
+@pytest.mark.parametrize("place", [4, 20, 40])
+def test_the_options_stand_beside_the_cursor(kernel, place):
+    """Shift+Tab anywhere on a magic's line, and a question mark; elsewhere the kernel answers as it did."""
+    told = kernel.inspect(CELL, place)
+    assert set(told) == {"text/plain"}
+    assert "--purpose TEXT" in told["text/plain"]
+    assert "--min-group" in kernel.inspect("%seal patients", 12)["text/plain"]
+    assert "-o" not in kernel.inspect("len", 2)["text/plain"].split()
+    assert kernel.inspect("nothing_at_all", 3) == {}
 
 
 def test_the_inbox_s_form_is_its_buttons_only(kernel):
@@ -190,6 +224,30 @@ def test_a_saved_notebook_keeps_what_was_read_and_decided(tmp_path, monkeypatch)
     assert any("risk = patients.age.mean()" in text for text in kept)
     assert kept[-1].startswith("Denied request")
     assert "not this week" in kept[-1]
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_saved_card_names_its_run_and_every_other_reader_shows_its_page(tmp_path, monkeypatch):
+    """A front end of ours finds the run again; an export shows the card as it always was and not a word of the rest."""
+    monkeypatch.setenv("SLS_HOME", str(tmp_path / "home"))
+    start = f"%load_ext sls_jupyter\nimport pandas as pd\n{PATIENTS}\n"
+    seal = "%seal patients --allow-code any --requester me --tee simulated-snp"
+    cell = "%%safestream -i patients -o risk\nrisk = patients.groupby('sex').age.mean().reset_index()\n"
+    notebook = _notebook(start + seal, cell, cell.replace("-o", "--no-wait -o") + "# another\n", "_.wait()")
+    nbclient.NotebookClient(notebook, timeout=60).execute()
+    nbformat.validate(notebook)
+    shown = [one.data for cell in notebook.cells for one in cell.outputs if "data" in one]
+    blocks = [data for data in shown if STEPS in data.get("text/html", "")]
+    assert len(blocks) == 3
+    for data in blocks:
+        about = data[RUN_TYPE]
+        assert about["run"] in data["text/plain"]
+        assert (about["state"], about["persona"], about["home"]) == ("done", "me", Home.find("me").mark)
+        assert about["receipt"].startswith("sha256:")
+    page, _ = HTMLExporter().from_notebook_node(notebook)
+    assert page.count(STEPS) == 3
+    assert RUN_TYPE not in page
+    assert Home.find("me").mark not in page
 
 
 def test_papermill_fails_when_a_magic_does(tmp_path):

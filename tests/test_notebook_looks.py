@@ -7,6 +7,7 @@ import re
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from browser_kit import as_page, axe, measure, needs_chromium
@@ -381,7 +382,7 @@ def test_a_block_that_changes_keeps_its_sheet(shell, monkeypatch):
     monkeypatch.setattr(sheet, "_CARRIER", Carrier())
     monkeypatch.setattr(sheet, "_here", lambda: Place("a", "1"))
     with capture_output() as captured:
-        RunHandle(object(), scripted_run([]), shell).wait()
+        RunHandle(SimpleNamespace(home=Home(Path("/"), "me")), scripted_run([]), shell).wait()
     blocks = [one.data["text/html"] for one in captured.outputs if "sls-steps" in one.data.get("text/html", "")]
     assert len(blocks) > 1
     assert all(SHEET in html for html in blocks)

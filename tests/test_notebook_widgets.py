@@ -8,9 +8,10 @@ from review_kit import reviewed
 
 from sls_jupyter.identity import Home
 from sls_jupyter.notebook.args import split
-from sls_jupyter.notebook.editing import edit_card, policy_yaml, seal_line
+from sls_jupyter.notebook.editing import edit_card
 from sls_jupyter.notebook.parsers import seal_parser
 from sls_jupyter.notebook.review import request_card
+from sls_jupyter.notebook.seal_cells import policy_yaml, seal_line
 from sls_jupyter.notebook.widgets import DecisionForm, policy_form
 from sls_jupyter.policy.options import policy_from_yaml
 from sls_jupyter.session import Session

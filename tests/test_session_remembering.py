@@ -72,6 +72,15 @@ def test_a_session_that_cannot_be_read_is_none(folders: Folders, change: dict[st
     assert folders.me.sessions() == []
 
 
+def test_a_session_s_inputs_are_those_of_its_contract(folders: Folders) -> None:
+    """What a cell of it will find; a session that there is not has none."""
+    (record,) = folders.me.sessions()
+    inputs = folders.me.inputs_of_session("look")
+    assert tuple(item.alias for item in inputs) == record.inputs
+    assert len(inputs) > 0
+    assert folders.me.inputs_of_session("another") == ()
+
+
 def test_a_copied_folder_is_no_other_run(folders: Folders) -> None:
     """What belongs to one contract is not shown, cancelled or fetched as another's."""
     for folder in (folders.run, folders.session):

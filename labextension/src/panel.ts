@@ -12,7 +12,7 @@ export class PanelView {
   private readonly tabs: readonly { readonly view: SectionView; readonly tab: HTMLButtonElement; readonly pane: HTMLElement }[];
   private current: SectionView;
   private shown = false;
-  private readonly dispose_: () => void;
+  private readonly disposers: readonly (() => void)[];
 
   constructor(
     readonly model: Model,
@@ -29,6 +29,7 @@ export class PanelView {
     this.tabs = sections.map(view => this.tabOf(view));
     const list = h('div', { class: 'sls-tabs', role: 'tablist', 'aria-label': trans.__('Sections') }, ...this.tabs.map(one => one.tab));
     list.addEventListener('keydown', event => this.move(event));
+    list.addEventListener('keydown', event => this.current.key(event));
     this.node = h(
       'section',
       { class: 'sls-panel', 'aria-label': trans.__('SafeStreams') },
@@ -37,7 +38,8 @@ export class PanelView {
       list,
       ...this.tabs.map(one => one.pane)
     );
-    this.dispose_ = model.updated.on(() => this.draw());
+    const wanted = sections.map(view => view.wanted.on(({ section, id }) => this.open(section, id)));
+    this.disposers = [model.updated.on(() => this.draw()), ...wanted];
     this.choose(first, false);
     this.draw();
   }
@@ -56,16 +58,21 @@ export class PanelView {
     this.current.hide();
   }
 
-  /** Bring a section to the front. */
-  open(id: string): void {
+  /** Bring a section to the front, and one thing of it. */
+  open(id: string, thing = ''): void {
     const found = this.tabs.find(one => one.view.id === id);
     if (found !== undefined) {
       this.choose(found.view, true);
+      if (thing) {
+        found.view.reveal(thing);
+      }
     }
   }
 
   dispose(): void {
-    this.dispose_();
+    for (const dispose of this.disposers) {
+      dispose();
+    }
     for (const { view } of this.tabs) {
       view.dispose();
     }
@@ -74,7 +81,8 @@ export class PanelView {
   private tabOf(view: SectionView) {
     const id = freshId('pane');
     const tab = h('button', { type: 'button', role: 'tab', class: 'sls-tab', 'aria-controls': id, id: `${id}-tab`, on: { click: () => this.choose(view, true) } }, view.label);
-    const pane = h('div', { role: 'tabpanel', id, class: 'sls-pane', 'aria-labelledby': `${id}-tab`, tabindex: 0 }, view.node);
+    const pane = h('div', { role: 'tabpanel', id, class: 'sls-pane', 'aria-labelledby': `${id}-tab`, tabindex: 0 }, h('h2', { class: 'sls-unseen' }, view.label), view.node);
+    pane.addEventListener('keydown', event => event.target === pane && view.key(event));
     return { view, tab, pane };
   }
 

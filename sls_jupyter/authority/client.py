@@ -75,6 +75,11 @@ class AuthorityClient(Transport):
         """What :meth:`about` said last; asked for on first use."""
         return self._known or self.about()
 
+    @property
+    def known(self) -> AuthorityFacts | None:
+        """What :meth:`about` said last; ``None``: it was not asked. Nobody is asked for it."""
+        return self._known
+
     def _told(
         self, cls: type[A], method: str, path: str, body: dict[str, Any] | None = None, *, signed: bool = False
     ) -> A:
@@ -310,6 +315,10 @@ class AuthorityClient(Transport):
         facts = self.facts
         key = public_key_from_did(facts.did)
         return memory.follow(lambda: self._bytes("GET", "/v1/log/checkpoint"), facts.origin, key, self.consistency)
+
+    def newest_checkpoint(self) -> bytes:
+        """The log's newest checkpoint as it is told, and nothing of it is verified: another one means that something was logged."""
+        return self._bytes("GET", "/v1/log/checkpoint")
 
     def log_file(self, path: str) -> bytes:
         """A file of the log, such as ``tile/0/000``; nothing is verified yet (:func:`transparency.reader.read_log`)."""

@@ -84,6 +84,10 @@ def _run(options: argparse.Namespace) -> int:
         from sls_jupyter.cli.serve import serve
 
         return serve(options)
+    if command == "open":
+        from sls_jupyter.cli.open import open_panel
+
+        return open_panel(options)
     if command in ("attest", "verify"):
         from sls_jupyter.cli.evidence import attest, verify
 

@@ -64,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
     add_image_commands(commands)
     add_log_commands(commands)
     _add_verify(commands)
+    _add_open(commands)
     commands.add_parser("whoami", help="name, DID and folder of this persona").add_argument(
         "--new", action="store_true", help="make it also where its name is almost that of another one"
     )
@@ -96,6 +97,16 @@ def parser() -> argparse.ArgumentParser:
         if name not in ("authority", "attest", "log", "host", "image"):  # their actions have it themselves
             _add_persona(command)
     return parser
+
+
+def _add_open(commands: Any) -> None:
+    command = commands.add_parser(
+        "open",
+        help="the panel in a browser, without a notebook",
+        description="Serve the panel on this machine until interrupted, and open it in a browser.",
+    )
+    command.add_argument("--port", type=int, default=0, metavar="N", help="port; a free one by default")
+    command.add_argument("--no-browser", dest="browser", action="store_false", help="only print the address")
 
 
 def _fill(name: str) -> Callable[[argparse.ArgumentParser], None]:

@@ -17,6 +17,21 @@ MAX_ROWS = 200  # of a list, unless more are asked for
 
 
 @dataclass(frozen=True, slots=True)
+class AskedByAnybody:
+    """A call that is answered also while there is no persona: none is made, and none must be there.
+
+    Args:
+        root: of all personas of this user.
+        persona: the one that the query names; "" where it names none.
+        body: already read; ``None`` where the route takes none.
+    """
+
+    root: Path
+    persona: str = ""
+    body: Model | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """One call.
 

@@ -405,9 +405,9 @@ class Choice(Model):
 
 class VersionRow(Model):
     id: Digest
-    number: int
+    number: int  # from 1, the first that was sealed under the name; 0: that one was not reached
     at: int
-    state: Literal["open", "closed"]
+    state: Literal["open", "closed"]  # its authority's word
 
 
 class AssetPage(Model):
@@ -485,6 +485,7 @@ class Preflight(Model):
     card: CardData | None
     tables: tuple[TableHint, ...]  # the names that the cell finds
     outputs: tuple[str, ...]  # the names that it gives back
+    request: str = ""  # the id that a request for exactly this has, whether there is one or not
 
 
 class RemoteCell(Model):

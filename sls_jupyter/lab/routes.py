@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from sls_jupyter.documents import Model
 from sls_jupyter.lab import assets, cells, inbox, messages, people, receipts, runs, who
-from sls_jupyter.lab.asking import Asked
 
 _LIST = MappingProxyType({"q": "words that a row must have", "most": "rows that are given, 200 by default"})
 
@@ -24,21 +23,24 @@ class Route:
 
     method: Literal["GET", "POST"]
     path: str  # with names in braces
-    answer: Callable[[Asked], Model]
+    answer: Callable[[Any], Model]  # of an Asked, or of an AskedByAnybody
     gives: type[Model]
     takes: type[Model] | None = None
     query: Mapping[str, str] = field(default_factory=dict)  # beside ``persona``: name -> what it means
+    anybody: bool = False  # it is answered also where there is no persona
+    near: bool = False  # nobody is asked but this user's own folder and processes: it never waits for another party
+    alone: bool = False  # not two of one persona at once: its session keeps something from one call to the next
 
 
 ROUTES = (
-    Route("GET", "about", who.about, messages.About),
-    Route("GET", "status", who.status, messages.Status),
-    Route("POST", "personas", who.new_persona, messages.PersonaRow, messages.NewPersona),
-    Route("GET", "requests", inbox.listed, messages.Inbox, query=_LIST),
+    Route("GET", "about", who.about, messages.About, anybody=True, near=True),
+    Route("GET", "status", who.status, messages.Status, near=True),
+    Route("POST", "personas", who.new_persona, messages.PersonaRow, messages.NewPersona, anybody=True, near=True),
+    Route("GET", "requests", inbox.listed, messages.Inbox, query=_LIST, alone=True),
     Route("GET", "requests/{id}", inbox.page, messages.RequestPage),
     Route("POST", "requests/{id}/decision", inbox.decide, messages.Decided, messages.Decide),
-    Route("GET", "runs", runs.listed, messages.Runs, query=_LIST),
-    Route("GET", "runs/{id}", runs.page, messages.RunPage),
+    Route("GET", "runs", runs.listed, messages.Runs, query=_LIST, near=True),
+    Route("GET", "runs/{id}", runs.page, messages.RunPage, near=True),
     Route("POST", "runs/{id}/cancel", runs.cancel, messages.RunPage),
     Route("POST", "runs/{id}/result", runs.save_result, messages.Saved, messages.SaveTo),
     Route("GET", "runs/{id}/receipt", runs.receipt, messages.File),

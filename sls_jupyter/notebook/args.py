@@ -51,13 +51,39 @@ class Parser(argparse.ArgumentParser):
         names = [action.option_strings for action in self._actions if action.option_strings]
         return [next((name for name in one if name.startswith("--")), one[0]) for one in names]
 
-    def options_of(self, dest: str) -> list[str]:
-        """All spellings of the option that sets ``dest``."""
-        return [name for action in self._actions if action.dest == dest for name in action.option_strings]
+    def dest_of(self, option: str) -> str:
+        """The name under which argparse keeps what this option is given; "" if there is none."""
+        return next((action.dest for action in self._actions if option in action.option_strings), "")
+
+    def choices_of(self, option: str) -> list[str]:
+        """The words that it takes, where they are few and written down."""
+        found = (action.choices for action in self._actions if option in action.option_strings and action.choices)
+        return [str(one) for choices in found for one in choices]
+
+    def asks_for(self, option: str) -> str:
+        """What the help calls its value: ``WHO|URL``, ``FILE``; "" if that is not said."""
+        names = (action.metavar for action in self._actions if option in action.option_strings)
+        return next((name for name in names if isinstance(name, str)), "")
+
+    def action_of(self, dest: str) -> argparse.Action:
+        """What argparse knows of the option that sets ``dest``.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for action in self._actions:
+            if action.dest == dest:
+                return action
+        raise KeyError(dest)
 
     def positionals(self) -> list[str]:
         """What stands on the line without an option, as the help names it."""
         return [str(action.metavar) for action in self._actions if not action.option_strings]
+
+    def long_name(self, option: str) -> str:
+        """The long spelling of an option, or the option itself."""
+        spellings = next((one.option_strings for one in self._actions if option in one.option_strings), [option])
+        return next((one for one in spellings if one.startswith("--")), option)
 
     def takes_value(self, option: str) -> bool:
         """Whether a word follows this option."""
@@ -115,6 +141,12 @@ def split(line: str, namespace: Mapping[str, Any]) -> list[str]:
     except ValueError as error:
         raise BadInput("This line cannot be read.", found=str(error), hint="Close the quotation.") from None
     return [_VARIABLE.sub(lambda match: _value(match, namespace), word) for word in words]
+
+
+def variables_in(word: str) -> tuple[str, ...]:
+    """The names of variables in a word of a line."""
+    names = (match["dollar"] or match["brace"] for match in _VARIABLE.finditer(word))
+    return tuple(name for name in names if name is not None)
 
 
 def _value(match: re.Match[str], namespace: Mapping[str, Any]) -> str:

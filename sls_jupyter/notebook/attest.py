@@ -21,7 +21,7 @@ from sls_jupyter.errors import BadInput, MalformedDocument
 from sls_jupyter.notebook.cards import Block, Card, Facts, Heading, Line, Mono, Table
 from sls_jupyter.notebook.checks import Checks
 from sls_jupyter.notebook.receipts import looks_like_receipt
-from sls_jupyter.printing import one_line
+from sls_jupyter.printing import count_words, one_line
 from sls_jupyter.tcb import BULLETINS
 
 
@@ -119,14 +119,36 @@ def verify_files(
     Raises:
         BadInput, MalformedDocument: the input cannot be used. A refusal is a verdict, not an error.
     """
+    wanted = _demanding(read_wanted(minimum), bulletins, mitigations)
+    data = read_files(paths)
+    return verify_data(data, ", ".join(paths), profile=profile, at=at, wanted=wanted, issuer=issuer, anchors=anchors)
+
+
+def verify_data(
+    data: Sequence[bytes],
+    name: str,
+    *,
+    profile: str | None = None,
+    at: str | None = None,
+    wanted: Wanted = NOTHING_ELSE,
+    issuer: str | None = None,
+    anchors: TrustAnchors | None = None,
+) -> Verdict:
+    """The same of files' bytes.
+
+    Args:
+        name: of these files, for messages.
+
+    Raises:
+        as :func:`verify_files`.
+    """
     if profile is not None and profile not in PROFILES:
         raise BadInput("There is no such profile.", found=profile[:40], expected=", ".join(PROFILES))
     chosen: Profile | None = None if profile is None else "aci" if profile == "aci" else "hardware"
-    data = read_files(paths)
     if any(map(looks_like_receipt, data)):
         raise BadInput(
             "This is a receipt, not attestation evidence.",
-            found=", ".join(paths)[:200],
+            found=name[:200],
             hint="sls verify FILE judges a receipt with the evidence in it.",
         )
     found = sort_files(data)
@@ -134,7 +156,7 @@ def verify_files(
         found,
         now=read_time(at),
         profile=chosen,
-        wanted=_demanding(read_wanted(minimum), bulletins, mitigations),
+        wanted=wanted,
         issuer=issuer,
         anchors=anchors,
         today=datetime.now(UTC),
@@ -172,6 +194,18 @@ def verdict_card(verdict: Verdict) -> Card:
     subtitle = f"{failed} of {len(verdict.checks)} checks failed" if failed else f"{len(verdict.checks)} checks passed"
     title = "Accepted" if verdict.accepted else "Refused"
     return Card(title, blocks, subtitle, simulated=verdict.simulated, tone="good" if verdict.accepted else "bad")
+
+
+def verdict_words(verdict: Verdict) -> str:
+    """The verdict with what it rests on, in one line."""
+    word = ("ACCEPTED" if verdict.accepted else "REFUSED") + (", SIMULATED" if verdict.simulated else "")
+    failed = [check.name for check in verdict.checks if not check.ok]
+    why = (
+        f"all {count_words(len(verdict.checks), 'check')} passed"
+        if verdict.accepted
+        else ", ".join(failed) or verdict.reason
+    )
+    return one_line(f"{word}: {why}" + ("; no hardware signed this evidence" if verdict.simulated else ""))
 
 
 def verdict_json(verdict: Verdict) -> str:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sls_jupyter.errors import BadInput, HostUnsuitable, SlsError, UnknownName
+from sls_jupyter.errors import BadInput, SlsError, UnknownName
 from sls_jupyter.notebook import going_on, hosts, owning, people, remembered, render, reports, warm, whole
 from sls_jupyter.notebook.args import limits_from, look_up
 from sls_jupyter.notebook.cards import Card, Facts, Line, Mono, Table
@@ -22,6 +22,8 @@ from sls_jupyter.notebook.words import is_simulated, short_id, state_chip
 from sls_jupyter.safestream.request import StreamRequest
 from sls_jupyter.safestream.run import Run
 from sls_jupyter.session import AssetInfo, RequestInfo, Session
+from sls_jupyter.session.choices import believed_hosts, choose, question
+from sls_jupyter.session.preparing import NOTHING_KNOWN
 
 MAX_TOGETHER = 64  # inputs of one stream
 MAX_PAGES = 10  # requests that the inbox opens at once
@@ -47,8 +49,18 @@ class Context:
     progress: Callable[[str], None] = _nobody  # told what takes long
 
 
-def prepare(session: Session, options: argparse.Namespace, code: str, namespace: Mapping[str, Any]) -> StreamRequest:
-    """The signed contract that the options of a SafeStream describe."""
+def prepare(
+    session: Session,
+    options: argparse.Namespace,
+    code: str,
+    namespace: Mapping[str, Any],
+    known: Mapping[str, AssetInfo] = NOTHING_KNOWN,
+) -> StreamRequest:
+    """The signed contract that the options of a SafeStream describe.
+
+    Args:
+        known: assets that were looked up already, as ``Session.prepare`` takes them.
+    """
     return session.prepare(
         code,
         options.input,
@@ -61,6 +73,7 @@ def prepare(session: Session, options: argparse.Namespace, code: str, namespace:
         fragments=options.fragment,
         kinds=options.kinds,
         limits=limits_from(options.cpu, options.memory, options.time, options.result_size),
+        known=known,
     )
 
 
@@ -191,41 +204,21 @@ def _deny(context: Context) -> Card:
 def _can_run(context: Context) -> Card:
     session = context.session
     tables = [info for info in session.assets() if info.manifest.kind == "table"]
-    rows = []
-    for info in tables:
-        request = _question(session, [info])
-        decision, believed = session.preflight(request)["a0"], _believed(session, request)[0]
-        fitting = [name for name in believed if session.hosts[name].capabilities().tee in decision.tees]
-        rows.append((f"{info.owner_name}/{info.name}", ", ".join(fitting), decision))
-    together = session.preflight(_question(session, tables[:MAX_TOGETHER])) if len(tables) > 1 else None
+    chosen = [(f"{info.owner_name}/{info.name}", choose(session, info)) for info in tables]
+    rows = [(name, ", ".join(one.hosts), one.decision) for name, one in chosen]
+    together = session.preflight(question(session, tables[:MAX_TOGETHER])) if len(tables) > 1 else None
     return reports.can_run_card(rows, together, session.names(), session.silent())
-
-
-def _question(session: Session, assets: list[AssetInfo]) -> StreamRequest:
-    """A request over these assets, with a purpose that all their owners name, if there is one."""
-    named = [set(info.policy.purposes) for info in assets if info.policy.purposes]
-    purposes = sorted(set.intersection(*named)) if named else []
-    inputs = [f"{info.id}=a{number}" for number, info in enumerate(assets)]
-    return session.prepare("", inputs, purpose=purposes[0] if purposes else "")
 
 
 def _preflight(context: Context) -> object:
     session, host = context.session, getattr(context.options, "host", None)
     request = prepare(session, context.options, context.cell or "", context.namespace or {})
     decisions, names = session.preflight(request), session.names()
-    unbelieved = _believed(session, request)[1]
+    unbelieved = believed_hosts(session, request)[1]
     card = reports.preflight_card(decisions, names, with_code=context.cell is not None, unbelieved=unbelieved)
     if host is None:
         return card
     return card, hosts.preflight_card(session, host, request)
-
-
-def _believed(session: Session, request: StreamRequest) -> tuple[list[str], HostUnsuitable | None]:
-    """The hosts whose evidence every authority of a request says that it believes; where there is none, why."""
-    try:
-        return session.believed_hosts(request), None
-    except HostUnsuitable as error:
-        return [], error
 
 
 def _runs(context: Context) -> Card:

@@ -2,49 +2,57 @@
 
 from __future__ import annotations
 
-import shlex
+import re
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
+from sls_jupyter.errors import BadInput
+from sls_jupyter.naming import quoted
 from sls_jupyter.notebook.cards import Block, Bullets, Card, Heading, Line, Mono, Table
+from sls_jupyter.notebook.seal_cells import BODY, IN_A_FILE, fits_a_line, policy_yaml, seal_cell, seal_line
 from sls_jupyter.notebook.words import takes_simulated
 from sls_jupyter.policy.model import OwnerPolicy
 from sls_jupyter.policy.words import describe_changes, describe_policy
 from sls_jupyter.policy.written import options_of
 from sls_jupyter.session import AssetInfo, Session
 
-_NO_OPTION = frozenset({"minimum_tcb", "mitigations", "registers"})  # of %seal; a file for --policy has it
-
-
-def seal_line(frame: str, options: Mapping[str, Any]) -> str:
-    """The ``%seal`` line that says the same as these options."""
-    words = ["%seal", frame]
-    for name, value in options.items():
-        if name in _NO_OPTION:
-            continue
-        for one in value if isinstance(value, list) else [value]:
-            words.append(f"--{name.replace('_', '-')}")
-            words += [] if one is True else [_quoted(str(one))]
-    return " ".join(words)
-
-
-def _quoted(word: str) -> str:
-    """A word as it stands on a magic's line, where ``$`` and braces have a meaning."""
-    return shlex.quote(word.replace("$", "$$").replace("{", "{{").replace("}", "}}"))
-
-
-def policy_yaml(options: Mapping[str, Any]) -> str:
-    """The same as a file for ``--policy``."""
-    fields = {name.replace("_", "-"): value for name, value in options.items() if name != "as"}
-    return str(yaml.safe_dump(fields, sort_keys=False, allow_unicode=True))
-
 
 def not_on_a_line(options: Mapping[str, Any]) -> str:
     """What a ``%seal`` line cannot say of these options."""
-    left = [name.replace("_", "-") for name in options if name in _NO_OPTION]
+    left = [name.replace("_", "-") for name in options if name in IN_A_FILE]
     return f"{', '.join(left)} can only stand in a file: seal with --policy FILE, with the YAML." if left else ""
+
+
+def edit_cell(info: AssetInfo, *, elsewhere: str = "", body: str = BODY) -> str:
+    """The cell that seals an own asset again under the policy in force, to be changed by its owner.
+
+    A policy that is a Rego module keeps its other fields; the module's file has to be named by its owner.
+
+    Args:
+        elsewhere: URL of the authority that has the asset's keys, if it is not this persona's own.
+        body: of code.
+
+    Raises:
+        BadInput: the policy in force cannot be said in options.
+    """
+    code = info.manifest.kind == "code"
+    more = [*(["--authority", elsewhere] if elsewhere else []), *_as_it_was_sealed(info)]
+    options = options_of(info.policy.model_copy(update={"module": None}))
+    if info.policy.module is not None:
+        more += ["--policy", "FILE.rego"]
+        if not fits_a_line(options):
+            raise BadInput(
+                "The policy in force is a Rego module, with fields that no line has.", found=info.policy.module
+            )
+    return seal_cell(re.sub(r"[-.]", "_", info.name), info.name, options, code=code, more=more, body=body)
+
+
+def _as_it_was_sealed(info: AssetInfo) -> list[str]:
+    """The options of ``%seal`` that are none of its policy."""
+    if info.manifest.kind == "code":
+        return ["--confidential"] if info.manifest.confidential else []
+    groups = [group for group in info.manifest.groups if len(group.columns) > 1]  # a column alone needs none
+    return [word for one in groups for word in ("--group", f"{one.name}={','.join(map(quoted, one.columns))}")]
 
 
 def start_from(info: AssetInfo | None) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from sls_jupyter.identity import Home
 from sls_jupyter.notebook.sheet import due_sheet
 from sls_jupyter.notebook.status import StatusBlock, StepLine, cut_line, step_line, summary_line, withheld_line
 from sls_jupyter.printing import one_line, released, row
@@ -54,10 +55,11 @@ class Screen:
 
     Args:
         updates: whether a display can be changed in place.
+        home: whose run it is, for the block; see :class:`StatusBlock`.
     """
 
-    def __init__(self, run: Run, *, updates: bool) -> None:
-        self._run = run
+    def __init__(self, run: Run, *, updates: bool, home: Home | None = None) -> None:
+        self._run, self._home = run, home
         self._updates = updates
         self._handle: Any = None
         self._line: Any = None
@@ -190,7 +192,7 @@ class Screen:
             self._handle.update(self._block())
 
     def _block(self) -> StatusBlock:
-        return StatusBlock(self._run, self._sheet)
+        return StatusBlock(self._run, self._sheet, self._home)
 
     def _step_line(self) -> StepLine:
         line = StepLine(self._run)

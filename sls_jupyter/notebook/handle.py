@@ -110,7 +110,7 @@ class RunHandle:
         return self
 
     def _screen(self) -> Screen:
-        screen = Screen(self._run, updates=can_update(self._shell))
+        screen = Screen(self._run, updates=can_update(self._shell), home=self._session.home)
         screen.start()
         return screen
 
@@ -149,17 +149,17 @@ class RunHandle:
         if can_update(self._shell) and self._run.state == "running":
             LiveCard(self._run, lambda: shown.update(self._bundle(sheet), raw=True)).start()
 
-    def _repr_mimebundle_(self, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> dict[str, str]:
+    def _repr_mimebundle_(self, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> dict[str, Any]:
         del include, exclude
         return self._bundle(None)
 
-    def _bundle(self, sheet: str | None) -> dict[str, str]:
-        bundle = StatusBlock(self._run, sheet)._repr_mimebundle_()
+    def _bundle(self, sheet: str | None) -> dict[str, Any]:
+        bundle = StatusBlock(self._run, sheet, self._session.home)._repr_mimebundle_()
         hint = self._next_step()
         if not hint:
             return bundle
         line = f'<p class="sls-now">{escape(hint)}</p>\n'
-        return {"text/plain": f"{bundle['text/plain']}\n  {hint}", "text/html": bundle["text/html"] + line}
+        return bundle | {"text/plain": f"{bundle['text/plain']}\n  {hint}", "text/html": bundle["text/html"] + line}
 
     def _next_step(self) -> str:
         if self._run.state == "running":

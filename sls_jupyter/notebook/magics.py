@@ -18,7 +18,7 @@ from IPython.display import display
 from traitlets import Unicode
 
 from sls_jupyter.errors import BadInput
-from sls_jupyter.notebook import commands, warm
+from sls_jupyter.notebook import commands, tooltip, warm
 from sls_jupyter.notebook.args import HelpWanted, look_up, split
 from sls_jupyter.notebook.command_words import joined
 from sls_jupyter.notebook.follow import can_update, say
@@ -37,9 +37,14 @@ PROGRESS_SECONDS = 0.5
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _magic(function: F) -> F:
-    """A line and cell magic whose text IPython leaves as it is; asking for help prints it."""
-    return cast(F, line_cell_magic(no_var_expand(function)))
+def _magic(*helps: str) -> Callable[[F], F]:
+    """A line and cell magic whose text IPython leaves as it is; asking for help prints it, and its docstring has it too."""
+
+    def decorate(function: F) -> F:
+        function.__doc__ = "\n\n".join([function.__doc__ or "", *helps])
+        return cast(F, line_cell_magic(no_var_expand(function)))
+
+    return decorate
 
 
 class SlsMagics(Magics):  # type: ignore[misc]  # IPython has no types here
@@ -59,7 +64,7 @@ class SlsMagics(Magics):  # type: ignore[misc]  # IPython has no types here
         self.persona = persona
         return session
 
-    @_magic
+    @_magic(tooltip.seal_help(cell=False), tooltip.seal_help(cell=True))
     def seal(self, line: str, cell: str | None = None) -> None:
         """Seal a table (``%seal FRAME``) or this cell's code (``%%seal NAME``). ``%seal --help`` lists the options."""
         try:
@@ -86,7 +91,7 @@ class SlsMagics(Magics):  # type: ignore[misc]  # IPython has no types here
             return look_up(text, space, hint=hint), options.name or text
         return text, options.name or Path(text.removesuffix(".gz")).stem
 
-    @_magic
+    @_magic(tooltip.stream_help())
     def safestream(self, line: str, cell: str | None = None) -> RunHandle | None:
         """Run this cell in an attested container group. ``%safestream --help`` lists the options."""
         try:
@@ -117,7 +122,7 @@ class SlsMagics(Magics):  # type: ignore[misc]  # IPython has no types here
             results_to=commands.results_place(options),
         )
 
-    @_magic
+    @_magic(tooltip.command_help())
     def sls(self, line: str, cell: str | None = None) -> None:
         """The overview, or one of its commands. ``%sls help`` lists them."""
         words = joined(split(line, self.shell.user_ns))
@@ -200,23 +205,25 @@ class _Progress:
 
 
 def register(shell: Any) -> SlsMagics:
-    """Give a shell the magics and their completion; a second time changes nothing."""
+    """Give a shell the magics, their completion and their help at the cursor; a second time changes nothing."""
     known = shell.magics_manager.registry.get("SlsMagics")
     if known is not None:
         return cast(SlsMagics, known)
-    from sls_jupyter.notebook.complete import install
+    from sls_jupyter.notebook import complete
 
     magics = SlsMagics(shell)
     shell.register_magics(magics)
-    install(shell, magics)
+    complete.install(shell, magics)
+    tooltip.install(shell)
     return magics
 
 
 def unregister(shell: Any) -> None:
-    """Take magics and completion away again."""
-    from sls_jupyter.notebook.complete import uninstall
+    """Take all of it away again."""
+    from sls_jupyter.notebook import complete
 
-    uninstall(shell)
+    complete.uninstall(shell)
+    tooltip.uninstall(shell)
     shell.magics_manager.registry.pop("SlsMagics", None)
     for kind in shell.magics_manager.magics.values():
         for name in ("seal", "safestream", "sls"):

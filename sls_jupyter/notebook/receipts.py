@@ -10,7 +10,7 @@ import argparse
 import json
 import re
 import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
 from functools import cached_property
@@ -27,7 +27,7 @@ from sls_jupyter.notebook.receipt_options import PINS
 from sls_jupyter.notebook.words import count_words, time_words
 from sls_jupyter.printing import one_line
 from sls_jupyter.receipt.chain import verify_chain
-from sls_jupyter.receipt.files import cells_in, read_receipt, verify_file
+from sls_jupyter.receipt.files import CellFound, cells_in, cells_of, read_receipt, verify_file
 from sls_jupyter.receipt.findings import line, need, refuse
 from sls_jupyter.receipt.statement import RUN_STATES, Predicate
 from sls_jupyter.session.cell import one_spelling
@@ -81,10 +81,24 @@ def read_all(file: str) -> list[Found]:
     Raises:
         BadInput: it cannot be read, or is no such notebook.
     """
-    if not file.endswith(".ipynb"):
-        return [Found(file, read_receipt(file))]
-    cells = [one for one in cells_in(file) if one.receipt is not None or one.shows]
-    return [Found(f"{file}, cell {one.place}", one.receipt, one.source) for one in cells]
+    return _cells(file, cells_in(file)) if file.endswith(".ipynb") else [Found(file, read_receipt(file))]
+
+
+def found_in(name: str, data: bytes) -> list[Found]:
+    """The same of a file's bytes.
+
+    Args:
+        name: that the file has, or had where it comes from.
+
+    Raises:
+        BadInput: it calls itself a notebook, and is none that was run whole.
+    """
+    return _cells(name, cells_of(data, name)) if name.endswith(".ipynb") else [Found(name, data)]
+
+
+def _cells(name: str, cells: Iterable[CellFound]) -> list[Found]:
+    kept = [one for one in cells if one.receipt is not None or one.shows]
+    return [Found(f"{name}, cell {one.place}", one.receipt, one.source) for one in kept]
 
 
 def judge_all(found: Sequence[Found], options: argparse.Namespace, trusted: Collection[str] = ()) -> Chained:
@@ -299,6 +313,18 @@ class Chained:
         receipts = [{"file": file, **verdict.to_json()} for file, verdict in self.judged]
         chain = [check.model_dump() for check in self.checks]
         return json.dumps({"accepted": self.accepted, "chain": chain, "receipts": receipts}, indent=2)
+
+
+def chain_words(chain: Chained) -> str:
+    """The verdict on receipts that were given together, in one line."""
+    refused = sum(not verdict.accepted for _, verdict in chain.judged)
+    failed = [check.name for check in chain.checks if not check.ok]
+    word = ("ACCEPTED" if chain.accepted else "REFUSED") + (", SIMULATED" if chain.simulated else "")
+    count = count_words(len(chain.judged), "receipt")
+    if chain.accepted:
+        return f"{word}: {count}, one after the other" + ("; no hardware signed them" if chain.simulated else "")
+    why = [*([f"{refused} of {count} refused"] if refused else []), *failed]
+    return one_line(f"{word}: {', '.join(why)}")
 
 
 def chain_card(chain: Chained) -> Card:

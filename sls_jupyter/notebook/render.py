@@ -41,7 +41,8 @@ MAX_LEFT_OUT = 8  # names on a card of what was not sealed
 # --- assets ---------------------------------------------------------------------------------------
 
 
-def _shape(info: AssetInfo) -> str:
+def content_words(info: AssetInfo) -> str:
+    """How much there is, without a word of its content."""
     if info.manifest.kind == "code":
         return "code, confidential" if info.manifest.confidential else "code"
     rows = count_words(info.manifest.rows, "row")
@@ -54,7 +55,7 @@ def sealed_card(sealed: Sealed) -> Card:
     info, proof = sealed.info, sealed.proof
     facts = Facts(
         [
-            ("content", _shape(info)),
+            ("content", content_words(info)),
             ("sealed size", size_words(info.bytes)),
             ("took", f"{sealed.seconds:.2f} s"),
             ("owner", info.owner_name),
@@ -92,6 +93,28 @@ def sealed_card(sealed: Sealed) -> Card:
         simulated=takes_simulated(info.policy),
         tone="good",
     )
+
+
+def asset_card(info: AssetInfo, doubts: Sequence[str] = ()) -> Card:
+    """What an asset's owner signed, for whoever compares digests; its columns and its policy are shown beside the card.
+
+    Args:
+        doubts: what could not be had, a sentence each.
+    """
+    manifest = info.manifest
+    facts: list[tuple[str, Cell]] = [
+        ("asset", Mono(info.id)),
+        ("owner", Mono(manifest.owner)),
+        ("policy", Mono(manifest.policy)),
+        ("authority", Mono(manifest.authority)),
+        ("sealed at", f"{time_words(manifest.created_at)} (by its owner's word)"),
+        ("sealed in", count_words(len(manifest.parts), "part")),
+        ("key groups", ", ".join(group.name for group in manifest.groups) or "one"),
+        *([("took the place of", Mono(manifest.previous))] if manifest.previous else []),
+        ("signatures", Chip("manifest and policy are signed by the owner", "good")),
+    ]
+    warnings = [Warn(words, "note") for words in doubts]
+    return Card(info.called, [*warnings, Facts(facts)], content_words(info), simulated=takes_simulated(info.policy))
 
 
 def _left_out(sealed: Sealed) -> list[Block]:
@@ -140,7 +163,7 @@ def assets_card(assets: Sequence[AssetInfo], silent: Sequence[Silent] = ()) -> C
         (
             Mono(info.name),
             "you" if info.mine else info.owner_name,
-            _shape(info),
+            content_words(info),
             size_words(info.bytes),
             ", ".join(info.policy.tees),
             ", ".join(info.policy.purposes) or "any",

@@ -72,13 +72,13 @@ def preflight_card(
     if first is not None:
         reason = first[1].reasons[0]
         blocks += [
-            Line(f"First, the authority of {first[0]} says: {_named(reason.text, names)}"),
-            Line(f"→ it advises: {_named(reason.fix, names)}"),
+            Line(f"First, the authority of {first[0]} says: {with_names(reason.text, names)}"),
+            Line(f"→ it advises: {with_names(reason.fix, names)}"),
         ]
     rows = [row for alias, one in decisions.items() for row in _reason_rows(alias, "", one, names)]
     blocks.append(Table(("asset", "decision", *_SAID), [(*row[:2], *row[3:]) for row in rows]))
     for alias, one in decisions.items():
-        sentences = [_named(text, names) for text in describe_decision(one)[1 + len(one.reasons) :]]
+        sentences = [with_names(text, names) for text in describe_decision(one)[1 + len(one.reasons) :]]
         if sentences:
             blocks.append(Details(f"What would be granted of {alias}", [Bullets(sentences)]))
     if not with_code:
@@ -98,7 +98,7 @@ def worst_of(decisions: Iterable[Decision]) -> str:
     return next(word for word in ("deny", "ask", "allow") if word in found)
 
 
-def _named(text: str, names: Mapping[str, str]) -> str:
+def with_names(text: str, names: Mapping[str, str]) -> str:
     """A sentence with the names of people whom the reader knows in place of their DIDs."""
     return re.sub(r"did:key:z[1-9A-HJ-NP-Za-km-z]+", lambda match: names.get(match[0], match[0]), text)
 
@@ -106,7 +106,7 @@ def _named(text: str, names: Mapping[str, str]) -> str:
 def _reason_rows(asset: str, hosts: str, decision: Decision, names: Mapping[str, str]) -> list[Sequence[Cell]]:
     """One row for each reason; the first one names the asset and the decision."""
     heads: list[Cell] = [Mono(asset), _VERDICTS[decision.verdict], hosts]
-    reasons = [(_named(one.text, names), _named(one.fix, names)) for one in decision.reasons]
+    reasons = [(with_names(one.text, names), with_names(one.fix, names)) for one in decision.reasons]
     if not reasons:
         return [(*heads, "Every condition is met.", "")]
     return [(*(heads if number == 0 else ("", "", "")), *pair) for number, pair in enumerate(reasons)]

@@ -5,14 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import cache
+from importlib.metadata import version
 from typing import Any
 
 from sls_jupyter.errors import ApprovalPending
+from sls_jupyter.identity import Home
 from sls_jupyter.notebook.cards import Mono, Tone, cell_html, escape, frame_html, joined, mark_chips, marks
 from sls_jupyter.notebook.sheet import SHEET, due_sheet
 from sls_jupyter.notebook.words import count_words, is_simulated
 from sls_jupyter.printing import one_line, short_digest
 from sls_jupyter.safestream.run import Run, Step
+from sls_jupyter.session.remembering import WAITS
+
+RUN_TYPE = "application/vnd.sls-jupyter.run.v1+json"
+"""Which run a card is of, for a front end that knows how to draw it anew. All others show the HTML beside it."""
 
 NO_RECEIPT = "NO RECEIPT: the group could not send one to every authority"
 _SIGNS = {"waiting": "·", "active": "…", "done": "✓", "failed": "✗"}
@@ -32,14 +39,16 @@ _WITHHELD = {  # rule of the gate -> one, many, why
 
 
 class StatusBlock:
-    """A picture of a run as it is at this moment; ``text/plain`` and ``text/html``.
+    """A picture of a run as it is at this moment; ``text/plain`` and ``text/html``, and which run it is of.
 
     Args:
         sheet: the style sheet or nothing, where the picture takes the place of one that had it; found out by default.
+        home: whose run it is; without it the picture is no more than that.
     """
 
-    def __init__(self, run: Run, sheet: str | None = None) -> None:
+    def __init__(self, run: Run, sheet: str | None = None, home: Home | None = None) -> None:
         self._sheet = sheet
+        self._about = {} if home is None else {RUN_TYPE: run_data(run, home)}
         self._steps = [(_clean(step), seconds_words(step)) for step in run.steps]
         self._called, self._state = run_title(run), run.state
         self._pending = isinstance(run.error, ApprovalPending)
@@ -51,8 +60,8 @@ class StatusBlock:
     @property
     def _title(self) -> str:
         if self._pending and self._request:
-            return " · ".join((f"Request {self._request}", "waits for approval", *marks(*self._marks)))
-        words = "waits for approval" if self._pending else self._state
+            return " · ".join((f"Request {self._request}", WAITS, *marks(*self._marks)))
+        words = WAITS if self._pending else self._state
         return " · ".join((self._called, words, *marks(*self._marks)))
 
     def lines(self) -> list[str]:
@@ -95,10 +104,31 @@ class StatusBlock:
         """The block as a page by itself."""
         return SHEET + self.html()
 
-    def _repr_mimebundle_(self, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> dict[str, str]:
+    def _repr_mimebundle_(self, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> dict[str, Any]:
         del include, exclude
         sheet = due_sheet() if self._sheet is None else self._sheet
-        return {"text/plain": repr(self), "text/html": sheet + self.html()}
+        return {"text/plain": repr(self), "text/html": sheet + self.html(), **self._about}
+
+
+def run_data(run: Run, home: Home) -> dict[str, str]:
+    """Which run a card is of, whose, and how far it was: what finds it again in a saved notebook.
+
+    The receipt's digest is what this kernel found when it verified it; whoever reads a card that somebody saved
+    verifies the receipt anew. Of the home only its mark is told (:attr:`Home.mark`): no path and no key.
+    """
+    return {
+        "run": run.id,
+        "state": WAITS if isinstance(run.error, ApprovalPending) else run.state,
+        "persona": home.persona,
+        "home": home.mark,
+        "version": _version(),
+        "receipt": str(run.summary.get("receipt", "")),
+    }
+
+
+@cache
+def _version() -> str:
+    return version("sls-jupyter")
 
 
 class StepLine:
@@ -130,7 +160,7 @@ def _now() -> str:
 def _now_words(run: Run) -> str:
     """The step that a run is at, or how it ended."""
     if isinstance(run.error, ApprovalPending):
-        return "waits for approval"
+        return WAITS
     if run.state != "running":
         return run.state
     steps = list(run.steps)

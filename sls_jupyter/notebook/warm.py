@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -17,7 +18,7 @@ from sls_jupyter.notebook.words import state_chip
 if TYPE_CHECKING:
     from sls_jupyter.safestream.ordering import SessionRequest
     from sls_jupyter.safestream.run import Run
-    from sls_jupyter.session import Session, SessionRecord
+    from sls_jupyter.session import AssetInfo, Session, SessionRecord
 
 MAX_CPU_SECONDS = 7 * 86400
 OPENING: Mapping[str, Any] = {
@@ -47,10 +48,24 @@ def start_cell(
     Raises:
         BadInput: an option that only the opening cell takes, or results to a place. What the session's calls raise.
     """
-    _require_sealed_here(options)
+    require_sealed_here(options)
     if options.input:
         session.open_session(options.session, request(session, options), host=options.host or host)
-    elif given := [name for name, default in OPENING.items() if getattr(options, name) != default]:
+    else:
+        require_later(options)
+    parameters = {name: look_up(name, namespace) for name in options.parameter}
+    return session.run_cell(
+        options.session, code, outputs=options.output, parameters=parameters, wait_for_approval=options.no_wait
+    )
+
+
+def require_later(options: argparse.Namespace) -> None:
+    """Refuse, in a cell that opens no session, what says what a session is.
+
+    Raises:
+        BadInput: one of these options.
+    """
+    if given := [name for name, default in OPENING.items() if getattr(options, name) != default]:
         raise BadInput(
             "This option belongs to the cell that opens the session.",
             found=", ".join(f"--{name.replace('_', '-')}" for name in given),
@@ -58,10 +73,6 @@ def start_cell(
             hint="With -i in this line too, the session is opened anew: its variables go, and approved cells are not"
             " asked for again.",
         )
-    parameters = {name: look_up(name, namespace) for name in options.parameter}
-    return session.run_cell(
-        options.session, code, outputs=options.output, parameters=parameters, wait_for_approval=options.no_wait
-    )
 
 
 def require_session(options: argparse.Namespace) -> None:
@@ -77,8 +88,14 @@ def require_session(options: argparse.Namespace) -> None:
         )
 
 
-def request(session: Session, options: argparse.Namespace) -> SessionRequest:
-    """The signed contract of a session that options describe."""
+def request(
+    session: Session, options: argparse.Namespace, known: Mapping[str, AssetInfo] = MappingProxyType({})
+) -> SessionRequest:
+    """The signed contract of a session that options describe.
+
+    Args:
+        known: assets that were looked up already, as ``Session.prepare`` takes them.
+    """
     named = session.hosts.get(options.host or "")
     tees = options.tee or (() if named is None else (named.capabilities().tee,))
     terms = terms_from(options.cells, options.idle, options.life)
@@ -92,6 +109,7 @@ def request(session: Session, options: argparse.Namespace) -> SessionRequest:
         kinds=options.kinds,
         limits=session_limits(limits_from(options.cpu, options.memory, options.time, options.result_size), terms),
         terms=terms,
+        known=known,
     )
 
 
@@ -119,7 +137,12 @@ def terms_from(cells: int | None, idle: int | None, life: int | None) -> Session
         ) from None
 
 
-def _require_sealed_here(options: argparse.Namespace) -> None:
+def require_sealed_here(options: argparse.Namespace) -> None:
+    """Refuse a place for the results of a session's cell.
+
+    Raises:
+        BadInput: there is one.
+    """
     if places := [one for one in options.to if "://" in one]:
         raise BadInput(
             "Results of a session's cells are kept here.",

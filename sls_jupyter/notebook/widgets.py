@@ -16,8 +16,9 @@ from sls_jupyter.contract.spec import KINDS
 from sls_jupyter.errors import SlsError
 from sls_jupyter.naming import quoted, split_names
 from sls_jupyter.notebook.cards import Card, Line, escape
-from sls_jupyter.notebook.editing import changes_of, not_on_a_line, policy_yaml, seal_line, start_from
+from sls_jupyter.notebook.editing import changes_of, not_on_a_line, start_from
 from sls_jupyter.notebook.render import decided_card, sealed_card
+from sls_jupyter.notebook.seal_cells import policy_yaml, seal_line
 from sls_jupyter.notebook.words import short_id
 from sls_jupyter.policy.model import DEFAULT_KINDS, HARDWARE_TEES, SIMULATED_TEES
 from sls_jupyter.session import RequestInfo, Session

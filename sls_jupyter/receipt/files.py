@@ -124,18 +124,37 @@ def cells_in(path: str | Path) -> list[CellFound]:
     try:
         with Path(path).open("rb") as file:
             data = file.read(MAX_NOTEBOOK_BYTES + 1)
+    except (OSError, ValueError):
+        raise _no_receipts(path) from None
+    return cells_of(data, str(path))
+
+
+def cells_of(data: bytes, name: str) -> list[CellFound]:
+    """The same of a notebook's bytes.
+
+    Args:
+        name: for the error.
+
+    Raises:
+        BadInput: it is too large, or is no notebook with receipts.
+    """
+    try:
         found = parse_json(data, max_bytes=MAX_NOTEBOOK_BYTES, max_values=MAX_NOTEBOOK_VALUES)
         every = enumerate(found["cells"] if isinstance(found, dict) else [], start=1)
         cells = [one for place, cell in every if (one := _cell(place, cell)) is not None]
-    except (OSError, MalformedDocument, KeyError, TypeError, AttributeError, ValueError):
+    except (MalformedDocument, KeyError, TypeError, AttributeError, ValueError):
         cells = []
     if not any(cell.receipt is not None for cell in cells):
-        raise BadInput(
-            "This notebook has no receipts.",
-            found=str(path)[:200],
-            expected="an .ipynb file that sls run or papermill --engine safestream wrote",
-        )
+        raise _no_receipts(name)
     return cells
+
+
+def _no_receipts(path: str | Path) -> BadInput:
+    return BadInput(
+        "This notebook has no receipts.",
+        found=str(path)[:200],
+        expected="an .ipynb file that sls run or papermill --engine safestream wrote",
+    )
 
 
 def _cell(place: int, cell: Any) -> CellFound | None:

@@ -96,6 +96,25 @@ def ask_cells(
     return replace(answers, cell_grants=envelopes)
 
 
+def ask_next(request: SessionRequest, cell: OrderedCell, clients: Mapping[str, AuthorityClient]) -> Answers:
+    """Ask every authority what it would decide about a cell, side by side. Nothing is granted, and nobody is asked to review.
+
+    Raises:
+        what an authority raises, with its DID in the error's detail. UnknownName: one does not know the cells before it.
+    """
+    texts: list[CellText | None] = [*[None] * (cell.order.number - 1), cell.text]
+
+    def ask(did: str) -> Answers:
+        try:
+            answer = clients[did].submit_cell(request.envelope, [cell.envelope], texts, request.contact, dry_run=True)
+            return judged_answer(request, did, answer, dry_run=True)
+        except SlsError as error:
+            error.detail.setdefault("authority", did)
+            raise
+
+    return Answers.of(side_by_side([partial(ask, did) for did, _ in request.spec.authorities()], ASK_SECONDS))
+
+
 def ask_ahead(request: SessionRequest, cells: Sequence[OrderedCell], clients: Mapping[str, AuthorityClient]) -> Answers:
     """Ask every authority for a whole notebook before its first cell runs, side by side. Nothing is granted yet.
 

@@ -14,13 +14,12 @@ from shlex import quote
 from typing import Any
 
 from sls_jupyter.assets.manifest import AssetManifest
-from sls_jupyter.assets.opening import verify_manifest
 from sls_jupyter.assets.sealing import SealedAsset, remove, seal, seal_code
 from sls_jupyter.attestation.export import key_vault_policy, maa_policy, release_conditions
 from sls_jupyter.authority.answers import AssetAnswer
 from sls_jupyter.authority.catalogue import seal_keys
 from sls_jupyter.authority.client import AuthorityClient, check_url
-from sls_jupyter.documents import canonical_json, digest, sign, verify
+from sls_jupyter.documents import canonical_model_json, digest, sign
 from sls_jupyter.errors import (
     BadInput,
     DigestMismatch,
@@ -29,18 +28,20 @@ from sls_jupyter.errors import (
     UnknownName,
     VerificationError,
 )
-from sls_jupyter.identity import verify_signature
+from sls_jupyter.identity import Home
 from sls_jupyter.naming import among
 from sls_jupyter.policy.model import OwnerPolicy
 from sls_jupyter.policy.options import Person, policy_from_options, policy_from_yaml
 from sls_jupyter.printing import one_line
 from sls_jupyter.session.directory import Directory
 from sls_jupyter.session.submission import Submission
+from sls_jupyter.session.verified import VerifiedAssets
 from sls_jupyter.transparency.entries import Entry
 from sls_jupyter.transparency.proofs import LogProof
 
 MAX_ASSETS = 20_000  # of one authority's catalogue that is read whole
 MAX_CATALOGUE_BYTES = 256 * 2**20  # of its manifests
+CELL_FILE = "cell.py"  # of code that was one cell
 _DIGEST = "sha256:"
 
 
@@ -104,6 +105,12 @@ class Withdrawn:
     entry: int  # index of the newest log entry about it
 
 
+def require_asset_name(name: str) -> None:
+    """Raises :class:`BadInput`: an asset cannot have this name."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}", name):
+        raise BadInput("An asset's name is letters, digits, _ . -", found=name[:60], hint="Choose one with --as.")
+
+
 def _is_called(info: AssetInfo, name: str) -> bool:
     return (
         info.id.startswith(name)
@@ -124,8 +131,12 @@ def _meant(columns: object, data: Any) -> object:
 class Catalogue(Directory):
     """Sealing and looking up.
 
-    Every lookup checks the owner's signatures on manifest and policy.
+    Every lookup checks the owner's signatures on manifest and policy; the same bytes once (:mod:`~sls_jupyter.session.verified`).
     """
+
+    def __init__(self, home: Home) -> None:
+        super().__init__(home)
+        self._verified = VerifiedAssets()
 
     def seal(
         self,
@@ -174,7 +185,7 @@ class Catalogue(Directory):
         **options: Any,
     ) -> Sealed:
         """Seal code (one cell's text, or files by path) and publish it with its policy."""
-        files = {"cell.py": code.encode()} if isinstance(code, str) else dict(code)
+        files = {CELL_FILE: code.encode()} if isinstance(code, str) else dict(code)
 
         def make(place: dict[str, Any]) -> SealedAsset:
             return seal_code(files, name=name, confidential=confidential, **place)
@@ -191,8 +202,7 @@ class Catalogue(Directory):
         options: dict[str, Any],
     ) -> Sealed:
         start = time.monotonic()
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}", name):
-            raise BadInput("An asset's name is letters, digits, _ . -", found=name[:60], hint="Choose one with --as.")
+        require_asset_name(name)
         owner_policy, module = self._policy(policy, options)
         client = self.own_authority() if authority is None else self._authority_to_seal_to(authority)
         facts = client.about()  # anew: an authority may have been restored with other keys since
@@ -436,18 +446,11 @@ class Catalogue(Directory):
             SignatureInvalid, DigestMismatch, MalformedDocument: it does not verify.
             VerificationError: its owner gave its keys to another authority than the one that lists it.
         """
-        envelope = canonical_json(value.manifest)
-        manifest = verify_manifest(envelope, value.id)
+        envelope = canonical_model_json(value.manifest)
+        manifest, policy = self._verified.verify(value.id, envelope, canonical_model_json(value.policy))
         if manifest.authority != client.did:
             raise VerificationError(
                 "An authority lists an asset of another one.", found=manifest.authority, expected=client.did
-            )
-        policy = verify(canonical_json(value.policy), OwnerPolicy, verify_signature, did=manifest.owner)
-        if policy.digest != manifest.policy:
-            raise DigestMismatch(
-                "The policy of an asset is not the one that its manifest names.",
-                found=policy.digest,
-                expected=manifest.policy,
             )
         owner, mine = names.get(manifest.owner, manifest.owner), manifest.owner == self.did
         images = self.accepted_images() if mine else ()

@@ -160,7 +160,7 @@ class Directory(Remembering):
         """Every authority that this persona knows, by URL; this user's own are told by their keys alone."""
         found = {}
         for persona in self.home.personas():
-            folder = self.home.root / "personas" / persona / "authority"
+            folder = self._authority_of(persona)
             with contextlib.suppress(Unavailable):  # a key that is not kept as it should be names nobody
                 url, did = url_in(folder), did_in(folder)
                 if url is not None and did is not None:
@@ -168,6 +168,11 @@ class Directory(Remembering):
         for url, did in connections_of(self.home).items():
             found.setdefault(url, Place(url, did))
         return found
+
+    def known_logs(self) -> dict[str, str]:
+        """The log of every authority that this persona knows, and its owner: DID -> DID, "" if it was not told. Nobody is asked."""
+        owners, own = self._owners(), {folder: one.did for folder, one in self._personas().items()}
+        return {one.did: own.get(one.persona, owners.get(one.url, "")) for one in self._places().values()}
 
     def _client(self, url: str, did: str | None = None) -> AuthorityClient:
         """A client of the authority ``did``: where this persona knows it, or else at ``url``, which others chose.
@@ -370,10 +375,7 @@ class Directory(Remembering):
         asked, known = self._reachable
         if time.monotonic() - asked < REACHABLE_SECONDS:
             return known
-        if self._own_url or (self.home.path / "authority" / "authority.db").exists():
-            self.own_authority()
-        places = sorted(self._places().values(), key=lambda one: one.persona != self.name)
-        asking = [self._client(place.url, place.did) for place in places]
+        asking = self._known_clients()
         answering = [client for client, _ in self._each(asking, lambda client: client.about(), topic="about")]
         by_did: dict[str, AuthorityClient] = {}  # one authority may be known at several URLs; the first one counts
         for client in answering:
@@ -382,8 +384,32 @@ class Directory(Remembering):
         self._reachable = (time.monotonic(), clients)
         return clients
 
+    def served_here(self) -> list[AuthorityClient]:
+        """Those of this user's own personas that are being served, this persona's first; none of them is asked."""
+        places = [one for one in self._places().values() if one.persona and is_served(self._authority_of(one.persona))]
+        return [self._client(one.url, one.did) for one in sorted(places, key=lambda one: one.persona != self.name)]
+
+    def connected(self) -> list[AuthorityClient]:
+        """Authorities of others that this persona is connected to; none of them is asked."""
+        return [self._client(one.url, one.did) for one in self._places().values() if not one.persona]
+
+    def _authority_of(self, persona: str) -> Path:
+        return self.home.root / "personas" / persona / "authority"
+
+    def _known_clients(self) -> list[AuthorityClient]:
+        """A client of every authority that this persona knows, own first, whether it answers or not."""
+        if self._own_url or (self.home.path / "authority" / "authority.db").exists():
+            self.own_authority()
+        places = sorted(self._places().values(), key=lambda one: one.persona != self.name)
+        return [self._client(place.url, place.did) for place in places]
+
     def _each(
-        self, clients: Sequence[AuthorityClient], call: Callable[[AuthorityClient], T], *, topic: str = ""
+        self,
+        clients: Sequence[AuthorityClient],
+        call: Callable[[AuthorityClient], T],
+        *,
+        topic: str = "",
+        seconds: float = EACH_SECONDS,
     ) -> list[tuple[AuthorityClient, T]]:
         """Ask several authorities side by side, each within one deadline; the answers of those that gave one.
 
@@ -391,19 +417,28 @@ class Directory(Remembering):
 
         Args:
             topic: what is asked for; an answer to something else does not make up for silence on this.
+            seconds: that each has, if it answered when it was asked last.
         """
         if not clients:
             return []
 
         def ask(client: AuthorityClient) -> list[tuple[AuthorityClient, T]]:
             silent, answers = {url for url, _ in self._silent}, []
-            seconds = IMPATIENT_SECONDS if client.url in silent else EACH_SECONDS
-            with self._unless_silent(client, topic), within(seconds):
+            with self._unless_silent(client, topic), within(IMPATIENT_SECONDS if client.url in silent else seconds):
                 answers.append((client, call(client)))
             return answers
 
         with ThreadPoolExecutor(len(clients), "sls-ask") as pool:
             return [answer for answers in pool.map(ask, clients) for answer in answers]
+
+    def each(self, clients: Sequence[AuthorityClient], call: Callable[[AuthorityClient], None], *, topic: str) -> None:
+        """Have several authorities asked side by side, each within one deadline, as this persona's own lists are.
+
+        Args:
+            call: works in a thread of its own; what it raises is remembered of that authority (:meth:`silent`).
+            topic: what is asked for; an answer to something else does not make up for silence on this.
+        """
+        self._each(clients, call, topic=topic)
 
     def _persona_urls(self) -> dict[str, str]:
         """Where the authorities of this user's personas listen when they are served: URL -> persona."""
@@ -479,6 +514,11 @@ class Directory(Remembering):
             found[owner.did] = str(owner)
             found[client.did] = f"{owner}'s authority" if owner.petname is not None else f"the authority of {owner}"
         return found
+
+    def owners(self) -> dict[str, Who]:
+        """The owners of the authorities that answer, by DID, each with what they call themselves in their signed contact."""
+        facts = [client.facts for client in self.authorities()]
+        return {one.owner: self.who(one.owner, one.owner_contact.name) for one in facts}
 
     def names_in(self, spec: StreamSpec) -> dict[str, str]:
         """:meth:`names`, and everybody whom a signed spec names."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -32,6 +32,7 @@ from sls_jupyter.network import within
 from sls_jupyter.printing import short_digest
 from sls_jupyter.session.catalogue import Catalogue
 from sls_jupyter.session.differing import Material, earlier_like
+from sls_jupyter.session.lookout import Lookout
 from sls_jupyter.session.reviewing import (
     Earlier,
     InputReview,
@@ -84,6 +85,7 @@ class Inbox(Catalogue):
         self._signed_ones = SignedOnes(2 * MAX_LISTED)
         self._doubts: list[str] = []
         self._shown = Shown(home.path / "requests-shown.json")
+        self.lookout = Lookout(self)
         self._resting: dict[str, float] = {}  # authorities whose look-ups failed: DID -> when they are asked again
 
     # --- reading ----------------------------------------------------------------------------------
@@ -124,6 +126,38 @@ class Inbox(Catalogue):
         ]
         self._shown.add(one.id for one in found if one.mine_to_decide)
         return sorted(found, key=lambda one: (one.state != "open", not one.mine_to_decide, -one.created_at))
+
+    def open_at(
+        self, client: AuthorityClient, known: Mapping[str, RequestInfo | None]
+    ) -> dict[str, RequestInfo | None]:
+        """The open requests that one authority shows, by id, the newest first, without their code.
+
+        ``None`` stands for one that this persona does not decide on, or that nobody signed so.
+
+        Args:
+            known: an earlier answer. What it settled is taken from it, and not verified and looked up again.
+        """
+        found: dict[str, RequestInfo | None] = {}
+        after = None
+        while len(found) < MAX_LISTED:
+            page = _page(client, after, "open")
+            for summary in page.requests:
+                earlier = known.get(summary.id)
+                settled = summary.id in known and (earlier is None or earlier.mine_to_decide)
+                found[summary.id] = earlier if settled else self._to_decide(client, summary)
+            if page.next is None or not page.requests:
+                break
+            after = page.next
+        return found
+
+    def _to_decide(self, client: AuthorityClient, summary: RequestSummary) -> RequestInfo | None:
+        try:
+            info = self._listed(_Summary(client, summary, self._signed_ones.of(summary, client.did)))
+        except Unavailable:
+            raise
+        except SlsError:
+            return None
+        return info if info.mine_to_decide or info.doubts else None  # what was in doubt is looked up again
 
     def doubts(self) -> tuple[str, ...]:
         """A sentence for each thing that does not fit in what authorities showed when they were listed last."""

@@ -33,15 +33,21 @@ def picked_columns(text: str, known: Collection[str]) -> list[str] | None:
     return None if tail is None else _required(among(tail, known), text)
 
 
-def _parts(text: str) -> tuple[str, str | None, str | None]:
+def cut_input(text: str) -> tuple[str, str | None, str | None]:
+    """The parts of ``ASSET[=alias][:col,col]`` as they stand, also of one that is not finished; nothing is refused."""
     scheme = next((one for one in ("sha256:", "did:key:") if text.startswith(one)), "")
     head, colon, tail = text[len(scheme) :].partition(":")
     name, equals, alias = (scheme + head).partition("=")
-    if not name or (equals and not alias):
+    return name, alias if equals else None, tail if colon else None
+
+
+def _parts(text: str) -> tuple[str, str | None, str | None]:
+    name, alias, tail = cut_input(text)
+    if not name or alias == "":
         raise _unread(text)
-    if equals:
+    if alias is not None:
         require_variable(alias, f"The alias {alias[:60]!r} of {name}", "Choose another: -i ASSET=alias")
-    return name, alias or None, tail if colon else None
+    return name, alias, tail
 
 
 def _required(columns: list[str], text: str) -> list[str]:
@@ -65,10 +71,15 @@ def alias_of(name: str, manifest: AssetManifest) -> str:
     Raises:
         BadInput: it can be none.
     """
-    alias = re.sub(r"[-.]", "_", manifest.name)
+    alias = as_variable(manifest.name)
     if manifest.kind == "table":
         require_variable(alias, f"The name of the asset {name}", f"Give it an alias: -i {name}=alias")
     return alias
+
+
+def as_variable(name: str) -> str:
+    """The variable that an asset's name stands for; whether it can be one is not checked."""
+    return re.sub(r"[-.]", "_", name)
 
 
 def require_variable(name: str, what: str, hint: str) -> None:

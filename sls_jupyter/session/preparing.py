@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -37,6 +38,7 @@ from sls_jupyter.session.hosting import Hosting
 from sls_jupyter.session.inputs import alias_of, parse_input, picked_columns, require_separate_names
 from sls_jupyter.session.names import require_known
 
+NOTHING_KNOWN: Mapping[str, AssetInfo] = MappingProxyType({})
 _STARTING_NAMES = ("pd", "np")  # what a cell finds beside its inputs and parameters
 
 
@@ -57,6 +59,7 @@ class Preparing(Hosting):
         fragments: Iterable[FragmentName] = (),
         kinds: Iterable[str] = KINDS,
         limits: Limits | None = None,
+        known: Mapping[str, AssetInfo] = NOTHING_KNOWN,
     ) -> StreamRequest:
         """Make and sign the contract of one run; nothing is sent yet.
 
@@ -69,6 +72,7 @@ class Preparing(Hosting):
             recipients: names given here, DIDs or contact files; the requester by default.
             tees: accepted kinds of TEE; those of this session's hosts by default.
             fragments: whose signed containers may join the group (``aci-infrastructure``: Microsoft's, on Azure).
+            known: assets that were looked up already, by how ``inputs`` and ``code_assets`` call them.
 
         Raises:
             UnknownName, BadInput: with the fix; also for a cell that is no Python, uses a name that nothing
@@ -76,7 +80,7 @@ class Preparing(Hosting):
             Unavailable: an authority that may know a name does not answer.
         """
         outputs, parameters = sorted(set(outputs)), parameters or {}
-        chosen = self.chosen_inputs(inputs, code_assets, parameters, outputs)
+        chosen = self.chosen_inputs(inputs, code_assets, parameters, outputs, known)
         code = _read_cell(code, chosen, parameters, outputs)
         packed = pack_parameters(parameters)
         cell = {"code": digest(code.encode()), "parameters": digest(packed), "outputs": tuple(outputs)}
@@ -89,13 +93,15 @@ class Preparing(Hosting):
         code_assets: Iterable[str],
         parameters: Iterable[str] = (),
         outputs: Iterable[str] = (),
+        known: Mapping[str, AssetInfo] = NOTHING_KNOWN,
     ) -> list[tuple[AssetInput, AssetInfo]]:
         """The assets that are named, each as an input of a contract; nothing is sent.
 
         Raises:
             UnknownName, BadInput: as :meth:`prepare`; also what they cannot be together.
         """
-        chosen = [self._input(text, "table") for text in inputs] + [self._input(name, "code") for name in code_assets]
+        chosen = [self._input(text, "table", known) for text in inputs]
+        chosen += [self._input(name, "code", known) for name in code_assets]
         if not chosen:
             raise BadInput("A SafeStream needs at least one asset.", hint="Name it with -i ASSET.")
         aliases = [item.alias for item, _ in chosen]
@@ -154,9 +160,11 @@ class Preparing(Hosting):
     def _contact(self) -> bytes:
         return sign(self.identity.contact(), self.identity)
 
-    def _input(self, text: str, kind: Literal["table", "code"]) -> tuple[AssetInput, AssetInfo]:
+    def _input(
+        self, text: str, kind: Literal["table", "code"], looked_up: Mapping[str, AssetInfo]
+    ) -> tuple[AssetInput, AssetInfo]:
         name, alias, columns = parse_input(text)
-        info = self.asset(name)
+        info = looked_up.get(name) or self.asset(name)
         if info.manifest.kind != kind:
             raise BadInput(
                 f"{name} is sealed {info.manifest.kind}.", expected=f"a sealed {kind}", hint="Tables: -i. Code: -c."
@@ -189,13 +197,18 @@ class Preparing(Hosting):
         """What every owner would decide, by alias; nothing is asked, run or logged."""
         return dict(ask_all(request, self._run_clients(request), dry_run=True).decisions)
 
-    def believed_hosts(self, request: StreamRequest, host: str | None = None) -> list[str]:
+    def believed_hosts(
+        self, request: Requested, host: str | None = None, *, names: Mapping[str, str] | None = None
+    ) -> list[str]:
         """The hosts whose evidence every authority of a request says that it believes; nobody is asked to review.
+
+        Args:
+            names: DID -> name, for messages; looked up by default.
 
         Raises:
             HostUnsuitable: there is none; with who does not, what they believe, what is made here, and the way out.
         """
-        beliefs = ask_beliefs(self._run_clients(request), self.names_in(request.spec))
+        beliefs = ask_beliefs(self._run_clients(request), self.names_in(request.spec) if names is None else names)
         return list(believed_hosts(self.hosts, host, beliefs))
 
     def _run_clients(self, request: Requested) -> dict[str, AuthorityClient]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, ValidationError
 
 from sls_jupyter.contract.proposal import Proposal, verify_proposal
-from sls_jupyter.contract.spec import MAX_CELLS, verify_stream_spec
+from sls_jupyter.contract.spec import MAX_CELLS, AssetInput, verify_stream_spec
 from sls_jupyter.documents import NO_CONTROLS, Model, Timestamp, parse_json
 from sls_jupyter.errors import MalformedDocument, SignatureInvalid, SlsError, UnknownName
 from sls_jupyter.session.claims import advice, fate
@@ -128,6 +128,14 @@ class Remembering(People):
             with contextlib.suppress(SlsError, OSError, ValidationError):
                 found.append(self._session_record(folder))
         return sorted(found, key=lambda one: one.opened_at, reverse=True)
+
+    def inputs_of_session(self, name: str) -> tuple[AssetInput, ...]:
+        """The inputs of the newest session of a name, as its signed contract has them; nothing if there is none."""
+        session = next((one for one in self.sessions() if one.name == name), None)
+        if session is None:
+            return ()
+        contract = self.home.folder("sessions") / session.id / "spec.json"
+        return verify_stream_spec(contract.read_bytes(), did=self.did).inputs
 
     def _session_record(self, folder: Path) -> SessionRecord:
         spec = verify_stream_spec((folder / "spec.json").read_bytes(), did=self.did)

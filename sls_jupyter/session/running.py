@@ -33,6 +33,7 @@ from sls_jupyter.session.kept_events import KeptEvents, KeptReader
 from sls_jupyter.session.posted import PostedRun
 from sls_jupyter.session.preparing import Preparing
 from sls_jupyter.session.remembering import WAITS, RunRecord, kept_end
+from sls_jupyter.session.reviewing import Earlier
 
 COMPARE_SECONDS = 5.0  # of looking up what a request that waits differs in
 _JOURNAL_FACTOR = 3  # of the output budget: base64, and room
@@ -168,6 +169,18 @@ class Running(Preparing):
         if earlier is None:
             return Waiting(since)
         return Waiting(since, earlier.id, earlier.state, earlier.differences)
+
+    def earlier_request(self, asked: Material, authority: str) -> Earlier | None:
+        """The request like this one that an authority let run before; ``None`` also where that cannot be had in time.
+
+        Args:
+            authority: DID of one that the spec names.
+        """
+        try:
+            with within(COMPARE_SECONDS):
+                return earlier_like(self._client(dict(asked.spec.authorities())[authority], authority), asked)
+        except (SlsError, ValueError):  # another party's texts
+            return None
 
     def runs(self) -> list[RunRecord]:
         """Runs of this persona, newest first; of those that go on, what they do."""

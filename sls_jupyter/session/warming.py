@@ -11,32 +11,36 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sls_jupyter.contract.cells import CellOrder
 from sls_jupyter.contract.platform import FragmentName
 from sls_jupyter.contract.proposal import CellText
-from sls_jupyter.contract.spec import KINDS, Limits, SessionTerms, StreamSpec
+from sls_jupyter.contract.spec import KINDS, Limits, SessionTerms, StreamSpec, verify_stream_spec
 from sls_jupyter.documents import b64decode, b64encode, parse_json
 from sls_jupyter.errors import BadInput, CellRunning, SessionOver, SlsError, UnknownName
 from sls_jupyter.guest.parameters import pack_parameters
 from sls_jupyter.identity import Home, write_whole
 from sls_jupyter.network import within
+from sls_jupyter.policy.decide import Decision
 from sls_jupyter.safestream.host import Host
-from sls_jupyter.safestream.ordering import OrderedCell, SessionRequest, order_cell
+from sls_jupyter.safestream.ordering import OrderedCell, SessionRequest, ask_next, order_cell
 from sls_jupyter.safestream.placement import require_host
 from sls_jupyter.safestream.request import Waiting
 from sls_jupyter.safestream.run import Run
 from sls_jupyter.safestream.warm import WarmSession
-from sls_jupyter.session.auditing import Auditing
+from sls_jupyter.session.catalogue import AssetInfo
 from sls_jupyter.session.cell import one_spelling, require_named, require_python
 from sls_jupyter.session.claims import Claim
 from sls_jupyter.session.differing import Material, earlier_like
 from sls_jupyter.session.names import can_make_any_name, names_of, parsed, require_known
 from sls_jupyter.session.posted import MAX_POSTED_BYTES, PostedCell, PostedSession, is_alive
+from sls_jupyter.session.preparing import NOTHING_KNOWN
+from sls_jupyter.session.proving import Proving
 from sls_jupyter.session.remembering import ORDER, SESSION_FILE, SESSION_NAME, SessionRecord
 from sls_jupyter.session.running import COMPARE_SECONDS
 
@@ -63,7 +67,7 @@ class _Driven:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-class Warming(Auditing):
+class Warming(Proving):
     """Sessions."""
 
     def __init__(self, home: Home, hosts: Mapping[str, Host] | None = None) -> None:
@@ -85,6 +89,7 @@ class Warming(Auditing):
         kinds: Iterable[str] = KINDS,
         limits: Limits | None = None,
         terms: SessionTerms | None = None,
+        known: Mapping[str, AssetInfo] = NOTHING_KNOWN,
     ) -> SessionRequest:
         """Make and sign the contract of a session; nothing is sent yet.
 
@@ -94,7 +99,7 @@ class Warming(Auditing):
         Raises:
             as :meth:`prepare`.
         """
-        chosen = self.chosen_inputs(inputs, code_assets)
+        chosen = self.chosen_inputs(inputs, code_assets, known=known)
         spec, manifests = self._contract(
             chosen, purpose, recipients, tees, fragments, kinds, limits,
             {"code": None, "parameters": None, "outputs": (), "session": terms or SessionTerms()},
@@ -199,6 +204,35 @@ class Warming(Auditing):
     def _session_called(self, name: str) -> SessionRecord:
         return next(one for one in self.sessions() if one.name == name)
 
+    # --- before a cell is asked for ---------------------------------------------------------------
+
+    def preflight_cell(
+        self, request: SessionRequest, before: CellOrder | None, text: CellText, outputs: Iterable[str] = ()
+    ) -> dict[str, Decision]:
+        """What every owner would decide about the next cell of a session, by alias; nothing is asked, run or logged.
+
+        Args:
+            request: of the session, open or not yet. before: the order of the cell before; ``None``: it is the first.
+
+        Raises:
+            what an authority raises. UnknownName: one that never heard of the session, of which this is not the first cell.
+        """
+        cell = order_cell(self.identity, request.spec, before, text, tuple(outputs), now=int(time.time()))
+        return dict(ask_next(request, cell, self._run_clients(request)).decisions)
+
+    def open_request(self, name: str) -> tuple[SessionRequest, CellOrder | None]:
+        """The contract of an open session of this persona, without manifests, and the order of the last cell that ran.
+
+        Raises:
+            UnknownName, SessionOver: none of that name is open.
+        """
+        record = self._session_called(self._open_name(name))
+        envelope = (self.home.folder("sessions") / record.id / "spec.json").read_bytes()
+        cells = self.cells_of_session(name)
+        before = self._asked(cells[-1]).order if cells else None
+        spec = verify_stream_spec(envelope, did=self.did)
+        return SessionRequest(spec, envelope, {}, self._contact()), before
+
     # --- where it is driven -----------------------------------------------------------------------
 
     def open_here(self, posted: PostedSession) -> None:
@@ -276,11 +310,7 @@ class Warming(Auditing):
 
     def _read_cell_of(self, one: _Driven, posted: PostedCell, parameters: set[str]) -> None:
         """What is certain to fail in a cell is told before anybody is asked."""
-        if one.known is not None:
-            known = {*one.known, *parameters}
-            to_make = [name for name in posted.outputs if name not in known]
-            require_known(posted.code, known, to_make)
-            require_named(posted.code, to_make)
+        require_cell(posted.code, None if one.known is None else {*one.known, *parameters}, posted.outputs)
 
     def _ordered(self, one: _Driven, posted: PostedCell) -> OrderedCell:
         """The order of a cell; the one that was made before, if the same cell was asked for and has not run."""
@@ -383,6 +413,22 @@ class Warming(Auditing):
             with contextlib.suppress(SlsError):
                 self._close(one, CLOSE_SECONDS)
         super().close()
+
+
+def require_cell(code: str, known: Collection[str] | None, outputs: Iterable[str]) -> None:
+    """Refuse a cell of a session that is certain to fail.
+
+    Args:
+        code: in its one spelling. known: names that it finds; ``None``: nobody can tell, and none is judged.
+
+    Raises:
+        BadInput, UnknownName: as :func:`require_python`, :func:`require_known` and :func:`require_named`.
+    """
+    require_python(code)
+    if known is not None:
+        to_make = [name for name in outputs if name not in known]
+        require_known(code, known, to_make)
+        require_named(code, to_make)
 
 
 def _parameter_names(packed: bytes) -> set[str]:

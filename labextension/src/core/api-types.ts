@@ -796,6 +796,8 @@ export interface components {
             readonly card: components["schemas"]["CardData"] | null;
             readonly line: string;
             readonly outputs: readonly string[];
+            /** @default  */
+            readonly request: string;
             readonly state: string;
             readonly tables: readonly components["schemas"]["TableHint"][];
             /** @enum {string} */

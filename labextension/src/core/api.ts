@@ -24,6 +24,14 @@ export class Missing extends Refusal {}
 /** Nobody answers. */
 export class Unreachable extends Refusal {}
 
+/** An error in one sentence, with what to do, where there is no place for more. */
+export function sentence(error: unknown, otherwise: string): string {
+  if (error instanceof Refusal) {
+    return [error.message, error.hint].filter(one => one !== '').join(' → ');
+  }
+  return error instanceof Error ? error.message : otherwise;
+}
+
 export type Query = Readonly<Record<string, string | number | undefined>>;
 
 export class Api {
@@ -36,8 +44,8 @@ export class Api {
     return this.call<T>('GET', path, query, undefined, signal);
   }
 
-  async post<T>(path: string, body: unknown, query: Query = {}): Promise<T> {
-    return this.call<T>('POST', path, query, body);
+  async post<T>(path: string, body: unknown, query: Query = {}, signal?: AbortSignal): Promise<T> {
+    return this.call<T>('POST', path, query, body, signal);
   }
 
   /** Events until the server ends the stream; raises when it cannot be had. */

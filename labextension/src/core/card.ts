@@ -8,6 +8,8 @@ type Block = CardData['blocks'][number];
 
 const SIGNS: Readonly<Record<Tone, string>> = { '': '', good: '✓', bad: '✗', wait: '…', note: '!' };
 
+const MUCH = 600; // characters of a value that is given a few lines only
+
 /** A state in a word. Its sign is in the text that the server made. */
 export function chip(text: string, tone: Tone = ''): HTMLElement {
   return h('span', { class: `sls-chip sls-${tone || 'plain'}` }, text);
@@ -28,7 +30,8 @@ export function cell(value: CellData): HTMLElement {
   if (value.look === 'chip') {
     return chip(value.text, value.tone);
   }
-  return h(value.look === 'mono' ? 'code' : 'span', {}, value.text);
+  const much = value.text.length > MUCH ? { class: 'sls-much', tabindex: 0 } : {}; // which scrolls within itself
+  return h(value.look === 'mono' ? 'code' : 'span', much, value.text);
 }
 
 export function drawCard(card: CardData, trans: ITranslate, level = 3): HTMLElement {
@@ -85,7 +88,8 @@ export function facts(pairs: readonly (readonly [string, HTMLElement | string])[
 export function table(heads: readonly string[], rows: readonly (readonly HTMLElement[])[]): HTMLElement {
   const head = h('tr', {}, ...heads.map(name => h('th', { scope: 'col' }, name)));
   const body = rows.map(row => h('tr', {}, ...row.map((value, at) => h('td', { 'data-head': heads[at] ?? '' }, value))));
-  return h('table', { class: 'sls-table' }, h('thead', {}, head), h('tbody', {}, ...body));
+  const size = heads.length <= 3 ? 'few' : heads.length <= 5 ? 'some' : 'many';
+  return h('table', { class: `sls-table sls-${size}` }, h('thead', {}, head), h('tbody', {}, ...body));
 }
 
 function details(block: DetailsData, trans: ITranslate): HTMLElement {
@@ -100,7 +104,7 @@ export function listing(rows: readonly CodeRow[], trans: ITranslate): HTMLElemen
   const lines = rows.map(row =>
     h('span', { class: row.odd ? 'sls-row sls-odd' : 'sls-row' }, h('span', { class: 'sls-no' }, gutter(row)), ...units(row.units), '\n')
   );
-  return h('pre', { class: 'sls-code', tabindex: 0, role: 'region', 'aria-label': trans.__('Code') }, ...lines);
+  return h('pre', { class: 'sls-code', tabindex: 0, role: 'group', 'aria-label': trans.__('Code') }, ...lines);
 }
 
 function gutter(row: CodeRow): string {

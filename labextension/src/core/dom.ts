@@ -1,6 +1,6 @@
 /** Elements, made without markup: whatever text another party chose stays a text. */
 
-type Child = Node | string | null | undefined | false;
+export type Child = Node | string | null | undefined | false;
 
 export interface IAttributes {
   readonly class?: string;
@@ -38,12 +38,19 @@ export function append(node: Element, ...children: Child[]): void {
   }
 }
 
-/** Put other children in the place of a node's; the focus stays on the element with the same `data-key`. */
+/**
+ * Put other children in the place of a node's; the focus stays on the element with the same `data-key`, and a fold
+ * whose summary has a `data-key` stays open.
+ */
 export function replace(node: Element, ...children: Child[]): void {
   const active = document.activeElement;
   const key = active instanceof HTMLElement && node.contains(active) ? active.dataset['key'] : undefined;
+  const open = [...node.querySelectorAll<HTMLElement>('details[open] > summary[data-key]')].map(one => one.dataset['key'] ?? '');
   node.replaceChildren();
   append(node, ...children);
+  for (const one of open) {
+    node.querySelector(`summary[data-key="${CSS.escape(one)}"]`)?.parentElement?.setAttribute('open', '');
+  }
   if (key !== undefined) {
     node.querySelector<HTMLElement>(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
   }

@@ -3,6 +3,7 @@
 /** The part of JupyterLab's `TranslationBundle` that is used. */
 export interface ITranslate {
   __(text: string, ...args: unknown[]): string;
+  /** `%1` is the first of `args`, which is the number once more. */
   _n(one: string, many: string, n: number, ...args: unknown[]): string;
 }
 

@@ -71,6 +71,9 @@ export class Model {
   }
 
   async refreshStatus(): Promise<void> {
+    if (this.persona === '') {
+      return; // there is nobody yet
+    }
     try {
       this.status = await this.api.get<Status>('status');
       this.updated.emit();

@@ -2,7 +2,14 @@
 
 import { Refusal } from './api';
 import { button, h, replace } from './dom';
+import { Emitter } from './emitter';
 import type { Model, Section } from './model';
+
+export interface IWanted {
+  readonly section: Section | 'receipts';
+  /** The one thing of it. */
+  readonly id: string;
+}
 
 export abstract class SectionView {
   abstract readonly id: Section | 'receipts';
@@ -10,11 +17,13 @@ export abstract class SectionView {
   readonly node: HTMLElement = h('div', { class: 'sls-section' });
   /** A list is asked for again when one of these has changed. */
   protected abstract readonly about: readonly Section[];
+  /** Somebody wants to see something that another section shows. */
+  readonly wanted = new Emitter<IWanted>();
 
   private shown = false;
   private known = '';
   private working: Promise<void> | null = null;
-  private disposers: (() => void)[] = [];
+  protected readonly disposers: (() => void)[] = [];
 
   constructor(readonly model: Model) {
     this.disposers.push(model.changed.on(section => this.about.includes(section) && this.refresh()));
@@ -41,12 +50,28 @@ export abstract class SectionView {
     return this.shown;
   }
 
+  /** The server has been asked, and has not answered yet. */
+  protected get isWorking(): boolean {
+    return this.working !== null;
+  }
+
+  /** Show one thing of the section: a request, a run, an asset, by its id. */
+  reveal(_id: string): void {
+    // a section without such things shows itself
+  }
+
+  /** A key that was pressed on the section's tab or beside its rows. */
+  key(_event: KeyboardEvent): void {
+    // a section without keys
+  }
+
   /** Ask again where something has changed, or always. */
   refresh(always = false): void {
     if (!this.shown || this.model.half !== 'ready') {
       return;
     }
     if (this.working !== null) {
+      this.known = always ? '' : this.known;
       return; // looked at again when it is done
     }
     const mark = this.mark();

@@ -1,0 +1,5 @@
+import './tokens.css';
+import './base.css';
+import './cards.css';
+import './notebook.css';
+import './sections.css';
