@@ -475,7 +475,7 @@ def _failures() -> Iterator[None]:
 
 
 def side_by_side(calls: Sequence[Callable[[], T]], seconds: float) -> list[T]:
-    """The results of several calls that are made at the same time, in their order, all within one deadline.
+    """The results of several calls that are made at the same time, in their order, all within one deadline, or the one around.
 
     Raises:
         what the first of them raises that fails.
@@ -487,8 +487,9 @@ def side_by_side(calls: Sequence[Callable[[], T]], seconds: float) -> list[T]:
 
     if len(calls) < 2:
         return [one(call) for call in calls]
+    around = [contextvars.copy_context() for _ in calls]  # each thread its own, with the deadline of this one
     with ThreadPoolExecutor(len(calls), "sls-ask") as pool:
-        return list(pool.map(one, calls))
+        return list(pool.map(lambda context, call: context.run(one, call), around, calls))
 
 
 def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -31,7 +31,7 @@ def test_what_one_asks_rises_in_the_other_window_is_approved_there_and_comes_bac
     inbox.get_by_text("patients.groupby('sex')").first.wait_for()
     assert owner.axe() == []
     inbox.get_by_role("button", name="Approve…").click()
-    assert owner.axe("[role=dialog]") == []
+    assert owner.axe(".jp-Dialog") == []
     owner.page.get_by_role("button", name="Sign and approve").click()
     inbox.get_by_text("Approved request").wait_for()
     runs = asker.panel("Runs")
@@ -51,17 +51,19 @@ def test_an_approval_that_comes_when_no_kernel_lives_starts_the_run(place: Place
     """A run belongs to its persona: the panel shows it to its end, whoever began it."""
     code = "ages = patients.groupby('sex').age.agg(['min', 'count'])"
     run = start(place.analyst, code, wait=True, outputs=["ages"], purpose="risk study")
-    until(lambda: "approval" in run.status(), "it waits")
+    until(lambda: "waiting for" in run.status(), "it waits")
     asker, owner = place.window("analyst"), place.window("hospital")
     runs = asker.panel("Runs")
-    runs.get_by_text(re.compile("waits for hospital")).first.wait_for()
+    runs.locator(".sls-row-button").first.click()
+    runs.get_by_text(re.compile("waits for hospital since")).wait_for()
+    runs.get_by_text("Please decide on request").wait_for()
     inbox = owner.panel("Inbox")
     inbox.get_by_text("risk study").first.click()
     inbox.get_by_text("one line").first.wait_for()  # what is other than in the cell that was approved before
     inbox.get_by_role("button", name="Approve…").click()
     owner.page.get_by_role("button", name="Sign and approve").click()
     ended(run)
-    runs.locator(".sls-row", has_text="risk study").first.get_by_text("done").wait_for()
+    runs.get_by_text("checks passed").first.wait_for()
     owner.close()
     asker.close()
 
@@ -75,7 +77,7 @@ def test_an_inbox_that_is_open_twice_shows_one_decision(place: Place) -> None:
         inbox.get_by_text("risk study").first.click()
         inbox.get_by_role("button", name="Deny").wait_for()
     first.get_by_role("button", name="Deny").click()
-    first.get_by_text("Say why").wait_for()
+    first.get_by_text("✗ Say why").wait_for()
     first.get_by_label("Reason").fill("a maximum is one person's value")
     first.get_by_role("button", name="Deny").click()
     first.get_by_text("Denied request").wait_for()
@@ -91,9 +93,9 @@ def test_a_run_is_cancelled_from_a_window_that_did_not_start_it(place: Place) ->
     run = start(place.analyst, "import time\ntime.sleep(60)", inputs=("open",), purpose="risk study")
     tab = place.window("analyst")
     runs = tab.panel("Runs")
-    runs.locator(".sls-row", has_text="open").first.click()
+    runs.locator(".sls-row-button", has_text="open").first.click()
     runs.get_by_role("button", name="Cancel").click()
-    tab.page.locator("[role=dialog]").get_by_role("button", name=re.compile("Cancel the run")).click()
-    runs.get_by_text("cancelled").first.wait_for()
+    tab.page.locator(".jp-Dialog").get_by_role("button", name="Yes, cancel the run").click()
+    runs.get_by_text("cancelled").locator("visible=true").first.wait_for()
     ended(run)
     tab.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -173,20 +174,28 @@ def test_several_owners_and_sealed_code_are_in_the_line(world: World) -> None:
     assert preflight(world.analyst, both.replace("-c", "-i reviewed -c")).state == "would be denied: purpose"
 
 
-def test_an_authority_that_is_silent_is_said_to_be(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_authority_that_is_silent_is_said_to_be(world: World) -> None:
     """Nobody takes silence for a denial, or for a mistake of theirs."""
     assert preflight(world.analyst, CELL).verdict == "ask"
     world.hospital.stop_serving()
     found = preflight(world.analyst, CELL)
     assert found.verdict == "unknown"
     assert found.tables, "what was looked up a moment ago is still known"
-    assert "%%" not in found.line
+
+
+def test_an_authority_that_is_silent_holds_up_no_other_cell(world: World) -> None:
+    """One that takes a connection and says nothing costs the cells of its own owner only."""
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        world.analyst._keep("authorities.json", {url: world.session("bank").did})
+        assert preflight(world.analyst, "%%safestream -i open\nopen").state == "allowed ✓"
 
 
 def test_typing_asks_for_an_asset_once_in_a_while(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each pause in typing asks for decisions, and not for the catalogue again."""
     preflight(world.analyst, CELL)
-    monkeypatch.setattr(world.analyst, "asset", lambda name: pytest.fail(f"looked up {name}"))
+    for name in ("asset", "_named", "names"):
+        monkeypatch.setattr(world.analyst, name, lambda *_: pytest.fail("looked up again"))
     assert preflight(world.analyst, CELL).verdict == "ask"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from e2e import World, finish, needs_sandbox, world
+from test_notebook_whole import run, write
 
 from sls_jupyter.documents import canonical_json
 from sls_jupyter.errors import BadInput, MalformedDocument
@@ -151,6 +152,21 @@ def test_evidence_is_judged_as_evidence(world: World) -> None:
     genoa = Path(__file__).parent / "vectors" / "snp"
     alone = next(genoa.rglob("report.bin")).read_bytes()
     assert verify(world.analyst, alone).verdict.startswith("REFUSED"), "a report without its certificates"
+
+
+def test_an_executed_notebook_is_one_chain_and_the_broken_receipt_is_shown(world: World, tmp_path: Path) -> None:
+    """All of its receipts and the code above them, as ``sls verify`` judges the file; what is refused has its check list."""
+    _, book = run(world, write(tmp_path, ["a = len(free)\na", "a + 1"], input=["free"]))
+    found = verify(world.analyst, json.dumps(book).encode(), "out.ipynb")
+    assert (found.kind, found.accepted, len(found.cards)) == ("notebook", True, 1)
+    assert found.verdict == "ACCEPTED, SIMULATED: 2 receipts, one after the other; no hardware signed them"
+    book["cells"][1]["source"] = "a = 10\na"
+    changed = verify(world.analyst, json.dumps(book).encode(), "out.ipynb")
+    assert (changed.accepted, changed.verdict) == (False, "REFUSED, SIMULATED: code")
+    book["cells"][1]["metadata"]["sls"]["receipt"]["recorded"] = []
+    broken = verify(world.analyst, json.dumps(book).encode(), "out.ipynb")
+    assert "1 of 2 receipts refused" in broken.verdict
+    assert [card.title for card in broken.cards] == ["REFUSED", "REFUSED"]
 
 
 # --- cells and what lies here ---------------------------------------------------------------------

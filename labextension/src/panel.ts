@@ -29,6 +29,7 @@ export class PanelView {
     this.tabs = sections.map(view => this.tabOf(view));
     const list = h('div', { class: 'sls-tabs', role: 'tablist', 'aria-label': trans.__('Sections') }, ...this.tabs.map(one => one.tab));
     list.addEventListener('keydown', event => this.move(event));
+    list.addEventListener('keydown', event => this.current.key(event));
     this.node = h(
       'section',
       { class: 'sls-panel', 'aria-label': trans.__('SafeStreams') },
@@ -81,6 +82,7 @@ export class PanelView {
     const id = freshId('pane');
     const tab = h('button', { type: 'button', role: 'tab', class: 'sls-tab', 'aria-controls': id, id: `${id}-tab`, on: { click: () => this.choose(view, true) } }, view.label);
     const pane = h('div', { role: 'tabpanel', id, class: 'sls-pane', 'aria-labelledby': `${id}-tab`, tabindex: 0 }, h('h2', { class: 'sls-unseen' }, view.label), view.node);
+    pane.addEventListener('keydown', event => event.target === pane && view.key(event));
     return { view, tab, pane };
   }
 

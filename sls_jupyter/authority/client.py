@@ -75,6 +75,11 @@ class AuthorityClient(Transport):
         """What :meth:`about` said last; asked for on first use."""
         return self._known or self.about()
 
+    @property
+    def known(self) -> AuthorityFacts | None:
+        """What :meth:`about` said last; ``None``: it was not asked. Nobody is asked for it."""
+        return self._known
+
     def _told(
         self, cls: type[A], method: str, path: str, body: dict[str, Any] | None = None, *, signed: bool = False
     ) -> A:

@@ -44,7 +44,7 @@ def page(asked: Asked) -> messages.RunPage:
 def cancel(asked: Asked) -> messages.RunPage:
     """End a run, whichever process drives it."""
     session, id_ = asked.session, asked.path["id"]
-    session.cancel(id_)
+    session.forget_run(session.cancel(id_).id)  # its page is drawn from what is kept
     return _page(session, id_)
 
 

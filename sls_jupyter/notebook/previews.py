@@ -218,9 +218,10 @@ def _text(cell: ReadCell) -> CellText:
 
 
 def _decided(session: Session, cell: ReadCell, begun: Preview, asked: _Asked) -> Preview:
-    decisions, unbelieved = asked.decisions, believed_hosts(session, asked.request)[1]
+    decisions, names = asked.decisions, session.names_lately()
+    unbelieved = believed_hosts(session, asked.request, names)[1]
     kinds = tuple(kind for kind in begun.kinds if all(kind in one.obligations.kinds for one in decisions.values()))
-    card = preflight_card(decisions, session.names(), with_code=True, unbelieved=unbelieved)
+    card = preflight_card(decisions, names, with_code=True, unbelieved=unbelieved)
     begun = replace(begun, kinds=kinds, card=card.where(session.isolated), request=_terms(cell, asked))
     denied = _denied(cell, decisions)
     if denied:

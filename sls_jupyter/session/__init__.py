@@ -1,11 +1,11 @@
 """One persona's session: everything a magic, the command line or a script can do, as plain calls.
 
-``sls_jupyter.connect()`` gives one. It is one object in layers, each a file of this folder that uses
-only those before it: contacts (people), remembering (what the folder says: nobody is asked), directory (whom I know),
-muting, catalogue (assets), inbox (requests), hosting (hosts), preparing (contracts; cell.py looks at the code), running
-(runs), following (runs that others drive or drove), auditing (records), warming (sessions of many cells). everything.py is
-all of them. Importing the room loads no layer: who needs the lowest ones only does not wait for hosts, authorities and
-tables.
+``sls_jupyter.connect()`` gives one. It is one object in layers, each a file of this folder that uses only those before
+it: contacts (people), remembering (what the folder says: nobody is asked), directory (whom I know), muting, catalogue
+(assets; versions.py and lately.py beside it), inbox (requests), hosting (hosts), preparing (contracts; cell.py looks at
+the code), running (runs), following (runs that others drive or drove), auditing (records), proving (kept receipts),
+warming (sessions of many cells). everything.py is all of them. Importing the room loads no layer: who needs the lowest
+ones only does not wait for hosts, authorities and tables.
 """
 
 from __future__ import annotations

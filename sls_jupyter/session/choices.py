@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sls_jupyter.errors import HostUnsuitable
@@ -47,9 +47,15 @@ def question(session: Preparing, assets: Sequence[AssetInfo]) -> StreamRequest:
     return session.prepare("", tables, code_assets=code, purpose=purposes[0] if purposes else "")
 
 
-def believed_hosts(session: Preparing, request: Requested) -> tuple[list[str], HostUnsuitable | None]:
-    """The hosts whose evidence every authority of a request says that it believes; where there is none, why."""
+def believed_hosts(
+    session: Preparing, request: Requested, names: Mapping[str, str] | None = None
+) -> tuple[list[str], HostUnsuitable | None]:
+    """The hosts whose evidence every authority of a request says that it believes; where there is none, why.
+
+    Args:
+        names: as ``Session.believed_hosts`` takes them.
+    """
     try:
-        return session.believed_hosts(request), None
+        return session.believed_hosts(request, names=names), None
     except HostUnsuitable as error:
         return [], error

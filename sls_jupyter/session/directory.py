@@ -375,10 +375,7 @@ class Directory(Remembering):
         asked, known = self._reachable
         if time.monotonic() - asked < REACHABLE_SECONDS:
             return known
-        if self._own_url or (self.home.path / "authority" / "authority.db").exists():
-            self.own_authority()
-        places = sorted(self._places().values(), key=lambda one: one.persona != self.name)
-        asking = [self._client(place.url, place.did) for place in places]
+        asking = self._known_clients()
         answering = [client for client, _ in self._each(asking, lambda client: client.about(), topic="about")]
         by_did: dict[str, AuthorityClient] = {}  # one authority may be known at several URLs; the first one counts
         for client in answering:
@@ -399,8 +396,20 @@ class Directory(Remembering):
     def _authority_of(self, persona: str) -> Path:
         return self.home.root / "personas" / persona / "authority"
 
+    def _known_clients(self) -> list[AuthorityClient]:
+        """A client of every authority that this persona knows, own first, whether it answers or not."""
+        if self._own_url or (self.home.path / "authority" / "authority.db").exists():
+            self.own_authority()
+        places = sorted(self._places().values(), key=lambda one: one.persona != self.name)
+        return [self._client(place.url, place.did) for place in places]
+
     def _each(
-        self, clients: Sequence[AuthorityClient], call: Callable[[AuthorityClient], T], *, topic: str = ""
+        self,
+        clients: Sequence[AuthorityClient],
+        call: Callable[[AuthorityClient], T],
+        *,
+        topic: str = "",
+        seconds: float = EACH_SECONDS,
     ) -> list[tuple[AuthorityClient, T]]:
         """Ask several authorities side by side, each within one deadline; the answers of those that gave one.
 
@@ -408,14 +417,14 @@ class Directory(Remembering):
 
         Args:
             topic: what is asked for; an answer to something else does not make up for silence on this.
+            seconds: that each has, if it answered when it was asked last.
         """
         if not clients:
             return []
 
         def ask(client: AuthorityClient) -> list[tuple[AuthorityClient, T]]:
             silent, answers = {url for url, _ in self._silent}, []
-            seconds = IMPATIENT_SECONDS if client.url in silent else EACH_SECONDS
-            with self._unless_silent(client, topic), within(seconds):
+            with self._unless_silent(client, topic), within(IMPATIENT_SECONDS if client.url in silent else seconds):
                 answers.append((client, call(client)))
             return answers
 

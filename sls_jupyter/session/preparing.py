@@ -197,13 +197,18 @@ class Preparing(Hosting):
         """What every owner would decide, by alias; nothing is asked, run or logged."""
         return dict(ask_all(request, self._run_clients(request), dry_run=True).decisions)
 
-    def believed_hosts(self, request: Requested, host: str | None = None) -> list[str]:
+    def believed_hosts(
+        self, request: Requested, host: str | None = None, *, names: Mapping[str, str] | None = None
+    ) -> list[str]:
         """The hosts whose evidence every authority of a request says that it believes; nobody is asked to review.
+
+        Args:
+            names: DID -> name, for messages; looked up by default.
 
         Raises:
             HostUnsuitable: there is none; with who does not, what they believe, what is made here, and the way out.
         """
-        beliefs = ask_beliefs(self._run_clients(request), self.names_in(request.spec))
+        beliefs = ask_beliefs(self._run_clients(request), self.names_in(request.spec) if names is None else names)
         return list(believed_hosts(self.hosts, host, beliefs))
 
     def _run_clients(self, request: Requested) -> dict[str, AuthorityClient]:

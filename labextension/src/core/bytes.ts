@@ -2,8 +2,11 @@
 
 import type { ITranslate } from './host';
 
-/** Of a file that is sent; in base64 it is a third more, and the server takes 8 MiB of that. */
-export const MAX_FILE_BYTES = 6 * 2 ** 20;
+const MAX_BODY_BYTES = 8 * 2 ** 20; // that the server takes
+const ROOM_BYTES = 2 ** 16; // for what stands around a file
+
+/** Of a file that is sent: in base64 it is a third more. */
+export const MAX_FILE_BYTES = Math.floor(((MAX_BODY_BYTES - ROOM_BYTES) * 3) / 4);
 
 export interface IFile {
   readonly name: string;
@@ -21,7 +24,7 @@ export function toBase64(data: Uint8Array): string {
 /** Its bytes; a sentence where it is too large to be read. */
 export async function readFile(file: File, trans: ITranslate): Promise<IFile | string> {
   if (file.size > MAX_FILE_BYTES) {
-    return trans.__('%1 has %2 MB; a receipt has at most %3.', file.name, (file.size / 2 ** 20).toFixed(1), MAX_FILE_BYTES / 2 ** 20);
+    return trans.__('%1 has %2 MiB; at most %3 can be verified here. The command "sls verify" takes larger notebooks.', file.name, (file.size / 2 ** 20).toFixed(2), (MAX_FILE_BYTES / 2 ** 20).toFixed(2));
   }
   try {
     return { name: file.name, data: new Uint8Array(await file.arrayBuffer()) };

@@ -93,6 +93,10 @@ export abstract class ListSection<Row, Page> extends SectionView {
     this.opened.open(id);
   }
 
+  override key(event: KeyboardEvent): void {
+    this.split.key(event);
+  }
+
   /** Ask for the open thing again: now, or when it is looked at the next time. */
   protected again(): void {
     this.stale = !this.isShown;

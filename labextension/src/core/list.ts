@@ -27,11 +27,11 @@ interface IItem<T> {
 /** Rows that stay as they were are not drawn anew, so focus, selection and scroll position stay too. */
 export class ListView<T> {
   readonly node: HTMLElement;
-  private readonly groups = new Map<string, readonly [HTMLElement | null, HTMLElement]>();
   private items = new Map<string, IItem<T>>();
   private order: string[] = [];
   private current = '';
   private opened = '';
+  private readonly parts = new Map<string, { readonly heading: HTMLElement; readonly list: HTMLElement }>();
 
   constructor(private readonly options: IListOptions<T>) {
     this.node = h('div', { class: 'sls-list', on: { keydown: event => this.key(event) } });
@@ -47,13 +47,7 @@ export class ListView<T> {
     const before = this.items;
     this.items = new Map();
     this.order = [];
-    const parts = groups.filter(one => one.rows.length > 0).map(group => ({ group, nodes: group.rows.map(row => this.item(row, before)) }));
-    for (const [key, { node }] of before) {
-      if (this.items.get(key)?.node !== node) {
-        node.remove();
-      }
-    }
-    arrange(this.node, parts.flatMap(({ group, nodes }) => this.group(group.heading, nodes)));
+    arrange(this.node, groups.filter(one => one.rows.length > 0).flatMap(group => this.part(group, before)));
     if (!this.items.has(this.current)) {
       this.current = this.order[Math.min(Math.max(at, 0), this.order.length - 1)] ?? '';
     }
@@ -93,14 +87,16 @@ export class ListView<T> {
     return this.items.get(this.current)?.row;
   }
 
-  /** A heading and the list below it; the list of a heading is always the same element. */
-  private group(heading: string, nodes: readonly HTMLElement[]): HTMLElement[] {
-    const label = heading ? `${this.options.label}: ${heading}` : this.options.label;
-    const known = this.groups.get(heading);
-    const [head, list] = known ?? [heading ? h('h3', { class: 'sls-list-heading' }, heading) : null, h('ul', { class: 'sls-rows', role: 'list', 'aria-label': label })];
-    this.groups.set(heading, [head, list]);
-    arrange(list, nodes);
-    return head === null ? [list] : [head, list];
+  /** A group's heading and its list, which are the same nodes each time. */
+  private part(group: IGroup<T>, before: ReadonlyMap<string, IItem<T>>): readonly HTMLElement[] {
+    const label = group.heading ? `${this.options.label}: ${group.heading}` : this.options.label;
+    let part = this.parts.get(label);
+    if (part === undefined) {
+      part = { heading: h('h3', { class: 'sls-list-heading' }, group.heading), list: h('ul', { class: 'sls-rows', role: 'list', 'aria-label': label }) };
+      this.parts.set(label, part);
+    }
+    arrange(part.list, group.rows.map(row => this.item(row, before)));
+    return group.heading ? [part.heading, part.list] : [part.list];
   }
 
   private item(row: T, before: ReadonlyMap<string, IItem<T>>): HTMLElement {
@@ -147,19 +143,20 @@ export class ListView<T> {
   }
 }
 
-/** Make these the children of a node; what stands where it should is not touched. */
+/** Make these a node's children; those that are there already and in order are not touched, so that focus and scroll position stay. */
 function arrange(node: HTMLElement, children: readonly HTMLElement[]): void {
-  let at = node.firstElementChild;
+  const wanted = new Set<Node>(children);
+  for (const child of [...node.childNodes]) {
+    if (!wanted.has(child)) {
+      child.remove();
+    }
+  }
+  let at = node.firstChild;
   for (const child of children) {
     if (child === at) {
-      at = at.nextElementSibling;
+      at = at.nextSibling;
     } else {
       node.insertBefore(child, at);
     }
-  }
-  while (at !== null) {
-    const next: Element | null = at.nextElementSibling;
-    at.remove();
-    at = next;
   }
 }

@@ -60,6 +60,11 @@ export abstract class SectionView {
     // a section without such things shows itself
   }
 
+  /** A key that was pressed on the section's tab or beside its rows. */
+  key(_event: KeyboardEvent): void {
+    // a section without keys
+  }
+
   /** Ask again where something has changed, or always. */
   refresh(always = false): void {
     if (!this.shown || this.model.half !== 'ready') {

@@ -65,7 +65,8 @@ export class SplitView<T> {
     }
   }
 
-  private key(event: KeyboardEvent): void {
+  /** What a key does here, wherever in the section it was pressed. */
+  key(event: KeyboardEvent): void {
     if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey || types(event.target)) {
       return;
     }
@@ -81,8 +82,10 @@ export class SplitView<T> {
     }
   }
 
+  /** Further from the row that has the focus; else to the one that would have it. */
   private go(by: number): void {
-    const row = this.options.list.move(by);
+    const { list } = this.options;
+    const row = list.move(list.hasFocus() || this.pane.contains(document.activeElement) ? by : 0);
     if (row === undefined) {
       return;
     }

@@ -10,7 +10,7 @@ import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/applica
 import { ILSPCodeExtractorsManager, type IExtractedCode, type IForeignCodeExtractor } from '@jupyterlab/lsp';
 import { magicOf } from './saved';
 
-const FOUND_BY_EACH = ['import pandas as pd', 'import numpy as np'];
+const FOUND_BY_EACH = { pd: 'import pandas as pd', np: 'import numpy as np' };
 const NAME = /^[A-Za-z_]\w*$/;
 
 export interface ILine {
@@ -66,7 +66,10 @@ export class BodyExtractor implements IForeignCodeExtractor {
   extractForeignCode(code: string): IExtractedCode[] {
     const { before, line, body } = parts(code);
     const { tables, parameters, outputs } = readLine(line);
-    const defined = [...FOUND_BY_EACH, ...tables.map(name => `${name} = pd.DataFrame()`), ...parameters.map(anything)];
+    const frames = tables.map(name => `${name} = pd.DataFrame()`);
+    // what is not used would be a warning
+    const imports = Object.entries(FOUND_BY_EACH).filter(([name]) => new RegExp(`\\b${name}\\b`).test(`${frames.join()} ${body}`));
+    const defined = [...imports.map(([, text]) => text), ...frames, ...parameters.map(anything)];
     const foreignCode = `${before}${defined.join('; ')}\n${body}`;
     const lines = code.split('\n');
     const end = { line: lines.length - 1, column: (lines[lines.length - 1] ?? '').length };

@@ -32,7 +32,7 @@ export class InboxSection extends ListSection<RequestRow, RequestPage> {
       [keys]
     );
     this.label = trans.__('Inbox');
-    this.node.addEventListener('keydown', event => this.key(event));
+    this.node.addEventListener('keydown', event => this.ownKey(event));
   }
 
   protected async ask(query: { readonly q: string; readonly most: number }): Promise<IFound<RequestRow>> {
@@ -96,7 +96,12 @@ export class InboxSection extends ListSection<RequestRow, RequestPage> {
     return [this.view.request.node, this.actions.said];
   }
 
-  private key(event: KeyboardEvent): void {
+  override key(event: KeyboardEvent): void {
+    super.key(event);
+    this.ownKey(event);
+  }
+
+  private ownKey(event: KeyboardEvent): void {
     const typing = event.target instanceof HTMLElement && event.target.closest('input, textarea, select') !== null;
     if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey || typing) {
       return;

@@ -95,11 +95,12 @@ export class PeopleSection extends SectionView {
       'data-key': `name ${person.did}`,
       'aria-label': trans.__('Name… %1', person.words)
     });
+    const mine = me || this.found?.personas.some(one => one.did === person.did); // goes by the name of its folder
     const known = key ? signedChip(trans.__('key known'), 'good') : chip(trans.__('key not known'));
     return h(
       'li',
       {},
-      h('div', { class: 'sls-person' }, h('span', { class: 'sls-person-name' }, ...personName(person, trans)), me ? chip(trans.__('you')) : null, known, me ? null : rename),
+      h('div', { class: 'sls-person' }, h('span', { class: 'sls-person-name' }, ...personName(person, trans)), me ? chip(trans.__('you')) : mine ? chip(trans.__('yours')) : null, known, mine ? null : rename),
       personWarning(person),
       compareFold({ at: `contact ${person.did}`, did: person.did, key }, host)
     );

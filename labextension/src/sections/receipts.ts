@@ -111,7 +111,7 @@ export class ReceiptsSection extends SectionView {
   /** Where a file is dropped, and a button that chooses one. */
   private dropZone(): HTMLElement {
     const { trans } = this.model.host;
-    const picker = h('input', { type: 'file', class: 'sls-unseen', tabindex: -1, 'aria-hidden': 'true', accept: '.json,.ipynb,.cbor,application/json' });
+    const picker = h('input', { type: 'file', hidden: true, accept: '.json,.ipynb,.cbor,application/json' });
     picker.addEventListener('change', () => {
       void this.take(picker.files);
       picker.value = '';

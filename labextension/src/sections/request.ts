@@ -105,7 +105,9 @@ export class RequestView {
     if (page.can_decide) {
       return this.form.node;
     }
-    const words = page.row.own ? trans.__('You asked for this; its owner decides.') : trans.__('There is nothing for you to decide here.');
+    const decided = page.row.mine_to_decide && page.row.state !== 'open';
+    const others = page.row.own ? trans.__('You asked for this; its owner decides.') : trans.__('There is nothing for you to decide here.');
+    const words = decided ? trans.__('Nothing waits here any more: it is %1, as its authority says.', page.row.state) : others;
     return h('p', { class: 'sls-sub' }, words);
   }
 

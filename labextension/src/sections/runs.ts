@@ -36,7 +36,7 @@ export class RunsSection extends ListSection<RunRow, RunPage> {
     const ended = rows.filter(row => !row.going);
     const groups = [
       { heading: trans.__('Going on'), rows: going },
-      { heading: going.length > 0 ? trans.__('Ended') : '', rows: ended }
+      { heading: going.length + sessions.length > 0 ? trans.__('Ended') : '', rows: ended }
     ];
     return { groups, total, before: this.sessions.draw(sessions) };
   }

@@ -56,7 +56,7 @@ export class SessionRows {
       return [];
     }
     if (row.idle_since === null) {
-      return [' · ', trans.__('a cell runs')];
+      return row.cells > 0 ? [' · ', trans.__('a cell runs')] : [];
     }
     return [' · ', trans.__('idle for'), ' ', elapsed(row.idle_since, trans), ' ', trans.__('of at most %1', lasting(row.idle_seconds, trans))];
   }
