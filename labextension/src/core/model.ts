@@ -82,11 +82,23 @@ export class Model {
     }
   }
 
+  /** Ask anew which personas there are; what it says of versions is looked at when the page shakes hands. */
+  async refreshAbout(): Promise<void> {
+    try {
+      this.about = await this.api.get<About>('about');
+      this.updated.emit();
+    } catch {
+      // the stream tells what is wrong with the server
+    }
+  }
+
   private touch(section: Section): void {
     this.revisions.set(section, this.revision(section) + 1);
     this.changed.emit(section);
     if (section === 'status' || section === 'requests' || section === 'runs') {
       void this.refreshStatus();
+    } else if (section === 'people') {
+      void this.refreshAbout();
     }
   }
 

@@ -12,6 +12,7 @@ export class KernelCheck {
   words = '';
   /** Of the last run in the notebook, where it is another one than the page's and is there. */
   persona = '';
+  private readonly asked = new Set<string>();
 
   constructor(
     private readonly model: Model,
@@ -49,6 +50,10 @@ export class KernelCheck {
     }
     if (card.version && card.version !== about.version) {
       return { words: trans.__('The last run in this notebook was made by sls_jupyter %1; this server has %2.', card.version, about.version), persona: '' };
+    }
+    if (card.persona && !about.personas.includes(card.persona) && !this.asked.has(card.persona)) {
+      this.asked.add(card.persona); // it may have been made since
+      void this.model.refreshAbout();
     }
     const meant = panel ? personaOf(panel) === this.model.persona : false; // somebody has chosen
     if (!meant && card.persona && card.persona !== this.model.persona && about.personas.includes(card.persona)) {

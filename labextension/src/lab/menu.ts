@@ -21,7 +21,11 @@ export const menuPlugin: JupyterFrontEndPlugin<void> = {
     commands.addCommand(Ids.personas, {
       label: trans.__('Persona…'),
       caption: trans.__('Who you are here; be somebody else'),
-      execute: () => openMenu(commands, model)
+      execute: async () => {
+        const pressed = document.activeElement;
+        await model.refreshAbout(); // a kernel may have made one
+        openMenu(commands, model, pressed);
+      }
     });
     commands.addCommand('sls:me', {
       label: () => (model.half === 'ready' && model.persona === '' ? trans.__('There is no persona yet.') : model.status === null ? trans.__('The server half is not there.') : trans.__('You are %1 · %2', model.status.persona, model.status.short)),
@@ -63,8 +67,8 @@ export const menuPlugin: JupyterFrontEndPlugin<void> = {
   }
 };
 
-/** Above what has the focus, which is what was pressed; else in the middle. */
-function openMenu(commands: CommandRegistry, model: Model): void {
+/** At what was pressed; else in the middle. */
+function openMenu(commands: CommandRegistry, model: Model, pressed: Element | null): void {
   const menu = new MenuSvg({ commands });
   menu.addClass('sls-menu');
   menu.addItem({ command: 'sls:me' });
@@ -75,7 +79,6 @@ function openMenu(commands: CommandRegistry, model: Model): void {
   menu.addItem({ command: Ids.newPersona });
   menu.addItem({ type: 'separator' });
   menu.addItem({ command: 'sls:inbox' });
-  const pressed = document.activeElement;
   const at = pressed?.matches('.sls-status, .sls-persona') ? pressed.getBoundingClientRect() : new DOMRect(innerWidth / 2, innerHeight / 3);
   menu.aboutToClose.connect(() => {
     if (pressed instanceof HTMLElement) {

@@ -119,8 +119,8 @@ export class RunCard extends Widget implements IRenderMime.IRenderer {
     if (!this.due || this.working || this.timer !== undefined || half !== 'ready' || about === null || this.card === null) {
       return;
     }
-    const { home, persona } = this.card;
-    if ((home && home !== about.home) || (persona && !about.personas.includes(persona))) {
+    const { home } = this.card;
+    if (home && home !== about.home) {
       return; // another home's run: its card is all that is known
     }
     this.due = false;
