@@ -242,6 +242,24 @@ def _timed(server: LabServer, path: str, start: float) -> float:
     return time.monotonic() - start
 
 
+def test_a_page_that_leaves_while_it_waits_breaks_nothing() -> None:
+    """A reload during a slow answer must not fill the log with tracebacks, or keep the next page from its answer."""
+    slow = (
+        "import time; from sls_jupyter.lab import runs, messages; from sls_jupyter.lab.routes import ROUTES\n"
+        "def answer(asked): time.sleep(2); return messages.Runs(rows=(), total=0, sessions=())\n"
+        "(route,) = [one for one in ROUTES if (one.method, one.path) == ('GET', 'runs')]\n"
+        "object.__setattr__(route, 'answer', answer)"
+    )
+    with tempfile.TemporaryDirectory(prefix="sls-home-") as home:
+        _persona(Path(home), "me")
+        with lab_server(Path(home), before=slow) as server:
+            with pytest.raises(httpx.ReadTimeout):
+                server.call("GET", "runs", seconds=0.5)
+            assert server.get("runs") == {"rows": [], "total": 0, "sessions": []}
+            assert "Traceback" not in server.log
+            assert "failed" not in server.log
+
+
 def test_ten_tabs_cost_one_question() -> None:
     """Each page of one server asks the same when something changes."""
     desk, going, calls = Desk(Path("/nowhere")), threading.Event(), list[int]()
