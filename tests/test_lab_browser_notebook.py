@@ -91,7 +91,7 @@ def test_a_kernel_that_is_restarted_during_a_run_takes_nothing_with_it(place: Pl
     runs = tab.panel("Runs")
     runs.locator(".sls-row-button", has_text="open").first.click()
     runs.get_by_text("checks passed").first.wait_for()
-    runs.get_by_role("button", name="%sls result").first.click()
+    runs.get_by_role("button", name="Insert result cell").click()
     tab.page.locator(".jp-Notebook .cm-content").get_by_text("%sls result").first.wait_for()
     tab.close()
 
@@ -101,7 +101,7 @@ def test_a_cell_is_put_into_the_notebook_from_an_asset(place: Place) -> None:
     tab = place.window("analyst", place.server.notebook("insert.ipynb", ANALYST))
     assets = tab.panel("Assets")
     assets.locator(".sls-row-button", has_text="hospital/open").click()
-    assets.get_by_text("run now").locator("visible=true").first.wait_for()
+    assets.get_by_text("You may run on it now").locator("visible=true").first.wait_for()
     assert tab.axe() == []
     assets.get_by_role("button", name="Insert").first.click()
     tab.page.locator(".jp-Notebook .cm-content").get_by_text("%%safestream").first.wait_for()
