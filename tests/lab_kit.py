@@ -83,6 +83,7 @@ class LabServer:
     environment: Mapping[str, str]
     front: str = "jupyterlab"
     dark: bool = False
+    half: bool = True  # the server's half is switched on
     port: int = field(default_factory=free_port)
     token: str = field(default_factory=lambda: secrets.token_hex(16))
     process: subprocess.Popen[bytes] | None = None
@@ -119,8 +120,12 @@ class LabServer:
         command = [
             *(sys.executable, "-m", self.front, "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1"),
             *(f"--ServerApp.port={self.port}", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={self.root}"),
-            *(f"--IdentityProvider.token={self.token}", "--LabApp.expose_app_in_browser=True"),
-            *("--LabApp.extension_manager=readonly", '--ServerApp.jpserver_extensions={"sls_jupyter": True}'),
+            *(
+                f"--IdentityProvider.token={self.token}",
+                "--LabApp.expose_app_in_browser=True",
+                "--JupyterNotebookApp.expose_app_in_browser=True",
+            ),
+            *("--LabApp.extension_manager=readonly", f"--ServerApp.jpserver_extensions={{'sls_jupyter': {self.half}}}"),
         ]
         with (place / "log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -193,6 +198,7 @@ class Tab:
     server: LabServer
     errors: list[str] = field(default_factory=list)
     sent: list[tuple[str, str]] = field(default_factory=list)  # method, URL
+    main: bool = False  # the panel is looked at in the main area
     quiet: tuple[str, ...] = ()  # parts of console errors that a test brings about on purpose
 
     @classmethod
@@ -229,9 +235,9 @@ class Tab:
             " return kernel?.connectionStatus === 'connected' && kernel.status === 'idle'; }"
         )
 
-    def panel(self, section: str = "", inside: str = "") -> Locator:
+    def panel(self, section: str = "") -> Locator:
         """The panel, opened; or the section of it that is put in front."""
-        panel = self.page.locator(f"{inside} .sls-panel".strip()).first
+        panel = self.page.locator("#sls-panel-main .sls-panel" if self.main else "#sls-panel .sls-panel")
         if not panel.is_visible():
             self.page.locator('li.lm-TabBar-tab[data-id="sls-panel"]').click()
         panel.wait_for()
@@ -287,10 +293,11 @@ class Tab:
         others = [url for _, url in self.sent if urlsplit(url).hostname not in ("127.0.0.1", None)]
         stored = self.page.evaluate("() => JSON.stringify([{...localStorage}, {...sessionStorage}])")
         self.context.close()
-        assert others == []
+        assert others == [], others
         assert self.server.token not in stored
         assert "PRIVATE" not in stored
-        assert [one for one in self.errors if not any(part in one for part in self.quiet)] == []
+        wrong = [one for one in self.errors if not any(part in one for part in self.quiet)]
+        assert wrong == [], wrong
 
 
 # --- two people -----------------------------------------------------------------------------------

@@ -70,7 +70,7 @@ export const commandsPlugin: JupyterFrontEndPlugin<void> = {
     });
     commands.addCommand(Ids.insert, {
       label: trans.__('Insert SafeStream Cell…'),
-      caption: trans.__('Choose an asset; a %%safestream cell for it is put below the active cell'),
+      caption: trans.__('Choose an asset; a %1 cell for it is put below the active cell', '%%safestream'),
       icon: shieldIcon,
       isEnabled: () => tracker?.currentWidget != null,
       execute: () => commands.execute(Ids.open, { section: 'assets' })
