@@ -52,9 +52,8 @@ class Lookout:
     def __init__(self, session: Asking) -> None:
         self._session = session
         self._lock = threading.Lock()  # of what stands here; nothing is waited for while it is held
-        self._looking: defaultdict[str, threading.Lock] = defaultdict(
-            threading.Lock
-        )  # one look at an authority at a time
+        # one look at an authority at a time
+        self._looking: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._marks: dict[str, bytes] = {}  # newest checkpoint, by the authority's DID
         self._open: dict[str, dict[str, RequestInfo | None]] = {}
         self._listeners: list[Callable[[Change], None]] = []

@@ -52,13 +52,13 @@ function addCommands(
   const isEnabled = () => current() !== undefined;
   app.commands.addCommand(Ids.preflight, {
     label: trans.__('Preflight This Cell'),
-    caption: trans.__('Every check of a %%safestream cell, before it runs; nothing is asked, run or logged'),
+    caption: trans.__('Every check of a %1 cell, before it runs; nothing is asked, run or logged', '%%safestream'),
     isEnabled,
     execute: () => current()?.watch.details()
   });
   app.commands.addCommand(Ids.runDetached, {
     label: trans.__('Run This Cell Detached'),
-    caption: trans.__('Add --no-wait to the first line of a %%safestream cell, and run it'),
+    caption: trans.__('Add --no-wait to the first line of a %1 cell, and run it', '%%safestream'),
     isEnabled,
     execute: () => {
       const found = current();

@@ -22,7 +22,7 @@ export class RunsSection extends ListSection<RunRow, RunPage> {
     super(model, {
       rows: trans.__('Runs'),
       search: trans.__('Search runs'),
-      none: trans.__('You have no runs yet. A %%safestream cell makes one; it is listed here, whichever notebook it ran in.')
+      none: trans.__('You have no runs yet. A %1 cell makes one; it is listed here, whichever notebook it ran in.', '%%safestream')
     });
     this.label = trans.__('Runs');
     this.sessions = new SessionRows(model);
