@@ -376,6 +376,11 @@ class Home:
         return home
 
     @staticmethod
+    def with_keys(root: Path) -> list[str]:
+        """Every persona below a folder of all personas that has keys, by name; nothing is made, and the folder need not be there."""
+        return sorted(path.parent.parent.name for path in (root / "personas").glob("*/keys/ed25519"))
+
+    @staticmethod
     def find_root() -> Path:
         """The folder of all personas of this user, which need not be there: ``SLS_HOME``, or below the platform's data folder."""
         chosen = os.environ.get("SLS_HOME")

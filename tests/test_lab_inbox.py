@@ -225,6 +225,28 @@ def test_decisions_on_other_assets_are_not_earlier_ones(world: World) -> None:
     assert [(one.id, one.state, one.tone) for one in shown.earlier] == [(same.spec.terms[7:19], "denied", "bad")]
 
 
+def test_a_requester_who_is_new_is_told_from_one_who_asked_before(world: World) -> None:
+    """Whoever decides sees whether a name is one that never asked for anything here."""
+    before = ask(world)
+    new = page(world.hospital, before.spec.terms).met
+    assert new is not None
+    assert (new.decided, new.first_at) == (0, 0), "what only waits was not decided"
+    decide(world.hospital, page(world.hospital, before.spec.terms), reason="fine")
+    known = page(world.hospital, ask(world, CELL + "w = 3\n").spec.terms)
+    assert known.met is not None
+    assert known.met.decided == 1
+    assert 0 < known.met.first_at <= known.row.created_at
+
+
+def test_what_cannot_be_had_is_not_taken_for_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is called new because an authority took too long to say what it decided before."""
+    terms = ask(world).spec.terms
+    monkeypatch.setattr("sls_jupyter.session.inbox.ASIDE_SECONDS", -1.0)
+    shown = page(world.hospital, terms)
+    assert (shown.met, shown.earlier) == (None, ())
+    assert shown.can_decide
+
+
 def test_cells_that_came_and_changed_are_shown_under_their_numbers(world: World) -> None:
     """A whole notebook is compared cell by cell."""
     asking = Asking(world)

@@ -139,7 +139,7 @@ export class PanelView {
     if (half === 'starting') {
       replace(this.notice, h('p', {}, trans.__('Asking the server …')));
     } else if (half !== 'ready') {
-      replace(this.notice, refusal(trouble, trans.__('The server half is not there.')));
+      replace(this.notice, refusal(trouble, trans.__('The server half is not there.'), trans));
     } else {
       replace(this.notice, status?.trouble ? h('p', { class: 'sls-warn sls-note' }, `! ${status.trouble}`) : null);
     }

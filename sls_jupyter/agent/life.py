@@ -57,8 +57,7 @@ class Keeper:
 
     def personas(self) -> list[str]:
         """Those that have keys."""
-        folders = (self.root / "personas").glob("*/keys/ed25519")
-        return sorted(path.parent.parent.name for path in folders)
+        return Home.with_keys(self.root)
 
     def session(self, persona: str) -> Session:
         """The session of a persona of this home.

@@ -70,18 +70,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands.add_parser("assets", help="every sealed asset that you can see")
     _add_requests(commands)
-    for name, about in (
-        ("show", "one request with all that will run"),
-        ("approve", "approve a request"),
-        ("deny", "deny one"),
-    ):
-        command = commands.add_parser(name, help=about)
-        command.add_argument("id", metavar="ID")
-        if name == "show":
-            command.add_argument("--all", action="store_true", help="long parameters too, whole")
-        if name != "show":
-            needed = name == "deny"
-            command.add_argument("--reason", default="", required=needed, help="why; it is signed and can be read")
+    _add_deciding(commands)
     mute = commands.add_parser("mute", help="take no request of somebody any more; without WHO, the list")
     mute.add_argument("who", nargs="?", metavar="WHO")
     mute.add_argument("--undo", action="store_true", help="take their requests again")
@@ -97,6 +86,17 @@ def parser() -> argparse.ArgumentParser:
         if name not in ("authority", "attest", "log", "host", "image"):  # their actions have it themselves
             _add_persona(command)
     return parser
+
+
+def _add_deciding(commands: Any) -> None:
+    show = commands.add_parser("show", help="one request with all that will run")
+    show.add_argument("id", metavar="ID")
+    show.add_argument("--all", action="store_true", help="long parameters too, whole")
+    for name, about in (("approve", "approve a request"), ("deny", "deny one")):
+        command = commands.add_parser(name, help=about)
+        command.add_argument("id", metavar="ID")
+        needed = name == "deny"
+        command.add_argument("--reason", default="", required=needed, help="why; it is signed and can be read")
 
 
 def _add_open(commands: Any) -> None:

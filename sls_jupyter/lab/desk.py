@@ -28,15 +28,9 @@ FAR_THREADS = 16
 MAX_ASKED = 64  # calls that are answered or wait for a thread, of all pages of one server
 
 
-def personas(root: Path) -> list[str]:
-    """Every persona of this user that has keys, by name; nothing is made."""
-    folders = (root / "personas").glob("*/keys/ed25519")
-    return sorted(path.parent.parent.name for path in folders)
-
-
 def first_persona(root: Path) -> str:
     """The persona that a page begins with: ``SLS_PERSONA``, ``me``, or the first by name; "" where there is none."""
-    known = personas(root)
+    known = Home.with_keys(root)
     wanted = os.environ.get("SLS_PERSONA") or Home.DEFAULT
     return wanted if wanted in known else next(iter(known), "")
 
@@ -47,7 +41,7 @@ def require_known(root: Path, name: str) -> str:
     Raises:
         UnknownName: there is none of that name, with those that there are, or none at all.
     """
-    known = personas(root)
+    known = Home.with_keys(root)
     found = name or first_persona(root)
     if found in known:
         return found

@@ -37,13 +37,14 @@ def page(asked: Asked) -> messages.RequestPage:
     """One request, looked up anew, with all that whoever decides has to read."""
     session = asked.session
     request = session.request(asked.path["id"])
-    parts = request_page(request, session.names_in(request.spec))
+    parts, history = request_page(request, session.names_in(request.spec)), session.history(request)
     return messages.RequestPage(
         row=_row(request, session.did),
         card=card_of(session, parts.without_code()),
         code=blocks_of(parts.code),
         difference=_difference(request),
-        earlier=tuple(map(_earlier, session.decisions_on(request))),
+        earlier=() if history is None else tuple(map(_earlier, history.on_assets)),
+        met=None if history is None else messages.Met(decided=history.of_requester, first_at=history.first_asked),
         signs=_signs(request),
         can_decide=_waits_for_me(request),
         seen=seen_digest(request),

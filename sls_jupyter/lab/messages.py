@@ -259,6 +259,13 @@ class EarlierRow(Model):
     at: int
 
 
+class Met(Model):
+    """What this requester asked for before, by the authority's word."""
+
+    decided: int  # requests that were decided, of the newest hundred of each state
+    first_at: int  # when the first of these was made; 0: none, or not said
+
+
 class RequestPage(Model):
     """``GET requests/{id}``."""
 
@@ -267,6 +274,7 @@ class RequestPage(Model):
     code: tuple[BlockData, ...]
     difference: Difference | None
     earlier: tuple[EarlierRow, ...]
+    met: Met | None  # None: the authority does not say what was decided before, so that ``earlier`` is empty
     signs: str  # what an approval signs, in words
     can_decide: bool
     seen: str  # what a decision must name: a digest of everything that this page was made of

@@ -42,9 +42,8 @@ class PageHandler(_Handler):
     @web.authenticated
     def get(self) -> None:
         persona = self.get_query_argument("persona", "")[:MAX_PERSONA]
-        if self.get_query_arguments(
-            "token"
-        ):  # the cookie has been set: the token stays neither in the bar nor in a history
+        if self.get_query_arguments("token"):
+            # the cookie has been set: the token stays neither in the bar nor in a history
             self.redirect(f"{self.base_url}{PATH}" + (f"?persona={quote(persona, safe='')}" if persona else ""))
             return
         assert self.xsrf_token  # noqa: S101  # asking for it sets the cookie that each POST needs

@@ -11,10 +11,8 @@ from sls_jupyter.printing import one_line
 
 CONTENT_TYPE = "application/problem+json"
 MOST = 2_000  # characters of one text
-_STATUS = {
-    202: 409,
-    401: 403,
-}  # what waits was not done; and who asked the server is let in, whatever an authority says
+# what waits was not done; and who asked the server is let in, whatever an authority says
+_STATUS = {202: 409, 401: 403}
 
 
 def as_message(error: SlsError) -> Error:

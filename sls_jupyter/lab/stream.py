@@ -15,7 +15,7 @@ from tornado.iostream import StreamClosedError
 from sls_jupyter.errors import SlsError, TooManyRequests
 from sls_jupyter.identity import Home
 from sls_jupyter.lab import problems
-from sls_jupyter.lab.desk import Desk, personas
+from sls_jupyter.lab.desk import Desk
 from sls_jupyter.lab.handlers import BASE, ApiHandler
 from sls_jupyter.lab.watching import HELLO, Listener, Watch
 from sls_jupyter.session import Session
@@ -72,7 +72,7 @@ class EventsHandler(ApiHandler):
     async def get(self) -> None:
         try:
             persona = self.one_argument("persona")
-            if not persona and not personas(self.desk.root):
+            if not persona and not Home.with_keys(self.desk.root):
                 return await self._wait_for_somebody()
             loop, something = asyncio.get_running_loop(), asyncio.Event()
             session = await loop.run_in_executor(None, self.desk.session, persona)
@@ -127,7 +127,7 @@ class EventsHandler(ApiHandler):
         self._begin()
         await self._send(HELLO.model_dump_json() + "\n")
         deadline, beat = time.monotonic() + STREAM_SECONDS, time.monotonic()
-        while not self._gone.is_set() and not personas(self.desk.root) and time.monotonic() < deadline:
+        while not self._gone.is_set() and not Home.with_keys(self.desk.root) and time.monotonic() < deadline:
             if time.monotonic() - beat > HEARTBEAT_SECONDS:
                 beat = time.monotonic()
                 await self._send("\n")

@@ -13,7 +13,7 @@ from sls_jupyter.errors import BadInput, SlsError
 from sls_jupyter.identity import Home
 from sls_jupyter.lab import messages
 from sls_jupyter.lab.asking import Asked, AskedByAnybody
-from sls_jupyter.lab.desk import first_persona, personas
+from sls_jupyter.lab.desk import first_persona
 from sls_jupyter.notebook.cards import marks
 from sls_jupyter.printing import one_line
 from sls_jupyter.session import Session, glance
@@ -26,7 +26,7 @@ _lock = threading.Lock()
 
 def about(asked: AskedByAnybody) -> messages.About:
     """The handshake. The agent is started where nobody did and there is a persona that it can work for."""
-    known = personas(asked.root)
+    known = Home.with_keys(asked.root)
     return messages.About(
         api=messages.API,
         version=version(),
@@ -122,7 +122,7 @@ def new_persona(asked: AskedByAnybody) -> messages.PersonaRow:
 
     assert isinstance(asked.body, messages.NewPersona)  # noqa: S101  # as the table says
     name = asked.body.name
-    if not name or name in personas(asked.root):
+    if not name or name in Home.with_keys(asked.root):
         raise BadInput("There is a persona of that name." if name else "A persona needs a name.", found=name)
     session = session_for(name, new=True)
     return messages.PersonaRow(name=session.name, did=session.did)

@@ -143,6 +143,16 @@ def split(line: str, namespace: Mapping[str, Any]) -> list[str]:
     return [_VARIABLE.sub(lambda match: _value(match, namespace), word) for word in words]
 
 
+def literal(text: str) -> str:
+    """A text on a magic's line that stays what it is: the signs that take a variable in (``$`` and braces) are doubled."""
+    return text.replace("$", "$$").replace("{", "{{").replace("}", "}}")
+
+
+def as_word(text: str) -> str:
+    """A text as one word of a magic's line, which :func:`split` reads as it was."""
+    return shlex.quote(literal(text))
+
+
 def variables_in(word: str) -> tuple[str, ...]:
     """The names of variables in a word of a line."""
     names = (match["dollar"] or match["brace"] for match in _VARIABLE.finditer(word))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import yaml
 
 from sls_jupyter.errors import BadInput
+from sls_jupyter.notebook.args import as_word
 
 IN_A_FILE = frozenset({"minimum_tcb", "mitigations", "registers"})  # no options of %seal; a file for --policy has them
 BODY = "# Put the code here: what stands below the first line is sealed."
@@ -23,7 +23,7 @@ def seal_line(frame: str, options: Mapping[str, Any], *, more: Sequence[str] = (
     Args:
         more: words of other options, as they are.
     """
-    words = [magic, _word(frame), *map(_word, more)]
+    words = [magic, as_word(frame), *map(as_word, more)]
     for name, value in options.items():
         if name not in IN_A_FILE:
             words += _said(name, value)
@@ -38,13 +38,8 @@ def _said(name: str, value: object) -> list[str]:
     return [
         word
         for one in map(str, values)
-        for word in ([f"{option}={_word(one)}"] if one.startswith("-") else [option, _word(one)])
+        for word in ([f"{option}={as_word(one)}"] if one.startswith("-") else [option, as_word(one)])
     ]
-
-
-def _word(word: str) -> str:
-    """A word as it stands on a magic's line, where ``$`` and braces have a meaning."""
-    return shlex.quote(word.replace("$", "$$").replace("{", "{{").replace("}", "}}"))
 
 
 def policy_yaml(options: Mapping[str, Any]) -> str:

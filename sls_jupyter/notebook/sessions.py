@@ -61,7 +61,7 @@ def folder_of(persona: str | None = None, *, new: bool = False) -> Remembering:
 
 def personas(home: Home) -> list[str]:
     """Every persona of this user that has keys, by name."""
-    return [one for one in home.personas() if (home.root / "personas" / one / "keys" / "ed25519").exists()]
+    return Home.with_keys(home.root)
 
 
 def require_persona(persona: str | None = None) -> Home:

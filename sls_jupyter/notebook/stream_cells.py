@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import keyword
 import re
-import shlex
 
 from sls_jupyter.errors import SlsError
 from sls_jupyter.naming import quoted
+from sls_jupyter.notebook.args import as_word
 from sls_jupyter.session import AssetInfo
 from sls_jupyter.session.inputs import alias_of, picked_columns
 
@@ -21,10 +21,10 @@ def stream_cell(info: AssetInfo, name: str) -> str:
         name: what means this asset here, and no other: its name, ``owner/name``, or its digest.
     """
     option, alias = ("-i", _alias(info)) if info.manifest.kind == "table" else ("-c", "")
-    words = [option, _word(f"{name}{_renamed(info, name, alias)}{_columns(info, name)}")]
+    words = [option, as_word(f"{name}{_renamed(info, name, alias)}{_columns(info, name)}")]
     words += ["-o", "result"]
     purpose = next((one for one in info.policy.purposes if one.isprintable()), "")
-    words += ["--purpose", _word(purpose)] if purpose and not purpose.startswith("-") else []
+    words += ["--purpose", as_word(purpose)] if purpose and not purpose.startswith("-") else []
     return f"%%safestream {' '.join(words)}\n{_first_line(info, alias)}\n"
 
 
@@ -67,8 +67,3 @@ def _columns(info: AssetInfo, name: str) -> str:
     except SlsError:
         return ""
     return text if read == list(granted) else ""
-
-
-def _word(text: str) -> str:
-    """A word of a magic's line, where ``$`` and braces have a meaning."""
-    return shlex.quote(text.replace("$", "$$").replace("{", "{{").replace("}", "}}"))

@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sls_jupyter.notebook.args import Parser
+from sls_jupyter.notebook.args import Parser, literal
 from sls_jupyter.notebook.known import is_word
 
 _BLANKS = " \t\r\n"
@@ -100,14 +100,10 @@ def given(parser: Parser, words: Sequence[str]) -> Given:
 def written(text: str, word: OpenWord, after: str) -> str:
     """A text as one word of a line, in the quotation marks that are open or in those that it needs.
 
-    The signs by which a line takes a variable in (``$`` and braces) are doubled: the text stays what it is.
-
     Args:
         after: what stands behind the cursor; a mark that an editor has put there closes the text.
     """
-    plain = text
-    for sign in "${}":
-        plain = plain.replace(sign, sign * 2)
+    plain = literal(text)
     mark = word.raw[:1]
     if mark not in ("'", '"'):
         return plain if is_word(plain) else shlex.quote(plain)

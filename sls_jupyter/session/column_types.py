@@ -13,9 +13,8 @@ from sls_jupyter.assets.manifest import AssetManifest, read_schema
 from sls_jupyter.assets.metadata import OURS, PANDAS
 from sls_jupyter.documents import b64decode
 
-_WORD = re.compile(
-    r"[A-Za-z0-9_]{1,40}"
-)  # of a type: what stands behind it, a zone or the names of fields, may be anybody's
+# of a type: what stands behind it, a zone or the names of fields, may be anybody's
+_WORD = re.compile(r"[A-Za-z0-9_]{1,40}")
 _PLAIN = {"dictionary": "category", "large_string": "string", "large_binary": "binary", "large_list": "list"}
 _TEXT_LABELS = ("str", "object")
 

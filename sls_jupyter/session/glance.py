@@ -35,8 +35,7 @@ def sessions(home: Home) -> dict[str, tuple[int, ...]]:
 
 def people(home: Home) -> tuple[object, ...]:
     """A mark of whom this persona knows, and of which personas there are."""
-    personas = sorted(str(path) for path in (home.root / "personas").glob("*/keys/ed25519"))
-    return (*personas, *(_mark(home.path / name) for name in PEOPLE_FILES))
+    return (*Home.with_keys(home.root), *(_mark(home.path / name) for name in PEOPLE_FILES))
 
 
 def hosts(home: Home) -> tuple[object, ...]:

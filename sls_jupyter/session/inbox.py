@@ -35,6 +35,7 @@ from sls_jupyter.session.differing import Material, earlier_like
 from sls_jupyter.session.lookout import Lookout
 from sls_jupyter.session.reviewing import (
     Earlier,
+    History,
     InputReview,
     Owned,
     RequestInfo,
@@ -174,30 +175,32 @@ class Inbox(Catalogue):
         self._shown.add([found.id])
         return replace(found, earlier=self._earlier(found))
 
-    def decisions_on(self, request: RequestInfo, *, most: int = 20) -> list[RequestInfo]:
-        """What was decided before on requests for one of the same assets, by the word of the authority that shows this one.
+    def history(self, request: RequestInfo, *, most: int = 20) -> History | None:
+        """What was decided before: on requests for one of the same assets, and on any of the same requester.
 
-        Without their code, the newest requests first; when they were decided on is not told. Looked for among the newest
-        hundred of each state. Nothing, also if it cannot be had: it only helps to read.
+        By the word of the authority that shows this one; when they were decided on is not told. Looked for among the
+        newest hundred of each state. ``None`` if it cannot be had: it only helps to read.
         """
-        assets = {(item.owner, item.name) for item in request.inputs if item.name is not None}
-        found = list[RequestInfo]()
         try:
-            client = self._client_of(request.authority)
-            with within(ASIDE_SECONDS):
-                for state in _DECIDED:
-                    for summary in client.requests(limit=PAGE, state=state).requests:
-                        with contextlib.suppress(DigestMismatch, SignatureInvalid, MalformedDocument, NotAuthorised):
-                            signed = self._signed_ones.of(summary, client.did)
-                            found.append(self._listed(_Summary(client, summary, signed)))
+            found = [one for one in self._decided_at(request.authority) if one.id != request.id]
         except (SlsError, ValueError):
-            return []
-        same = [
-            one
-            for one in found
-            if one.id != request.id and any((item.owner, item.name) in assets for item in one.inputs)
-        ]
-        return sorted(same, key=lambda one: -one.created_at)[:most]
+            return None
+        assets = {(item.owner, item.name) for item in request.inputs if item.name is not None}
+        same = [one for one in found if any((item.owner, item.name) in assets for item in one.inputs)]
+        theirs = [one.created_at for one in found if one.requester == request.requester]
+        first = min(filter(None, theirs), default=0)
+        return History(tuple(sorted(same, key=lambda one: -one.created_at)[:most]), len(theirs), first)
+
+    def _decided_at(self, authority: str) -> list[RequestInfo]:
+        """Without their code. Raises: the authority does not answer in time."""
+        client, found = self._client_of(authority), list[RequestInfo]()
+        with within(ASIDE_SECONDS):
+            for state in _DECIDED:
+                for summary in client.requests(limit=PAGE, state=state).requests:
+                    with contextlib.suppress(DigestMismatch, SignatureInvalid, MalformedDocument, NotAuthorised):
+                        signed = self._signed_ones.of(summary, client.did)
+                        found.append(self._listed(_Summary(client, summary, signed)))
+        return found
 
     def require_seen(self, id_: str, seen: str) -> RequestInfo:
         """The request as it is shown now, if it is what somebody was shown.

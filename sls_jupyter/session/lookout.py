@@ -52,10 +52,9 @@ class Lookout:
     def __init__(self, session: Asking) -> None:
         self._session = session
         self._lock = threading.Lock()  # of what stands here; nothing is waited for while it is held
-        self._looking: defaultdict[str, threading.Lock] = defaultdict(
-            threading.Lock
-        )  # one look at an authority at a time
-        self._marks: dict[str, tuple[bytes, str]] = {}  # by the authority's DID
+        # one look at an authority at a time
+        self._looking: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._marks: dict[str, tuple[bytes, str]] = {}  # newest checkpoint and newest request, by the authority's DID
         self._open: dict[str, dict[str, RequestInfo | None]] = {}
         self._listeners: list[Callable[[Change], None]] = []
 

@@ -131,6 +131,15 @@ class RequestInfo:
         return read_parameters(self.parameters)
 
 
+@dataclass(frozen=True, slots=True)
+class History:
+    """What an authority says that was decided before a request."""
+
+    on_assets: tuple[RequestInfo, ...]  # requests for one of the same assets, the newest first
+    of_requester: int  # requests of the same requester, for whatever
+    first_asked: int  # when the first of these was made, in seconds since 1970-01-01 UTC; 0: none, or not said
+
+
 def seen_digest(request: RequestInfo) -> str:
     """Digest of everything that a page is made of which shows this request: what a decision can be held against.
 

@@ -39,7 +39,7 @@ export class Actions {
         this.say(...children);
       }
     } catch (error) {
-      this.say(refusal(error, this.host.trans.__('That was not done.')));
+      this.say(refusal(error, this.host.trans.__('That was not done.'), this.host.trans));
     } finally {
       this.busy.delete(key);
       node.removeAttribute('aria-disabled');

@@ -721,6 +721,11 @@ export interface components {
             readonly notices: readonly components["schemas"]["WarnData"][];
             readonly rows: readonly components["schemas"]["CodeRow"][];
         };
+        /** @description What this requester asked for before, by the authority's word. */
+        readonly Met: {
+            readonly decided: number;
+            readonly first_at: number;
+        };
         /** @description ``POST personas``. */
         readonly NewPersona: {
             readonly name: string;
@@ -832,6 +837,7 @@ export interface components {
             readonly code: readonly (components["schemas"]["LineData"] | components["schemas"]["WarnData"] | components["schemas"]["HeadingData"] | components["schemas"]["BulletsData"] | components["schemas"]["FactsData"] | components["schemas"]["TableData"] | components["schemas"]["ListingData"] | components["schemas"]["ChecksData"] | components["schemas"]["CommandData"] | components["schemas"]["DetailsData"])[];
             readonly difference: components["schemas"]["Difference"] | null;
             readonly earlier: readonly components["schemas"]["EarlierRow"][];
+            readonly met: components["schemas"]["Met"] | null;
             readonly row: components["schemas"]["RequestRow"];
             readonly seen: string;
             readonly signs: string;
@@ -1043,6 +1049,7 @@ export type HeadingData = components['schemas']['HeadingData'];
 export type Inbox = components['schemas']['Inbox'];
 export type LineData = components['schemas']['LineData'];
 export type ListingData = components['schemas']['ListingData'];
+export type Met = components['schemas']['Met'];
 export type NewPersona = components['schemas']['NewPersona'];
 export type NotebookAsked = components['schemas']['NotebookAsked'];
 export type NotebookChecked = components['schemas']['NotebookChecked'];

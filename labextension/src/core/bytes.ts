@@ -6,7 +6,7 @@ const MAX_BODY_BYTES = 8 * 2 ** 20; // that the server takes
 const ROOM_BYTES = 2 ** 16; // for what stands around a file
 
 /** Of a file that is sent: in base64 it is a third more. */
-export const MAX_FILE_BYTES = Math.floor(((MAX_BODY_BYTES - ROOM_BYTES) * 3) / 4);
+const MAX_FILE_BYTES = Math.floor(((MAX_BODY_BYTES - ROOM_BYTES) * 3) / 4);
 
 export interface IFile {
   readonly name: string;

@@ -97,7 +97,7 @@ function details(block: DetailsData, trans: ITranslate): HTMLElement {
 }
 
 /** Code with line numbers; it scrolls sideways by keyboard too. */
-export function listing(rows: readonly CodeRow[], trans: ITranslate): HTMLElement {
+function listing(rows: readonly CodeRow[], trans: ITranslate): HTMLElement {
   if (rows.length === 0) {
     return h('p', {}, trans.__('(empty)'));
   }

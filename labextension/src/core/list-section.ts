@@ -124,7 +124,7 @@ export abstract class ListSection<Row, Page> extends SectionView {
     const { trans } = this.model.host;
     const retry = this.actions.button('retry', trans.__('Try again'), () => Promise.resolve([]));
     retry.addEventListener('click', () => this.refresh(true));
-    replace(this.notice, refusal(error, trans.__('The list could not be had.')), retry);
+    replace(this.notice, refusal(error, trans.__('The list could not be had.'), trans), retry);
   }
 
   /** Another persona's rows are nobody's business. */
@@ -149,11 +149,12 @@ export abstract class ListSection<Row, Page> extends SectionView {
   }
 
   private failed(error: unknown): void {
-    const words = this.model.host.trans.__('This could not be had.');
+    const { trans } = this.model.host;
+    const words = trans.__('This could not be had.');
     if (this.opened.page === null) {
-      replace(this.split.detail, refusal(error, words));
+      replace(this.split.detail, refusal(error, words, trans));
     } else {
-      this.actions.say(refusal(error, words));
+      this.actions.say(refusal(error, words, trans));
     }
   }
 }

@@ -1,8 +1,10 @@
 /** A view of one section: it asks when it is shown, and again when the section has changed while it is shown. */
 
 import { Refusal } from './api';
+import { warning } from './card';
 import { button, h, replace } from './dom';
 import { Emitter } from './emitter';
+import type { IDialog, ITranslate } from './host';
 import type { Model, Section } from './model';
 
 export interface IWanted {
@@ -97,7 +99,7 @@ export abstract class SectionView {
   /** What went wrong, in the place of the list. */
   protected fail(error: unknown): void {
     const { trans } = this.model.host;
-    replace(this.node, refusal(error, trans.__('Something went wrong.')), button(trans.__('Try again'), () => this.refresh(true)));
+    replace(this.node, refusal(error, trans.__('Something went wrong.'), trans), button(trans.__('Try again'), () => this.refresh(true)));
   }
 
   private mark(): string {
@@ -105,8 +107,18 @@ export abstract class SectionView {
   }
 }
 
+/** Why a dialog whose button was pressed stays open; `null` where nothing is against it. */
+export async function objection(asked: IDialog, trans: ITranslate): Promise<HTMLElement | null> {
+  try {
+    const words = (await asked.check?.()) ?? '';
+    return words ? warning(words) : null;
+  } catch (error) {
+    return refusal(error, trans.__('That was not done.'), trans);
+  }
+}
+
 /** An error as a person reads it: what, found, expected, what to do. */
-export function refusal(error: unknown, otherwise: string): HTMLElement {
+export function refusal(error: unknown, otherwise: string, trans: ITranslate): HTMLElement {
   if (!(error instanceof Refusal)) {
     return h('div', { class: 'sls-refusal', role: 'alert' }, h('p', {}, error instanceof Error ? error.message : otherwise));
   }
@@ -114,8 +126,8 @@ export function refusal(error: unknown, otherwise: string): HTMLElement {
     'div',
     { class: 'sls-refusal', role: 'alert' },
     h('p', {}, error.message),
-    error.found ? h('p', {}, h('span', { class: 'sls-sub' }, 'found '), h('code', {}, error.found)) : null,
-    error.expected ? h('p', {}, h('span', { class: 'sls-sub' }, 'expected '), h('code', {}, error.expected)) : null,
+    error.found ? h('p', {}, h('span', { class: 'sls-sub' }, trans.__('found'), ' '), h('code', {}, error.found)) : null,
+    error.expected ? h('p', {}, h('span', { class: 'sls-sub' }, trans.__('expected'), ' '), h('code', {}, error.expected)) : null,
     error.hint ? h('p', {}, `→ ${error.hint}`) : null
   );
 }

@@ -14,8 +14,6 @@ export interface ISplitOptions<T> {
   /** Nothing is open any more. */
   readonly closed: () => void;
   readonly open: (row: T) => void;
-  /** Keys that do something with what is open, beside j, k and Escape. */
-  readonly keys?: Readonly<Record<string, () => void>>;
 }
 
 /** j and k go on in the list, and show the next one where one is open; Escape goes back to the list. */
@@ -67,18 +65,13 @@ export class SplitView<T> {
 
   /** What a key does here, wherever in the section it was pressed. */
   key(event: KeyboardEvent): void {
-    if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey || types(event.target)) {
+    if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey || isTyping(event.target)) {
       return;
     }
     if (event.key === 'Escape' && this.isOpen) {
       this.done(event, () => this.close());
     } else if (event.key === 'j' || event.key === 'k') {
       this.done(event, () => this.go(event.key === 'j' ? 1 : -1));
-    } else {
-      const run = this.isOpen ? this.options.keys?.[event.key] : undefined;
-      if (run !== undefined) {
-        this.done(event, run);
-      }
     }
   }
 
@@ -104,6 +97,6 @@ export class SplitView<T> {
 }
 
 /** Whether keys are letters there. */
-function types(target: EventTarget | null): boolean {
+export function isTyping(target: EventTarget | null): boolean {
   return target instanceof HTMLElement && target.closest('input:not([type="checkbox"], [type="radio"]), textarea, select, [contenteditable="true"]') !== null;
 }

@@ -13,7 +13,7 @@ export function now(): number {
 }
 
 /** How long ago, in one unit; a date where it is more than a month. */
-export function ago(at: number, trans: ITranslate): string {
+function ago(at: number, trans: ITranslate): string {
   const seconds = now() - at;
   if (seconds < MINUTE) {
     return trans.__('just now');

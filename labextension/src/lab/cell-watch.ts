@@ -3,7 +3,7 @@
 import type { Cell } from '@jupyterlab/cells';
 import type { PanelLayout } from '@lumino/widgets';
 import type { Model } from '../core/model';
-import { Refusal } from '../core/api';
+import { sentence } from '../core/api';
 import type { Preflight, RequestPage } from '../core/types';
 import { CellLine, preflightBody } from './cell-line';
 import { tell } from './host';
@@ -93,7 +93,7 @@ export class CellWatch {
       this.line?.tell(found);
       await tell(trans.__('Before this cell runs'), preflightBody(found, trans), trans);
     } catch (error) {
-      host.notify(error instanceof Error ? error.message : String(error));
+      host.notify(sentence(error, trans.__('Something went wrong.')));
     }
   }
 
@@ -134,7 +134,7 @@ export class CellWatch {
       }
     } catch (error) {
       if (!signal.aborted) {
-        this.line?.fail(error instanceof Refusal ? error.message : String(error));
+        this.line?.fail(error instanceof Error ? error.message : String(error));
       }
     }
   }

@@ -6,10 +6,10 @@ import { ServerConnection } from '@jupyterlab/services';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { ToolbarButton } from '@jupyterlab/ui-components';
 import { Widget } from '@lumino/widgets';
-import { warning } from '../core/card';
 import { h, replace } from '../core/dom';
 import type { IDialog, IHost, INotebooks, ITranslate } from '../core/host';
-import { refusal } from '../core/section';
+import { saveFile } from '../core/save';
+import { objection } from '../core/section';
 import { shieldIcon } from './icon';
 
 const STAYS_MS = 6000; // a sentence without a button
@@ -46,7 +46,7 @@ async function ask(asked: IDialog, trans: ITranslate): Promise<boolean> {
   const dialog = new CheckedDialog(
     { title: asked.title, body, focusNodeSelector: '[data-autofocus]', buttons: [Dialog.cancelButton({ label: trans.__('Cancel') }), accept] },
     async () => {
-      const why = await refused(asked, trans);
+      const why = await objection(asked, trans);
       replace(trouble, why);
       return why === null;
     }
@@ -54,16 +54,6 @@ async function ask(asked: IDialog, trans: ITranslate): Promise<boolean> {
   dialog.addClass('sls-dialog-box');
   const { button } = await dialog.launch();
   return button.accept;
-}
-
-/** Why the dialog stays open. */
-async function refused(asked: IDialog, trans: ITranslate): Promise<HTMLElement | null> {
-  try {
-    const words = (await asked.check?.()) ?? '';
-    return words ? warning(words, 'bad') : null;
-  } catch (error) {
-    return refusal(error, trans.__('That was not done.'));
-  }
 }
 
 /** A dialog that says something and can be closed. */
@@ -130,13 +120,4 @@ function documentWidget(name: string, html: string, trans: ITranslate): MainArea
   const print = new ToolbarButton({ label: trans.__('Print'), onClick: () => frame.contentWindow?.print() });
   widget.toolbar.addItem('print', print);
   return widget;
-}
-
-function saveFile(name: string, text: string): void {
-  const url = URL.createObjectURL(new Blob([text]));
-  const link = h('a', { href: url, download: name });
-  document.body.append(link);
-  link.click();
-  link.remove();
-  setTimeout(() => URL.revokeObjectURL(url), 0);
 }

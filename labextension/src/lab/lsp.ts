@@ -13,7 +13,7 @@ import { magicOf } from './saved';
 const FOUND_BY_EACH = { pd: 'import pandas as pd', np: 'import numpy as np' };
 const NAME = /^[A-Za-z_]\w*$/;
 
-export interface ILine {
+interface ILine {
   readonly tables: readonly string[];
   readonly parameters: readonly string[];
   readonly outputs: readonly string[];
@@ -22,7 +22,7 @@ export interface ILine {
 }
 
 /** What a magic's line names. Options that are not read here do not matter to a language server. */
-export function readLine(line: string): ILine {
+function readLine(line: string): ILine {
   const words = line.match(/(?:[^\s"']|"[^"]*"|'[^']*')+/g) ?? [];
   const values = (short: string, long: string) =>
     words.flatMap((word, at) => {
@@ -52,7 +52,7 @@ function unquoted(text: string): string {
   return text.replace(/["']/g, '');
 }
 
-export class BodyExtractor implements IForeignCodeExtractor {
+class BodyExtractor implements IForeignCodeExtractor {
   readonly language = 'python';
   readonly fileExtension = 'py';
   readonly cellType = ['code'];

@@ -27,45 +27,64 @@ export const menuPlugin: JupyterFrontEndPlugin<void> = {
         openMenu(commands, model, pressed);
       }
     });
-    commands.addCommand('sls:me', {
-      label: () => (model.half === 'ready' && model.persona === '' ? trans.__('There is no persona yet.') : model.status === null ? trans.__('The server half is not there.') : trans.__('You are %1 · %2', model.status.persona, model.status.short)),
-      caption: () => model.status?.did ?? '',
-      isEnabled: () => model.status !== null,
-      execute: () => commands.execute(Ids.open, { section: 'people' })
-    });
-    commands.addCommand(Ids.become, {
-      label: ({ persona }) => (typeof persona === 'string' ? persona : trans.__('Be somebody else')),
-      caption: trans.__('Use this page, and the notebook in front, as this persona'),
-      isToggleable: true,
-      isToggled: ({ persona }) => persona === model.persona,
-      isVisible: ({ persona }) => typeof persona === 'string',
-      execute: ({ persona }) => {
-        if (typeof persona === 'string') {
-          become(model, tracker, persona);
-        }
-      }
-    });
-    commands.addCommand(Ids.newPersona, {
-      label: trans.__('New persona…'),
-      caption: trans.__('Make keys for another name'),
-      isEnabled: () => model.half === 'ready',
-      execute: async () => {
-        const name = await newPersona(model);
-        if (name) {
-          become(model, tracker, name);
-        }
-      }
-    });
-    commands.addCommand('sls:inbox', {
-      label: () => {
-        const waiting = model.status?.waiting ?? 0;
-        return waiting > 0 ? trans._n('Open inbox (%1 waiting)', 'Open inbox (%1 waiting)', waiting, waiting) : trans.__('Open inbox');
-      },
-      caption: trans.__('Requests that wait for a decision, and those that were decided'),
-      execute: () => commands.execute(Ids.open, { section: 'requests' })
-    });
+    addPersonas(commands, model, tracker);
+    addViews(commands, model);
   }
 };
+
+/** Be somebody else. */
+function addPersonas(commands: CommandRegistry, model: Model, tracker: INotebookTracker | null): void {
+  const { trans } = model.host;
+  commands.addCommand(Ids.become, {
+    label: ({ persona }) => (typeof persona === 'string' ? persona : trans.__('Be somebody else')),
+    caption: trans.__('Use this page, and the notebook in front, as this persona'),
+    isToggleable: true,
+    isToggled: ({ persona }) => persona === model.persona,
+    isVisible: ({ persona }) => typeof persona === 'string',
+    execute: ({ persona }) => {
+      if (typeof persona === 'string') {
+        become(model, tracker, persona);
+      }
+    }
+  });
+  commands.addCommand(Ids.newPersona, {
+    label: trans.__('New persona…'),
+    caption: trans.__('Make keys for another name'),
+    isEnabled: () => model.half === 'ready',
+    execute: async () => {
+      const name = await newPersona(model);
+      if (name) {
+        become(model, tracker, name);
+      }
+    }
+  });
+}
+
+/** Who I am, and what waits: entries that open a section. */
+function addViews(commands: CommandRegistry, model: Model): void {
+  const { trans } = model.host;
+  commands.addCommand('sls:me', {
+    label: () => me(model),
+    caption: () => model.status?.did ?? '',
+    isEnabled: () => model.status !== null,
+    execute: () => commands.execute(Ids.open, { section: 'people' })
+  });
+  commands.addCommand('sls:inbox', {
+    label: () => {
+      const waiting = model.status?.waiting ?? 0;
+      return waiting > 0 ? trans._n('Open inbox (%1 waiting)', 'Open inbox (%1 waiting)', waiting, waiting) : trans.__('Open inbox');
+    },
+    caption: trans.__('Requests that wait for a decision, and those that were decided'),
+    execute: () => commands.execute(Ids.open, { section: 'requests' })
+  });
+}
+
+function me({ half, persona, status, host: { trans } }: Model): string {
+  if (half === 'ready' && persona === '') {
+    return trans.__('There is no persona yet.');
+  }
+  return status === null ? trans.__('The server half is not there.') : trans.__('You are %1 · %2', status.persona, status.short);
+}
 
 /** At what was pressed; else in the middle. */
 function openMenu(commands: CommandRegistry, model: Model, pressed: Element | null): void {

@@ -8,6 +8,7 @@ import type { Message } from '@lumino/messaging';
 import { Widget } from '@lumino/widgets';
 import { warning } from '../core/card';
 import { button, h, replace } from '../core/dom';
+import type { ITranslate } from '../core/host';
 import type { Model } from '../core/model';
 import { PanelView } from '../panel';
 import { makeSections } from '../sections';
@@ -16,7 +17,7 @@ import { KernelCheck } from './kernel';
 import { Ids, ISls } from './tokens';
 
 /** A widget around the panel's view: it asks for nothing while it is not seen. */
-export class SlsPanel extends Widget {
+class SlsPanel extends Widget {
   readonly view: PanelView;
   private readonly differs = h('div', { class: 'sls-notice', role: 'status' });
   private readonly undo: readonly (() => void)[];
@@ -125,35 +126,41 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
       shell.add(widget, 'main');
       return widget;
     };
-    const args = {
-      type: 'object',
-      properties: {
-        section: { type: 'string', description: 'requests, runs, assets, receipts or people' },
-        id: { type: 'string', description: 'one thing of the section' }
-      }
-    } as const;
-    commands.addCommand(Ids.open, {
-      label: trans.__('Open SafeStreams'),
-      caption: trans.__('Assets, inbox, runs and proofs, beside the notebook'),
-      icon: shieldIcon,
-      describedBy: { args },
-      execute: args => {
-        shell.activateById(Ids.panel);
-        reveal(side, args);
-      }
-    });
-    commands.addCommand(Ids.openMain, {
-      label: ({ isPalette }) => (isPalette ? trans.__('Open SafeStreams in the Main Area') : trans.__('SafeStreams')),
-      caption: trans.__('Assets, inbox, runs and proofs in the main area'),
-      icon: shieldIcon,
-      describedBy: { args },
-      execute: args => {
-        const widget = wide();
-        shell.activateById(widget.id);
-        reveal(widget.content, args);
-      }
-    });
+    addCommands(app, trans, side, wide);
     restorer?.add(side, Ids.panel);
     void restorer?.restore(tracker, { command: Ids.openMain, name: () => Ids.main });
   }
 };
+
+const ARGS = {
+  type: 'object',
+  properties: {
+    section: { type: 'string', description: 'requests, runs, assets, receipts or people' },
+    id: { type: 'string', description: 'one thing of the section' }
+  }
+} as const;
+
+/** `wide` gives the panel in the main area, which is made when it is wanted. */
+function addCommands({ commands, shell }: JupyterFrontEnd, trans: ITranslate, side: SlsPanel, wide: () => MainAreaWidget<SlsPanel>): void {
+  commands.addCommand(Ids.open, {
+    label: trans.__('Open SafeStreams'),
+    caption: trans.__('Assets, inbox, runs and proofs, beside the notebook'),
+    icon: shieldIcon,
+    describedBy: { args: ARGS },
+    execute: args => {
+      shell.activateById(Ids.panel);
+      reveal(side, args);
+    }
+  });
+  commands.addCommand(Ids.openMain, {
+    label: ({ isPalette }) => (isPalette ? trans.__('Open SafeStreams in the Main Area') : trans.__('SafeStreams')),
+    caption: trans.__('Assets, inbox, runs and proofs in the main area'),
+    icon: shieldIcon,
+    describedBy: { args: ARGS },
+    execute: args => {
+      const widget = wide();
+      shell.activateById(widget.id);
+      reveal(widget.content, args);
+    }
+  });
+}

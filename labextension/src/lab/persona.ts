@@ -3,6 +3,7 @@
 import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
 import type { IStateDB } from '@jupyterlab/statedb';
 import { h } from '../core/dom';
+import { field, select } from '../core/fields';
 import type { Model } from '../core/model';
 
 const KEY = 'sls-jupyter:persona';
@@ -93,9 +94,9 @@ class Follower {
 
   private async ask(panel: NotebookPanel, name: string, personas: readonly string[]): Promise<void> {
     const { trans } = this.model.host;
-    const choice = h('select', {}, ...personas.map(one => h('option', { value: one, selected: one === this.model.persona }, one)));
+    const choice = select(personas.map(one => [one, one] as const), this.model.persona);
     const words = trans.__('This notebook was used as "%1". There is no such persona on this server.', name);
-    const body = h('div', {}, h('p', {}, words), h('label', { class: 'sls-field' }, h('span', {}, trans.__('Use it as')), choice));
+    const body = h('div', {}, h('p', {}, words), field({ label: trans.__('Use it as') }, choice));
     if (await this.model.host.ask({ title: trans.__('Whose notebook is this?'), body, accept: trans.__('Use') })) {
       this.asked.set(panel, choice.value);
       remember(panel, choice.value);

@@ -41,7 +41,7 @@ export class ReceiptPage extends Widget {
       const file = await contents.get(path, { type: 'file', format: 'base64', content: true });
       this.verify(path, String(file.content));
     } catch (error) {
-      replace(this.node, refusal(error, trans.__('The file cannot be read.')));
+      replace(this.node, refusal(error, trans.__('The file cannot be read.'), trans));
     }
   }
 

@@ -22,7 +22,7 @@ const ENDED: ReadonlySet<string> = new Set(['done', 'failed', 'cancelled']);
  * The HTML of the same bundle, by JupyterLab's own renderer and its rules for what is not trusted. Over it, where the
  * server knows the run and it is not where the card left it, the run as the server tells it.
  */
-export class RunCard extends Widget implements IRenderMime.IRenderer {
+class RunCard extends Widget implements IRenderMime.IRenderer {
   private readonly live = h('div', { class: 'sls-live sls-ui' });
   private readonly clock: Clock;
   private readonly observer: IntersectionObserver;

@@ -25,7 +25,7 @@ export function magicOf(text: string): 'safestream' | 'seal' | null {
 }
 
 /** A card from a bundle; `null` where there is none, or it names no run. */
-export function cardOf(data: unknown): IRunCard | null {
+function cardOf(data: unknown): IRunCard | null {
   const found = typeof data === 'object' && data !== null ? (data as Record<string, unknown>) : {};
   const text = (name: string) => (typeof found[name] === 'string' ? (found[name] as string) : '');
   const run = text('run');

@@ -9,7 +9,7 @@ import type { Model } from '../core/model';
 import { Ids, ISls } from './tokens';
 
 /** `hospital · SIMULATED · 2 waiting`: a button that opens the menu of personas. */
-export class StatusItem extends Widget {
+class StatusItem extends Widget {
   private readonly button: HTMLButtonElement;
   private readonly undo: () => void;
 

@@ -21,9 +21,10 @@ export const Ids = {
   openMain: 'sls:open-main',
   personas: 'sls:personas',
   preflight: 'sls:preflight',
-  request: 'sls:show-request',
   runDetached: 'sls:run-detached',
   seal: 'sls:seal',
+  sealChosen: 'sls:seal-chosen',
   verify: 'sls:verify',
+  verifyChosen: 'sls:verify-chosen',
   verifyNotebook: 'sls:verify-notebook'
 } as const;

@@ -1,9 +1,8 @@
 /** A question in a native dialog: Escape closes it, the focus goes back to where it was. */
 
-import { warning } from '../core/card';
 import { button, freshId, h, replace } from '../core/dom';
 import type { IDialog, ITranslate } from '../core/host';
-import { refusal } from '../core/section';
+import { objection } from '../core/section';
 
 /** True when its button was pressed and `check`, if there is one, had nothing against it. */
 export function ask(asked: IDialog, trans: ITranslate): Promise<boolean> {
@@ -55,7 +54,7 @@ class Question {
   private async decide(): Promise<void> {
     this.checking = true;
     this.accept.disabled = true;
-    const why = await this.refused();
+    const why = await objection(this.asked, this.trans);
     this.checking = false;
     this.accept.disabled = false;
     replace(this.trouble, why);
@@ -64,16 +63,6 @@ class Question {
       this.node.close();
     } else {
       this.trouble.scrollIntoView({ block: 'nearest' });
-    }
-  }
-
-  /** Why the dialog stays open. */
-  private async refused(): Promise<HTMLElement | null> {
-    try {
-      const words = (await this.asked.check?.()) ?? '';
-      return words ? warning(words) : null;
-    } catch (error) {
-      return refusal(error, this.trans.__('That was not done.'));
     }
   }
 

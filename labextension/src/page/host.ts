@@ -1,7 +1,7 @@
 /** A page of its own as the place that the panel stands in: nothing but the browser. */
 
 import type { IHost } from '../core/host';
-import { h } from '../core/dom';
+import { saveFile } from '../core/save';
 import { ask } from './dialog';
 import { Toasts } from './toast';
 import { english } from './translate';
@@ -36,13 +36,4 @@ function openDocument(html: string): void {
   const url = URL.createObjectURL(new Blob([html], { type: 'text/html' }));
   window.open(url, '_blank', 'noopener');
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
-}
-
-function saveFile(name: string, text: string): void {
-  const url = URL.createObjectURL(new Blob([text]));
-  const link = h('a', { href: url, download: name });
-  document.body.append(link);
-  link.click();
-  link.remove();
-  setTimeout(() => URL.revokeObjectURL(url), 0);
 }

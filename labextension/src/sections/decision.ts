@@ -113,7 +113,7 @@ export class DecisionForm {
       replace(this.said);
       done(decided);
     } catch (error) {
-      replace(this.said, refusal(error, trans.__('Nothing was decided.')));
+      replace(this.said, refusal(error, trans.__('Nothing was decided.'), trans));
       failed();
     } finally {
       this.lock(false);

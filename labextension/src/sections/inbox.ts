@@ -7,6 +7,7 @@ import type { Model } from '../core/model';
 import { personName } from '../core/person';
 import { shortened } from '../core/short';
 import { silence } from '../core/silence';
+import { isTyping } from '../core/split';
 import { age } from '../core/time';
 import type { Inbox, RequestPage, RequestRow } from '../core/types';
 import { showKeys } from './keys';
@@ -102,8 +103,7 @@ export class InboxSection extends ListSection<RequestRow, RequestPage> {
   }
 
   private ownKey(event: KeyboardEvent): void {
-    const typing = event.target instanceof HTMLElement && event.target.closest('input, textarea, select') !== null;
-    if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey || typing) {
+    if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey || isTyping(event.target)) {
       return;
     }
     const run = this.runOf(event.key);

@@ -54,7 +54,7 @@ export class PeopleSection extends SectionView {
   /** What is shown stays: what could not be had is said above it. */
   protected override fail(error: unknown): void {
     const { trans } = this.model.host;
-    replace(this.said, refusal(error, trans.__('The list could not be had.')), button(trans.__('Try again'), () => this.refresh(true), { 'data-key': 'retry' }));
+    replace(this.said, refusal(error, trans.__('The list could not be had.'), trans), button(trans.__('Try again'), () => this.refresh(true), { 'data-key': 'retry' }));
   }
 
   private draw(): void {

@@ -8,7 +8,7 @@ import type { PersonaRow } from '../core/types';
 const MAX_NAME = 100;
 
 /** A dialog that says who this is, with everybody that one can be instead. */
-export async function choosePersona(model: Model, become: (name: string) => void = name => model.become(name)): Promise<void> {
+export async function choosePersona(model: Model): Promise<void> {
   const { host, status } = model;
   const { trans } = host;
   const names = model.about?.personas ?? [];
@@ -31,7 +31,7 @@ export async function choosePersona(model: Model, become: (name: string) => void
   }
   const name = wantsNew ? await newPersona(model) : chosen;
   if (name && name !== model.persona) {
-    become(name);
+    model.become(name);
   }
 }
 

@@ -4,6 +4,7 @@
  * It is verified by the server's Python, with the same function as `sls verify`; nothing is verified here.
  */
 
+import { sentence } from '../core/api';
 import { toBase64, type IFile } from '../core/bytes';
 import { button, h, replace, type Child } from '../core/dom';
 import { drawCard, mark } from '../core/card';
@@ -63,7 +64,7 @@ export class ReceiptView {
       this.verified.emit(found);
       return this.draw(found);
     } catch (error) {
-      return [drawVerdict(host.trans.__('NOT VERIFIED'), 'bad', [host.trans.__('It could not be looked at.')], this.file.name), refusal(error, '')];
+      return [drawVerdict(host.trans.__('NOT VERIFIED'), 'bad', [host.trans.__('It could not be looked at.')], this.file.name), refusal(error, host.trans.__('Something went wrong.'), host.trans)];
     }
   }
 
@@ -85,7 +86,7 @@ export class ReceiptView {
       const file = await api.get<File>(`runs/${encodeURIComponent(run)}/report`);
       host.openDocument(file.name, file.text);
     } catch (error) {
-      host.notify(error instanceof Error ? error.message : host.trans.__('There is no report.'));
+      host.notify(sentence(error, host.trans.__('There is no report.')));
     }
   }
 

@@ -78,7 +78,7 @@ export class ReceiptsSection extends SectionView {
 
   protected override fail(error: unknown): void {
     const { trans } = this.model.host;
-    replace(this.notice, refusal(error, trans.__('The list could not be had.')), button(trans.__('Try again'), () => this.refresh(true), { 'data-key': 'retry' }));
+    replace(this.notice, refusal(error, trans.__('The list could not be had.'), trans), button(trans.__('Try again'), () => this.refresh(true), { 'data-key': 'retry' }));
   }
 
   private drawRow(row: ReceiptRow): readonly Child[] {
@@ -103,7 +103,7 @@ export class ReceiptsSection extends SectionView {
       }
     } catch (error) {
       if (turn === this.turn) {
-        replace(this.split.detail, refusal(error, trans.__('This run has no receipt.')));
+        replace(this.split.detail, refusal(error, trans.__('This run has no receipt.'), trans));
       }
     }
   }

@@ -1,11 +1,11 @@
 /** Parts of a request's page: what is other than before, and what was decided before. */
 
 import { chip, signedChip, table, units } from '../core/card';
-import { append, h, type Child } from '../core/dom';
+import { append, h } from '../core/dom';
 import type { ITranslate } from '../core/host';
 import { shortened } from '../core/short';
 import { age } from '../core/time';
-import type { Difference, DiffRow, EarlierRow } from '../core/types';
+import type { Difference, DiffRow, EarlierRow, Met } from '../core/types';
 
 /** The request beside the one like it that was let run before. */
 export function drawDifference(found: Difference, trans: ITranslate): HTMLElement {
@@ -29,18 +29,15 @@ export function drawDifference(found: Difference, trans: ITranslate): HTMLElemen
 
 const LOOKS: Readonly<Record<DiffRow['sign'], string>> = { ' ': '', '+': ' sls-added', '-': ' sls-removed' };
 
-/** Both line numbers and a sign before each row; a break where lines between are left out. */
+/** Both line numbers and a sign before each row of code. */
 function diffListing(rows: readonly DiffRow[], trans: ITranslate): HTMLElement {
-  const lines: Child[] = [];
-  let last: DiffRow | undefined;
-  for (const row of rows) {
-    if (last !== undefined && isGap(last, row)) {
-      lines.push(h('span', { class: 'sls-row sls-gap' }, h('span', { class: 'sls-no' }, '⋯ '), '\n'));
-    }
-    lines.push(diffRow(row));
-    last = row;
-  }
+  const lines = rows.map(row => (row.heading ? diffHeading(row) : diffRow(row)));
   return h('pre', { class: 'sls-code sls-diff', tabindex: 0, role: 'group', 'aria-label': trans.__('Code that changed') }, ...lines);
+}
+
+/** Which cell follows, or how much is left out. It has no place for numbers, so no row of code can look like it. */
+function diffHeading(row: DiffRow): HTMLElement {
+  return h('span', { class: 'sls-row sls-gap' }, '⋯ ', ...units(row.units), '\n');
 }
 
 function diffRow(row: DiffRow): HTMLElement {
@@ -49,10 +46,17 @@ function diffRow(row: DiffRow): HTMLElement {
   return h('span', { class: `sls-row${LOOKS[row.sign]}` }, numbers, ...units(row.units), '\n');
 }
 
-/** Whether lines stand between two rows. A row that goes on with the line above has no number. */
-function isGap(last: DiffRow, row: DiffRow): boolean {
-  const far = (from: number, to: number) => from > 0 && to > 0 && to - from > 1;
-  return far(last.before, row.before) || far(last.after, row.after);
+/** Since when the requester asks here, for somebody who wonders whether they are new. */
+export function drawMet(met: Met | null, trans: ITranslate): HTMLElement {
+  if (met === null) {
+    return h('p', { class: 'sls-sub' }, trans.__('What was decided before could not be had.'));
+  }
+  if (met.decided === 0) {
+    return h('p', { class: 'sls-sub' }, trans.__('First seen now: no request of theirs was decided here before.'));
+  }
+  const words = trans._n('%1 request of theirs was decided before', '%1 requests of theirs were decided before', met.decided, met.decided);
+  const first = met.first_at > 0 ? [' · ', trans.__('first seen'), ' ', age(met.first_at, trans)] : [];
+  return h('p', { class: 'sls-sub' }, words, ...first);
 }
 
 /** Decisions on requests for the same assets, the newest as the server has them. */

@@ -8,7 +8,7 @@ import { shortened } from '../core/short';
 import { age } from '../core/time';
 import type { CardData, Decided, RequestPage, RequestRow } from '../core/types';
 import { DecisionForm } from './decision';
-import { drawDifference, drawEarlier } from './request-parts';
+import { drawDifference, drawEarlier, drawMet } from './request-parts';
 
 export interface IRequestOptions {
   readonly model: Model;
@@ -56,19 +56,20 @@ export class RequestView {
   private parts(page: RequestPage): readonly Child[] {
     const { trans } = this.options.model.host;
     return [
-      this.who(page.row),
+      this.who(page),
       this.card(page),
       this.code(page),
       h('h4', {}, trans.__('Decided before on these assets')),
-      drawEarlier(page.earlier, trans),
+      page.met === null ? drawMet(null, trans) : drawEarlier(page.earlier, trans),
       this.end(page)
     ];
   }
 
-  private who(row: RequestRow): HTMLElement {
+  private who({ row, met }: RequestPage): HTMLElement {
     const { trans } = this.options.model.host;
     const asked = row.created_at > 0 ? h('span', { class: 'sls-sub' }, '· ', age(row.created_at, trans)) : null;
-    return h('div', { class: 'sls-asks' }, h('p', {}, ...personName(row.who, trans), ' ', trans.__('asks'), ' ', asked), personWarning(row.who));
+    const who = h('p', {}, ...personName(row.who, trans), ' ', trans.__('asks'), ' ', asked);
+    return h('div', { class: 'sls-asks' }, who, personWarning(row.who), row.own ? null : drawMet(met, trans));
   }
 
   /** Doubts, then the difference, then the rest of the card. */

@@ -80,7 +80,7 @@ export class SealPreview {
     const { shown, error } = this;
     this.node.removeAttribute('aria-busy');
     if (error !== null) {
-      replace(this.box, refusal(error, trans.__('These options mean nothing.')));
+      replace(this.box, refusal(error, trans.__('These options mean nothing.'), trans));
       return;
     }
     if (shown === null) {
