@@ -30,79 +30,9 @@ export const commandsPlugin: JupyterFrontEndPlugin<void> = {
     browsers: IFileBrowserFactory | null,
     tracker: INotebookTracker | null
   ): void => {
-<<<<<<< HEAD
-    const { commands, contextMenu } = app;
-    const { trans } = model.host;
-    const chosen = () => [...(browsers?.tracker.currentWidget?.selectedItems() ?? [])].filter(one => one.type !== 'directory');
-
-    commands.addCommand(Ids.seal, {
-      label: trans.__('Seal with SafeStream…'),
-      caption: trans.__('Write the %seal cell for this file, with its policy; nothing is sealed before you run it'),
-      icon: shieldIcon,
-      isEnabled: () => model.half === 'ready',
-      execute: ({ path }) => sealDialog(model, typeof path === 'string' ? sealStart(path, tracker) : {})
-    });
-    commands.addCommand('sls:seal-chosen', {
-      label: trans.__('Seal with SafeStream…'),
-      caption: trans.__('Write the %seal cell for this file, with its policy; nothing is sealed before you run it'),
-      icon: shieldIcon,
-      isEnabled: () => model.half === 'ready',
-      isVisible: () => chosen().some(one => DATA.includes(PathExt.extname(one.path).toLowerCase())),
-      execute: async () => {
-        for (const { path } of chosen().filter(one => DATA.includes(PathExt.extname(one.path).toLowerCase()))) {
-          await commands.execute(Ids.seal, { path });
-        }
-      }
-    });
-    commands.addCommand('sls:verify-chosen', {
-      label: trans.__('Verify…'),
-      caption: trans.__('Verify a receipt, evidence of a TEE, or a notebook that was run'),
-      icon: shieldIcon,
-      execute: async () => {
-        for (const { path } of chosen()) {
-          await commands.execute(Ids.verify, { path });
-        }
-      }
-    });
-    commands.addCommand(Ids.verifyNotebook, {
-      label: trans.__('Verify This Notebook…'),
-      caption: trans.__('Verify the runs of the notebook as it was saved last'),
-      icon: shieldIcon,
-      isEnabled: () => tracker?.currentWidget != null,
-      execute: () => commands.execute(Ids.verify, { path: tracker?.currentWidget?.context.path ?? '' })
-    });
-    commands.addCommand(Ids.insert, {
-      label: trans.__('Insert SafeStream Cell…'),
-      caption: trans.__('Choose an asset; a %1 cell for it is put below the active cell', '%%safestream'),
-      icon: shieldIcon,
-      isEnabled: () => tracker?.currentWidget != null,
-      execute: () => commands.execute(Ids.open, { section: 'assets' })
-    });
-
-    const directory = '.jp-DirListing-item[data-isdir="false"]';
-    contextMenu.addItem({ command: 'sls:seal-chosen', selector: directory, rank: 20 });
-    for (const type of DOCUMENTS) {
-      contextMenu.addItem({ command: 'sls:verify-chosen', selector: `${directory}[data-file-type="${type}"]`, rank: 21 });
-    }
-    contextMenu.addItem({ command: Ids.insert, selector: '.jp-Notebook .jp-Cell', rank: 9.5 });
-    contextMenu.addItem({ command: Ids.verifyNotebook, selector: '.jp-Notebook', rank: 9.6 });
-
-    const sections = { requests: trans.__('Inbox'), runs: trans.__('Runs'), assets: trans.__('Assets'), receipts: trans.__('Receipts'), people: trans.__('People') };
-    for (const [section, words] of Object.entries(sections)) {
-      const command = `sls:open-${section}`;
-      commands.addCommand(command, {
-        label: trans.__('Open SafeStreams: %1', words),
-        caption: trans.__('Show this section of the panel'),
-        execute: () => commands.execute(Ids.open, { section })
-      });
-      palette?.addItem({ command, category: CATEGORY });
-    }
-    for (const command of [Ids.open, Ids.openMain, Ids.seal, Ids.verify, Ids.verifyNotebook, Ids.insert, Ids.personas, Ids.newPersona]) {
-=======
     addFileCommands(app, model, browsers, tracker);
     addNotebookCommands(app, model, tracker);
     for (const command of [...addSectionCommands(app, model), ...PALETTE]) {
->>>>>>> review
       palette?.addItem({ command, category: CATEGORY, args: { isPalette: true } });
     }
     launcher?.add({ command: Ids.openMain, category: CATEGORY, rank: 1 });
