@@ -58,6 +58,8 @@ def test_what_ran_verifies_and_what_was_changed_since_does_not(place: Place) -> 
     tab.run_all()
     badge = tab.page.locator(".sls-verified")
     badge.get_by_text("1 of 1 remote cell verified").wait_for()
+    tab.panel("Runs").locator(".sls-row-button").first.wait_for()
+    tab.shot("notebook")
     write(tab, 1, OPEN + "  # changed")
     badge.get_by_text("0 of 1 remote cell verified").wait_for()
     tab.close()

@@ -53,9 +53,9 @@ export class AssetsSection extends ListSection<AssetRow, AssetPage> {
     const kind = row.kind === 'code' ? trans.__('code') : trans.__('table');
     const about = [kind, row.content, row.size].filter(one => one !== '').join(' · ');
     return [
-      h('strong', { class: 'sls-row-text' }, shortened(row.called, 200)),
-      h('span', { class: 'sls-row-text' }, about),
-      row.purposes.length > 0 ? h('span', { class: 'sls-row-text' }, shortened(trans.__('for %1', row.purposes.join(', ')))) : null,
+      h('strong', { class: 'sls-row-about' }, shortened(row.called, 200)),
+      h('span', { class: 'sls-row-about' }, about),
+      row.purposes.length > 0 ? h('span', { class: 'sls-row-about' }, shortened(trans.__('for %1', row.purposes.join(', ')))) : null,
       row.simulated ? h('span', { class: 'sls-row-foot' }, mark('SIMULATED')) : null
     ];
   }

@@ -84,8 +84,8 @@ export class ReceiptsSection extends SectionView {
   private drawRow(row: ReceiptRow): readonly Child[] {
     const { trans } = this.model.host;
     return [
-      h('span', { class: 'sls-row-line' }, h('strong', { class: 'sls-row-name' }, shortened(row.inputs.join(', '), 200) || trans.__('no inputs')), h('span', { class: 'sls-row-end' }, age(row.at, trans))),
-      row.purpose ? h('span', { class: 'sls-row-text' }, shortened(row.purpose)) : null,
+      h('span', { class: 'sls-row-head' }, h('strong', { class: 'sls-row-who' }, shortened(row.inputs.join(', '), 200) || trans.__('no inputs')), h('span', { class: 'sls-row-age' }, age(row.at, trans))),
+      row.purpose ? h('span', { class: 'sls-row-about' }, shortened(row.purpose)) : null,
       h('span', { class: 'sls-row-foot' }, ...row.marks.map(mark), h('code', {}, row.run))
     ];
   }

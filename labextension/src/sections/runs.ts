@@ -50,10 +50,10 @@ export class RunsSection extends ListSection<RunRow, RunPage> {
     const place = row.session ? (row.cell === null ? row.session : trans.__('%1, cell %2', row.session, row.cell)) : '';
     const doing = row.going ? row.now : row.reason;
     return [
-      h('span', { class: 'sls-row-line' }, signedChip(row.state, row.tone), h('span', { class: 'sls-row-end' }, age(row.started_at, trans))),
-      h('strong', { class: 'sls-row-text' }, shortened(row.inputs.join(', '), 200) || trans.__('no inputs')),
-      row.purpose ? h('span', { class: 'sls-row-text' }, shortened(row.purpose)) : null,
-      doing ? h('span', { class: row.going ? 'sls-row-now' : 'sls-row-text' }, shortened(doing)) : null,
+      h('span', { class: 'sls-row-head' }, signedChip(row.state, row.tone), h('span', { class: 'sls-row-age' }, age(row.started_at, trans))),
+      h('strong', { class: 'sls-row-about' }, shortened(row.inputs.join(', '), 200) || trans.__('no inputs')),
+      row.purpose ? h('span', { class: 'sls-row-about' }, shortened(row.purpose)) : null,
+      doing ? h('span', { class: row.going ? 'sls-row-now' : 'sls-row-about' }, shortened(doing)) : null,
       h('span', { class: 'sls-row-foot' }, ...row.marks.map(mark), h('span', {}, h('code', {}, row.id), place ? ` · ${place}` : ''))
     ];
   }

@@ -43,8 +43,8 @@ export class SessionRows {
     return h(
       'li',
       { class: 'sls-session' },
-      h('span', { class: 'sls-row-line' }, h('strong', {}, row.name), signedChip(row.state, row.tone)),
-      h('span', { class: 'sls-row-text' }, shortened([row.inputs.join(', '), row.purpose].filter(one => one).join(' · '))),
+      h('span', { class: 'sls-row-head' }, h('strong', {}, row.name), signedChip(row.state, row.tone)),
+      h('span', { class: 'sls-row-about' }, shortened([row.inputs.join(', '), row.purpose].filter(one => one).join(' · '))),
       h('span', { class: 'sls-sub' }, trans.__('%1 of %2 cells', row.cells, row.most), ...this.idle(row)),
       close
     );
