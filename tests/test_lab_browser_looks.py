@@ -160,7 +160,6 @@ def test_the_server_is_restarted_while_the_panel_is_open(place: Place, tmp_path:
 
 def test_notebook_7_has_the_panel_and_the_line(place: Place, tmp_path: Path) -> None:
     """Without JupyterLab's shell: its own side bar, the same sections."""
-    pytest.importorskip("notebook")
     server = LabServer(tmp_path / "notebooks", place.home.environment(), front="notebook").start()
     try:
         name = server.notebook("seven.ipynb", "%load_ext sls_jupyter", "%%safestream -i visits\nlen(visits)")
