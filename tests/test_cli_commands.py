@@ -35,6 +35,7 @@ ONLY_IN_A_SHELL = {
     "export": "a template is deployed from a shell",
     "host": "%sls hosts adds and removes; a machine is examined and swept from a shell",
     "image": "an image is built and pushed from a shell",
+    "open": "JupyterLab has the panel at its left side",
 }
 OTHER_OPTIONS = {
     "whoami": {"--new"},  # %sls as NAME --new
