@@ -82,6 +82,16 @@ def test_who_must_decide_hears_of_a_request_and_who_asked_of_the_decision(world:
     assert not [one for one in analyst if one.type == "asked"], "who asked decides on nothing"
 
 
+def test_requests_of_somebody_whom_no_policy_names_are_heard_of(world: World) -> None:
+    """They are no entries of the log before they are decided; nobody would see the second one otherwise."""
+    world.seal("anyone", patients(20), allow_code="reviewed", requester=(), kinds="table")
+    with watched(world.hospital) as seen:
+        for code in ("x = anyone.age.mean()", "x = anyone.age.max()"):
+            request = world.analyst.prepare(code, ["anyone"], purpose="heart study")
+            ask_all(request, world.analyst._run_clients(request))
+            heard(seen, "asked", id=request.spec.terms)
+
+
 def test_a_request_that_somebody_else_saw_first_is_told_all_the_same(world: World) -> None:
     """The status bar counts what waits as well; its look must not swallow the notification."""
     with watched(world.hospital) as seen:

@@ -54,7 +54,7 @@ class Lookout:
         self._lock = threading.Lock()  # of what stands here; nothing is waited for while it is held
         # one look at an authority at a time
         self._looking: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
-        self._marks: dict[str, bytes] = {}  # newest checkpoint, by the authority's DID
+        self._marks: dict[str, tuple[bytes, str]] = {}  # by the authority's DID
         self._open: dict[str, dict[str, RequestInfo | None]] = {}
         self._listeners: list[Callable[[Change], None]] = []
 
@@ -94,7 +94,7 @@ class Lookout:
         with self._lock:
             looking = self._looking[did]
         with looking:
-            mark = client.newest_checkpoint()
+            mark = _mark(client)
             before, known = self._marks.get(did), self._open.get(did, {})
             if mark == before:
                 return
@@ -109,3 +109,9 @@ class Lookout:
 
 def _mine(one: RequestInfo | None) -> bool:
     return one is not None and one.mine_to_decide
+
+
+def _mark(client: AuthorityClient) -> tuple[bytes, str]:
+    """Another one: something was logged, or somebody asked. Who is named by no policy is logged only when they are let run."""
+    newest = client.requests(after=None, limit=1, state="open").requests
+    return client.newest_checkpoint(), newest[0].id if newest else ""
