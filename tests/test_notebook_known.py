@@ -20,7 +20,7 @@ class Slow:
 
     def assets(self):
         self.asked += 1
-        self.go.wait(5)
+        self.go.wait(120)
         raise Unavailable("no answer")
 
 
@@ -30,7 +30,7 @@ def test_a_slow_authority_does_not_hold_the_tab_key():
     catalogue = Catalogue(lambda: session)
     start = time.monotonic()
     assert [catalogue.names() for _ in range(3)] == [Names()] * 3
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 60, "who waits for the authority waits twice as long"
     assert session.asked == 1
     session.go.set()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from sls_jupyter.errors import SlsError
 from sls_jupyter.lab import messages
 from sls_jupyter.lab.asking import Asked
@@ -63,8 +65,8 @@ def withdraw(asked: Asked) -> messages.CardAnswer:
     Raises:
         as :meth:`Session.withdraw`.
     """
-    assert isinstance(asked.body, messages.Withdraw)  # noqa: S101  # the route's model
-    done = asked.session.withdraw(asked.path["id"], shred=asked.body.shred)
+    body = cast(messages.Withdraw, asked.body)
+    done = asked.session.withdraw(asked.path["id"], shred=body.shred)
     return messages.CardAnswer(card=card_of(asked.session, withdrawn_card(done)))
 
 

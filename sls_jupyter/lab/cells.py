@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from sls_jupyter.lab import messages
 from sls_jupyter.lab.asking import Asked
 from sls_jupyter.lab.assets import columns_of
@@ -37,8 +39,7 @@ def policy(asked: Asked) -> messages.PolicyShown:
     Raises:
         BadInput, UnknownName: an option, the frame or the name cannot be one.
     """
-    body, session = asked.body, asked.session
-    assert isinstance(body, messages.PolicyAsked)  # noqa: S101  # the route's model
+    body, session = cast(messages.PolicyAsked, asked.body), asked.session
     name = body.name or default_name(body.frame)
     require_asset_name(name)
     info = session.in_force(name)
@@ -55,8 +56,7 @@ def policy(asked: Asked) -> messages.PolicyShown:
 
 def preflight(asked: Asked) -> messages.Preflight:
     """What a cell would do if it ran now. Nothing is asked, run or logged."""
-    assert isinstance(asked.body, messages.PreflightAsked)  # noqa: S101  # the route's model
-    found = preview(asked.session, asked.body.cell)
+    found = preview(asked.session, cast(messages.PreflightAsked, asked.body).cell)
     return messages.Preflight(
         verdict=found.verdict,
         line=found.line,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 from pathlib import Path
+from typing import cast
 
 from sls_jupyter.agent import starting
 from sls_jupyter.agent.place import version, why_switched_off
@@ -120,8 +121,7 @@ def new_persona(asked: AskedByAnybody) -> messages.PersonaRow:
     """
     from sls_jupyter.notebook.sessions import session_for
 
-    assert isinstance(asked.body, messages.NewPersona)  # noqa: S101  # as the table says
-    name = asked.body.name
+    name = cast(messages.NewPersona, asked.body).name
     if not name or name in Home.with_keys(asked.root):
         raise BadInput("There is a persona of that name." if name else "A persona needs a name.", found=name)
     session = session_for(name, new=True)

@@ -50,6 +50,7 @@ export abstract class ListSection<Row, Page> extends SectionView {
     this.finder = new Finder(host.trans, words.search, () => this.refresh(true));
     this.list = new ListView<Row>({ label: words.rows, key: row => this.keyOf(row), draw: row => this.drawRow(row), open: row => this.reveal(this.keyOf(row)) });
     this.opened = new Opened<Page>({ ask: id => this.askPage(id), draw: page => this.drawOpened(page), fail: error => this.failed(error) });
+    this.disposers.push(model.updated.on(() => this.leave()));
     this.split = new SplitView<Row>({
       trans: host.trans,
       list: this.list,
@@ -71,6 +72,7 @@ export abstract class ListSection<Row, Page> extends SectionView {
   protected abstract titleOf(page: Page): string;
 
   override show(): void {
+    this.leave();
     super.show();
     this.clock.start();
     if (this.stale && !this.isWorking) {
@@ -106,10 +108,12 @@ export abstract class ListSection<Row, Page> extends SectionView {
   }
 
   protected async load(): Promise<void> {
-    if (this.whose !== this.model.persona) {
-      this.begin();
-    }
+    this.leave();
+    const whose = this.whose;
     const found = await this.ask(this.finder.query);
+    if (whose !== this.model.persona) {
+      return; // somebody else asks for theirs
+    }
     const shown = found.groups.reduce((sum, group) => sum + group.rows.length, 0);
     replace(this.notice);
     this.list.set(found.groups);
@@ -127,8 +131,11 @@ export abstract class ListSection<Row, Page> extends SectionView {
     replace(this.notice, refusal(error, trans.__('The list could not be had.'), trans), retry);
   }
 
-  /** Another persona's rows are nobody's business. */
-  private begin(): void {
+  /** Another persona's rows, and what of theirs is open, are nobody's business: they go at once. */
+  private leave(): void {
+    if (this.whose === this.model.persona) {
+      return;
+    }
     this.whose = this.model.persona;
     this.split.close();
     this.finder.clear();

@@ -3,13 +3,14 @@
 import type { About, Event, Status } from './types';
 import { Api, API, Missing, Refusal } from './api';
 import { Emitter } from './emitter';
-import type { IHost } from './host';
+import type { IDialog, IHost } from './host';
 
 export type Section = NonNullable<Event['section']>;
 export type Half = 'starting' | 'ready' | 'missing' | 'differs' | 'unreachable';
 
 const AGAIN_MS = [500, 1000, 2000, 5000, 10000];
 const POLL_MS = 5000; // where no stream can be had
+const HIDDEN_MS = 20_000; // a browser has six connections for all pages of one server: a hidden page leaves its own to others
 
 export class Model {
   readonly api: Api;
@@ -70,6 +71,21 @@ export class Model {
     }
   }
 
+  /**
+   * A question before something is done as a persona. What was answered for one persona is not done as another: where
+   * the page became somebody else while the question was open, the answer counts for nothing, and that is said.
+   */
+  async ask(dialog: IDialog): Promise<boolean> {
+    const { persona, host } = this;
+    const { trans } = host;
+    const same = () => (persona === this.persona ? '' : trans.__('This page was %1 when it asked, and is %2 now. Nothing was done.', persona, this.persona));
+    const accepted = await host.ask({ ...dialog, check: async () => same() || ((await dialog.check?.()) ?? '') });
+    if (accepted && same()) {
+      host.notify(same());
+    }
+    return accepted && !same();
+  }
+
   async refreshStatus(): Promise<void> {
     if (this.persona === '') {
       return; // there is nobody yet
@@ -118,10 +134,7 @@ export class Model {
           return;
         }
         await this.refreshStatus();
-        for await (const event of this.api.events(signal)) {
-          failures = 0;
-          this.take(event);
-        }
+        await this.listen(signal, () => (failures = 0));
         failures = 0;
       } catch (error) {
         if (signal.aborted) {
@@ -132,6 +145,24 @@ export class Model {
         this.set(error instanceof Missing ? 'missing' : 'unreachable', refusal);
       }
       await pause(failures > 0 ? (AGAIN_MS[Math.min(failures, AGAIN_MS.length) - 1] ?? POLL_MS) : 0, signal);
+    }
+  }
+
+  /** Take events until the server ends the stream, or the page has been hidden for a while. */
+  private async listen(signal: AbortSignal, took: () => void): Promise<void> {
+    const ending = new AbortController();
+    const hidden = new Hidden(HIDDEN_MS, () => ending.abort());
+    try {
+      for await (const event of this.api.events(AbortSignal.any([signal, ending.signal]))) {
+        took();
+        this.take(event);
+      }
+    } catch (error) {
+      if (!ending.signal.aborted) {
+        throw error;
+      }
+    } finally {
+      hidden.stop();
     }
   }
 
@@ -164,6 +195,29 @@ export class Model {
       this.told.emit(event);
     }
   }
+}
+
+/** Calls once the page has been hidden for so long without a pause. */
+class Hidden {
+  private timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(
+    private readonly milliseconds: number,
+    private readonly call: () => void
+  ) {
+    document.addEventListener('visibilitychange', this.look);
+    this.look();
+  }
+
+  stop(): void {
+    clearTimeout(this.timer);
+    document.removeEventListener('visibilitychange', this.look);
+  }
+
+  private readonly look = () => {
+    clearTimeout(this.timer);
+    this.timer = document.hidden ? setTimeout(this.call, this.milliseconds) : undefined;
+  };
 }
 
 /** Wait, and while the page is hidden go on waiting. */

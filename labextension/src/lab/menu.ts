@@ -4,10 +4,14 @@ import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/applica
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { MenuSvg } from '@jupyterlab/ui-components';
 import type { CommandRegistry } from '@lumino/commands';
+import { UUID } from '@lumino/coreutils';
+import { h } from '../core/dom';
 import type { Model } from '../core/model';
 import { become } from './persona';
 import { newPersona } from '../sections/persona';
 import { Ids, ISls } from './tokens';
+
+let opened = ''; // what the menu that was opened last adds to its arguments, and nobody else knows
 
 export const menuPlugin: JupyterFrontEndPlugin<void> = {
   id: 'sls-jupyter:personas',
@@ -41,8 +45,11 @@ function addPersonas(commands: CommandRegistry, model: Model, tracker: INotebook
     isToggleable: true,
     isToggled: ({ persona }) => persona === model.persona,
     isVisible: ({ persona }) => typeof persona === 'string',
-    execute: ({ persona }) => {
-      if (typeof persona === 'string') {
+    execute: async ({ persona, menu }) => {
+      // a link in a notebook can name a command and its arguments: a press on it is no choice of this
+      const body = h('p', {}, trans.__('You are %1. Somebody or something asks that you be %2.', model.persona, String(persona)));
+      const known = typeof persona === 'string' && model.about?.personas.includes(persona) === true && persona !== model.persona;
+      if (known && ((menu === opened && opened !== '') || (await model.ask({ title: trans.__('Be %1?', persona), body, accept: trans.__('Be %1', persona) })))) {
         become(model, tracker, persona);
       }
     }
@@ -88,12 +95,13 @@ function me({ half, persona, status, host: { trans } }: Model): string {
 
 /** At what was pressed; else in the middle. */
 function openMenu(commands: CommandRegistry, model: Model, pressed: Element | null): void {
+  opened = UUID.uuid4();
   const menu = new MenuSvg({ commands });
   menu.addClass('sls-menu');
   menu.addItem({ command: 'sls:me' });
   menu.addItem({ type: 'separator' });
   for (const persona of model.about?.personas ?? []) {
-    menu.addItem({ command: Ids.become, args: { persona } });
+    menu.addItem({ command: Ids.become, args: { persona, menu: opened } });
   }
   menu.addItem({ command: Ids.newPersona });
   menu.addItem({ type: 'separator' });

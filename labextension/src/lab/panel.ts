@@ -14,6 +14,7 @@ import { PanelView } from '../panel';
 import { makeSections } from '../sections';
 import { shieldIcon } from './icon';
 import { KernelCheck } from './kernel';
+import { become } from './persona';
 import { Ids, ISls } from './tokens';
 
 /** A widget around the panel's view: it asks for nothing while it is not seen. */
@@ -106,7 +107,7 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
     const { commands, shell } = app;
     const { trans } = model.host;
     const choose = () => void commands.execute(Ids.personas);
-    const be = (persona: string) => void commands.execute(Ids.become, { persona });
+    const be = (persona: string) => become(model, notebooks, persona);
     const kernel = new KernelCheck(model, notebooks);
     const side = new SlsPanel(model, kernel, choose, be);
     side.id = Ids.panel;

@@ -119,9 +119,9 @@ class RunCard extends Widget implements IRenderMime.IRenderer {
     if (!this.due || this.working || this.timer !== undefined || half !== 'ready' || about === null || this.card === null) {
       return;
     }
-    const { home } = this.card;
-    if (home && home !== about.home) {
-      return; // another home's run: its card is all that is known
+    const { home, persona } = this.card;
+    if (home !== about.home || !about.personas.includes(persona)) {
+      return; // another home's run, or nobody's: its card is all that is known
     }
     this.due = false;
     this.working = true;
@@ -133,8 +133,8 @@ class RunCard extends Widget implements IRenderMime.IRenderer {
 
   private async ask(card: IRunCard): Promise<void> {
     try {
-      const page = await this.model.api.get<RunPage>(`runs/${encodeURIComponent(card.run)}`, { persona: card.persona || undefined });
-      if (!this.isDisposed && this.card === card) {
+      const page = await this.model.api.get<RunPage>(`runs/${encodeURIComponent(card.run)}`, { persona: card.persona });
+      if (!this.isDisposed && this.card === card && page.row.id === card.run) {
         this.draw(page, card);
       }
     } catch (error) {
@@ -150,7 +150,9 @@ class RunCard extends Widget implements IRenderMime.IRenderer {
       this.showHtml();
       return;
     }
-    replace(this.live, drawRun(page, this.model.host.trans));
+    const { trans } = this.model.host;
+    const other = card.persona === this.model.persona ? null : h('p', { class: 'sls-sub' }, trans.__('A run of %1', card.persona));
+    replace(this.live, other, drawRun(page, trans));
     this.live.hidden = false;
     this.html.hide();
     if (page.row.going) {

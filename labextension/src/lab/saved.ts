@@ -16,6 +16,7 @@ export interface IRunCard {
   readonly version: string;
 }
 
+const WORD = /^[\w.:+-]{1,100}$/; // what a card of ours has in such a place; a file may have anything
 const MAGIC = /^\s*%%(safestream|seal)(?![\w.])/;
 
 /** Which of our cell magics a cell begins with. */
@@ -27,7 +28,10 @@ export function magicOf(text: string): 'safestream' | 'seal' | null {
 /** A card from a bundle; `null` where there is none, or it names no run. */
 function cardOf(data: unknown): IRunCard | null {
   const found = typeof data === 'object' && data !== null ? (data as Record<string, unknown>) : {};
-  const text = (name: string) => (typeof found[name] === 'string' ? (found[name] as string) : '');
+  const text = (name: string) => {
+    const value = found[name];
+    return typeof value === 'string' && WORD.test(value) ? value : '';
+  };
   const run = text('run');
   return run ? { run, state: text('state'), persona: text('persona'), home: text('home'), version: text('version') } : null;
 }

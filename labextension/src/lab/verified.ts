@@ -4,6 +4,7 @@ import { NotebookActions, type Notebook, type NotebookPanel } from '@jupyterlab/
 import { isCodeCellModel, type Cell } from '@jupyterlab/cells';
 import { Widget } from '@lumino/widgets';
 import { button, h, replace } from '../core/dom';
+import { sentence } from '../core/api';
 import { signedChip } from '../core/card';
 import type { Model } from '../core/model';
 import type { NotebookChecked } from '../core/types';
@@ -13,6 +14,7 @@ import { Soon } from './soon';
 
 const SETTLED_MS = 1000;
 const MOST = 500; // cells that one call takes
+const MOST_LETTERS = 1_000_000; // of all their text
 
 interface IRow {
   readonly cell: Cell;
@@ -85,29 +87,40 @@ export class VerifiedBadge extends Widget {
     const { trans } = this.model.host;
     const cells = this.remote();
     const asked: { run: string; cell: string }[] = [];
-    const of = new Map<Cell, string>();
+    const of = new Map<Cell, number>(); // where its question stands: several cells may name one run
+    let letters = 0;
     for (const cell of cells) {
+      const text = cell.model.sharedModel.getSource();
       const cards = isCodeCellModel(cell.model) ? cardsOf(cell.model) : [];
       const run = cards[cards.length - 1]?.run;
-      if (run !== undefined && asked.length < MOST) {
-        of.set(cell, run);
-        asked.push({ run, cell: cell.model.sharedModel.getSource() });
+      if (run !== undefined && asked.length < MOST && letters + text.length <= MOST_LETTERS) {
+        letters += text.length;
+        of.set(cell, asked.length);
+        asked.push({ run, cell: text });
       }
     }
     let checked: NotebookChecked = { cells: [] };
-    if (asked.length > 0) {
-      checked = await this.model.api.post<NotebookChecked>('notebook', { cells: asked }, {}, signal);
+    let trouble = '';
+    try {
+      checked = asked.length > 0 ? await this.model.api.post<NotebookChecked>('notebook', { cells: asked }, {}, signal) : checked;
+    } catch (error) {
+      trouble = sentence(error, trans.__('It could not be checked.')); // what was verified before may be changed by now
     }
     if (signal.aborted || this.isDisposed) {
       return;
     }
-    const by = new Map(checked.cells.map(one => [one.run, one]));
     this.rows = cells.map(cell => {
-      const run = of.get(cell);
-      const found = run === undefined ? undefined : by.get(run);
-      return { cell, verified: found?.verified ?? false, words: found?.words ?? trans.__('It has no saved card of a run.') };
+      const at = of.get(cell);
+      const found = at === undefined ? undefined : checked.cells[at];
+      return { cell, verified: found?.verified ?? false, words: found?.words ?? (at !== undefined ? trouble : this.unasked(cell)) };
     });
     this.draw();
+  }
+
+  private unasked(cell: Cell): string {
+    const { trans } = this.model.host;
+    const has = isCodeCellModel(cell.model) && cardsOf(cell.model).length > 0;
+    return has ? trans.__('The notebook has too many remote cells, or too long ones: this one was not checked.') : trans.__('It has no saved card of a run.');
   }
 
   private draw(): void {
@@ -117,7 +130,7 @@ export class VerifiedBadge extends Widget {
     this.setHidden(total === 0);
     const words = trans._n('%2 of %1 remote cell verified', '%2 of %1 remote cells verified', total, total, good);
     replace(this.button, `${good === total ? '✓' : '!'} ${words}`);
-    this.button.title = trans.__('Saved cards, receipts and results that belong together. Which are not, and why');
+    this.button.title = trans.__('Cells whose code and kept results are those of a receipt that verifies. What the notebook shows beneath them is not compared. Which are not, and why');
     this.button.classList.toggle('sls-good', good === total);
   }
 

@@ -44,7 +44,7 @@ async function withdraw(page: AssetPage, model: Model, done: () => void): Promis
     h('p', {}, trans.__('Results that left stay where they are, and a group that holds keys already runs to its end. The log keeps that you withdrew it.')),
     shred.node
   );
-  if (!(await host.ask({ title: trans.__('Withdraw %1?', page.row.called), body, accept: trans.__('Withdraw'), warn: true }))) {
+  if (!(await model.ask({ title: trans.__('Withdraw %1?', page.row.called), body, accept: trans.__('Withdraw'), warn: true }))) {
     return [];
   }
   const { card } = await model.api.post<CardAnswer>(`assets/${encodeURIComponent(page.row.id)}/withdraw`, { shred: shred.box.checked });

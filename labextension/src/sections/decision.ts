@@ -25,10 +25,12 @@ export class DecisionForm {
   private readonly approving: HTMLButtonElement;
   private readonly denying: HTMLButtonElement;
   private page: RequestPage | null = null;
+  private readonly persona: string; // who was shown the page, and alone decides on it
   private sending = false;
 
   constructor(private readonly options: IDecisionOptions) {
     const { trans } = options.model.host;
+    this.persona = options.model.persona;
     const id = freshId('reason');
     this.wrong = h('p', { class: 'sls-wrong', id: `${id}-wrong`, role: 'alert' });
     const help = h('p', { class: 'sls-help', id: `${id}-help` }, trans.__('The requester reads it. To deny, say why.'));
@@ -75,6 +77,7 @@ export class DecisionForm {
     const body = h(
       'div',
       {},
+      h('p', {}, trans.__('You decide as'), ' ', h('strong', {}, this.persona), '.'),
       h('p', {}, trans.__('From %1.', page.row.who.words)),
       h('p', {}, page.signs),
       reason ? h('p', {}, trans.__('Your reason: “%1”', reason)) : null
@@ -82,7 +85,7 @@ export class DecisionForm {
     this.complain('');
     const held = heldKey(event);
     const check = () => (held() ? trans.__('Let go of the key, read what is signed, and press it again.') : '');
-    if (await host.ask({ title: trans.__('Approve request %1?', page.row.short), body, accept: trans.__('Sign and approve'), check })) {
+    if (await this.options.model.ask({ title: trans.__('Approve request %1?', page.row.short), body, accept: trans.__('Sign and approve'), check })) {
       await this.send(page, true, reason);
     }
   }
@@ -105,11 +108,15 @@ export class DecisionForm {
   private async send(page: RequestPage, approve: boolean, reason: string): Promise<void> {
     const { model, done, failed } = this.options;
     const { trans } = model.host;
+    if (model.persona !== this.persona) {
+      this.complain(trans.__('✗ You are %1 now, and %2 was shown this. Nothing was decided.', model.persona, this.persona));
+      return;
+    }
     const body: Decide = { approve, reason, seen: page.seen };
     this.lock(true);
     replace(this.said, h('p', { role: 'status' }, approve ? trans.__('Signing the approval …') : trans.__('Signing the denial …')));
     try {
-      const decided = await model.api.post<Decided>(`requests/${encodeURIComponent(page.row.id)}/decision`, body);
+      const decided = await model.api.post<Decided>(`requests/${encodeURIComponent(page.row.id)}/decision`, body, { persona: this.persona });
       replace(this.said);
       done(decided);
     } catch (error) {

@@ -84,6 +84,6 @@ async function answered(model: Model, { title, body, accept, read }: IQuestion):
     card = (await model.api.post<CardAnswer>(found.path, found.body)).card;
     return '';
   };
-  await model.host.ask({ title, body, accept, check });
+  await model.ask({ title, body, accept, check });
   return card;
 }

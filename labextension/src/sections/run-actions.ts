@@ -58,7 +58,7 @@ async function cancel(page: RunPage, { model, took }: IRunPlace): Promise<readon
     h('p', {}, page.title),
     h('p', {}, trans.__('Its container group is deleted. What it computed so far is lost, and the log keeps that it was cancelled.'))
   );
-  const sure = await model.host.ask({ title: trans.__('Cancel this run?'), body, accept: trans.__('Yes, cancel the run'), warn: true });
+  const sure = await model.ask({ title: trans.__('Cancel this run?'), body, accept: trans.__('Yes, cancel the run'), warn: true });
   if (sure) {
     took(await model.api.post<RunPage>(path(page.row.id, 'cancel'), {}));
   }
@@ -71,7 +71,7 @@ async function saveResult(run: string, { model }: IRunPlace): Promise<readonly C
   const help = trans.__('Below the folder that this Jupyter server shows; it is made where it is not there.');
   const body = h('div', { class: 'sls-form' }, field({ label: trans.__('Folder'), help }, folder));
   const check = () => (folder.value.trim() ? '' : trans.__('Name a folder.'));
-  if (!(await model.host.ask({ title: trans.__('Save the results'), body, accept: trans.__('Save'), check }))) {
+  if (!(await model.ask({ title: trans.__('Save the results'), body, accept: trans.__('Save'), check }))) {
     return [];
   }
   const saved = await model.api.post<Saved>(path(run, 'result'), { folder: folder.value.trim() });

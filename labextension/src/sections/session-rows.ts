@@ -66,7 +66,7 @@ export class SessionRows {
     const { trans } = host;
     const words = trans.__('Its container group ends: its variables are gone and no further cell can run in it. Results that you have stay.');
     const body = h('div', { class: 'sls-form' }, h('p', {}, words));
-    if (!(await host.ask({ title: trans.__('Close session %1?', row.name), body, accept: trans.__('Close the session'), warn: true }))) {
+    if (!(await this.model.ask({ title: trans.__('Close session %1?', row.name), body, accept: trans.__('Close the session'), warn: true }))) {
       return [];
     }
     const { card } = await api.post<CardAnswer>(`sessions/${encodeURIComponent(row.name)}/close`, {});
