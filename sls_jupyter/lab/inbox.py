@@ -46,7 +46,7 @@ def page(asked: Asked) -> messages.RequestPage:
         earlier=tuple(map(_earlier, session.decisions_on(request))),
         signs=_signs(request),
         can_decide=_waits_for_me(request),
-        seen=seen_digest(request),
+        seen=seen_digest(request, session.did),
     )
 
 

@@ -131,10 +131,13 @@ class RequestInfo:
         return read_parameters(self.parameters)
 
 
-def seen_digest(request: RequestInfo) -> str:
+def seen_digest(request: RequestInfo, me: str) -> str:
     """Digest of everything that a page is made of which shows this request: what a decision can be held against.
 
     It tells whether somebody is shown the same again. It is no signature, and what an approval signs are the terms.
+
+    Args:
+        me: DID of the persona that is shown it; what one was shown, another does not decide on.
     """
     earlier = request.earlier
     inputs = [
@@ -143,6 +146,7 @@ def seen_digest(request: RequestInfo) -> str:
         for one in request.inputs
     ]  # fmt: skip
     made_of = {
+        "me": me,
         "id": request.id,
         "state": request.state,
         "who": [request.requester, str(request.who)],
