@@ -128,6 +128,7 @@ bench: $(VENV)/.test sandbox
 	$(BIN)/python benchmarks/layers.py
 	$(BIN)/python benchmarks/session.py
 	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/lab.py
 
 crash: $(VENV)/.test
 	$(BIN)/python benchmarks/crash.py --rounds 50
