@@ -18,7 +18,7 @@ help:
 	@echo "make azurite Microsoft's emulator of Azure's storage, for the tests that need one (make test does so where npm is)"
 	@echo "make lab     JupyterLab on the example notebooks"
 	@echo "make bundle  build the JupyterLab extension anew from labextension/ (needs npm; what it makes is committed)"
-	@echo "make bench   ratios against the plain alternative"
+	@echo "make bench   ratios against the plain alternative; the panel in a real browser"
 	@echo "make crash   kill an authority 50 times under load and look for what is missing"
 	@echo "make fuzz    throw bytes at every parser for a while (coverage-guided where atheris is installed)"
 	@echo "make fix     what a machine can repair"
