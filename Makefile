@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 OUT := build/demo
+# Of the suite: it waits for other processes most of the time.
+WORKERS ?= 4
 AZURITE := .cache/azurite
 AZURITE_VERSION := 3.37.0
 BUNDLE := sls_jupyter/labextension sls_jupyter/lab/page labextension/openapi.json labextension/src/core/api-types.ts
@@ -97,7 +99,7 @@ test: check
 
 check: $(VENV)/.test sandbox storage lint types bundle-check pandas2 guest-image
 	@$(BIN)/python -m compileall -q sls_jupyter  # containers and commands start from it, also where Python writes none
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: guest-image
 guest-image: $(VENV)/.test

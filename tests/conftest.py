@@ -21,6 +21,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 LONG = (  # files that take half a minute and more, the longest first; those with whole runs follow
+    "test_lab_browser_looks.py",
+    "test_lab_browser_notebook.py",
+    "test_lab_browser.py",
+    "test_lab_page_browser.py",
+    "test_lab_hostile_browser.py",
+    "test_lab_server.py",
+    "test_lab_watching.py",
     "test_agent_kernels.py",
     "test_agent.py",
     "test_promises_hostile.py",
