@@ -13,7 +13,7 @@ from e2e import LIMITS, World, finish, needs_sandbox, until
 from sls_jupyter.errors import BadInput
 from sls_jupyter.lab import cells, messages
 from sls_jupyter.lab.asking import Asked
-from sls_jupyter.notebook import commands
+from sls_jupyter.notebook import cell_lines, commands
 from sls_jupyter.notebook.cell_lines import read_cell
 from sls_jupyter.safestream.request import ask_all
 from sls_jupyter.session import Session
@@ -266,3 +266,14 @@ def test_options_that_mean_nothing_are_refused_before_a_cell_is_made(world: Worl
     with pytest.raises(BadInput, match="An asset's name"):
         policy(world.hospital, "visits", "a b")
     assert policy(world.hospital, "fresh").replaces is False
+
+
+def test_a_line_of_a_megabyte_keeps_nobody_busy(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else's notebook may have one in each cell: the line says so, and nobody is asked."""
+    for name in ("x" * 15_000, "sha256:" + "0" * 15_000):
+        shown = preflight(world.analyst, f"%%safestream -i {name} -o n\nn = 1")
+        assert (shown.verdict, shown.state[:20]) == ("error", "There is no asset " + name[:2])
+        assert len(shown.state) <= 400
+    monkeypatch.setattr(cell_lines.shlex, "split", lambda *_: pytest.fail("it was read"))
+    shown = preflight(world.analyst, f"%%safestream -i {'x' * 900_000} -o n\nn = 1")
+    assert (shown.verdict, "too long" in shown.state) == ("error", True)

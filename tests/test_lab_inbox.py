@@ -90,6 +90,25 @@ def texts_of(model: messages.Model) -> Iterator[str]:
     yield from walk(model.model_dump())
 
 
+def test_what_one_persona_was_shown_another_does_not_decide_on(tmp_path: Path) -> None:
+    """Two personas of one user may both decide; a page that became the other one meanwhile signs nothing for it."""
+    world = World(tmp_path / "home")
+    try:
+        clinic, own = world.session("clinic"), world.hospital.own_authority()
+        clinic.connect(own.url, name="hospital", did=own.did)
+        both = [world.hospital.did, clinic.did]
+        world.seal("patients", patients(20), allow_code="reviewed", requester=None, kinds="table", approver=both)
+        request = ask(world)
+        shown, theirs = page(world.hospital, request.spec.terms), page(clinic, request.spec.terms)
+        assert (shown.can_decide, theirs.can_decide) == (True, True)
+        with pytest.raises(DigestMismatch, match="not what you were shown"):
+            decide(clinic, shown)
+        assert page(clinic, request.spec.terms).row.state == "open"
+        assert decide(clinic, theirs).approved
+    finally:
+        world.close()
+
+
 # --- the list -------------------------------------------------------------------------------------
 
 

@@ -112,6 +112,7 @@ def test_the_address_that_is_told_opens_the_page_of_that_persona(panel: Opened) 
         page = browser.get(address[0])
         assert page.status_code == 200
         assert "token" not in str(page.url)
+        assert all("samesite=lax" in one.lower() for one in page.history[0].headers.get_list("set-cookie"))
         assert 'data-persona="security"' in page.text
         assert browser.get(f"{panel.url}/{API}/about?persona=security").json()["persona"] == "security"
         xsrf = {"X-XSRFToken": browser.cookies["_xsrf"]}

@@ -100,6 +100,20 @@ def test_a_page_of_another_site_cannot_read(server: LabServer) -> None:
         assert browser.get(f"/{API}/about", headers={"Origin": server.url}).status_code == 200
 
 
+@pytest.mark.parametrize("place", ["cross-site", "same-site", "same-site, none"])
+def test_what_another_page_shows_or_links_to_is_not_done(server: LabServer, place: str) -> None:
+    """A picture or a link has no ``Origin``, and from another port of this machine it brings the cookies: streams that
+    somebody else's page holds would keep this user's own from being told."""
+    with server.browser() as browser:
+        for path in ("about", "requests", "events", "runs/x/audit"):
+            answer = browser.get(f"/{API}/{path}", headers={"Sec-Fetch-Site": place})
+            assert (answer.status_code, answer.headers["content-type"]) == (404, problems.CONTENT_TYPE)
+        headers = {"Sec-Fetch-Site": place, "X-XSRFToken": browser.cookies["_xsrf"]}
+        assert browser.post(f"/{API}/personas", json={"name": "forged"}, headers=headers).status_code == 404
+        for own in ("same-origin", "none"):
+            assert browser.get(f"/{API}/about", headers={"Sec-Fetch-Site": own}).status_code == 200
+
+
 def test_the_token_does_not_stay_in_the_address(server: LabServer) -> None:
     """It would lie in the browser's history, and go along when somebody copies the address."""
     answer = httpx.get(f"{server.url}/{PATH}?persona=analyst&token={TOKEN}", follow_redirects=False)
@@ -146,6 +160,12 @@ def test_a_body_that_is_too_large_is_not_kept(server: LabServer) -> None:
 def test_a_parameter_that_is_there_twice_is_refused(server: LabServer) -> None:
     """Two readers of one address must not understand two personas."""
     assert server.call("GET", "status?persona=analyst&persona=hospital").json()["title"] == "BadInput"
+
+
+def test_an_address_that_is_no_text_is_the_askers_mistake(server: LabServer) -> None:
+    """Not one of this package: the log stays for those."""
+    assert server.call("GET", "status?persona=%ff").status_code == 400
+    assert server.call("GET", "runs/%ff").status_code == 400
 
 
 def test_a_path_or_a_method_that_is_not_in_the_table_is_told_as_ours(server: LabServer) -> None:

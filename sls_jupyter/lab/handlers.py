@@ -41,6 +41,14 @@ class ApiHandler(APIHandler):  # type: ignore[misc]
         self.set_header("Cache-Control", "no-store")
         self.set_header("X-Content-Type-Options", "nosniff")
 
+    async def prepare(self) -> None:
+        """The server's own look at who asks, and one more: a page of another port of this machine sends the cookies along,
+        and with a picture or a link no ``Origin`` that the server could look at."""
+        await super().prepare()
+        place = self.request.headers.get("Sec-Fetch-Site", "none")
+        if "Origin" not in self.request.headers and place not in ("same-origin", "none"):
+            raise web.HTTPError(404)
+
     def one_argument(self, name: str) -> str:
         """A parameter of the query; "" where it is not there.
 
@@ -142,6 +150,8 @@ class RouteHandler(ApiHandler):
             raise web.HTTPError(405)
         try:
             answer = await self._asked(route, path)
+        except web.HTTPError:
+            raise
         except SlsError as error:
             self.give_problem(problems.as_message(error))
         except Exception as error:  # noqa: BLE001  # what it says may be data

@@ -47,7 +47,7 @@ def page(asked: Asked) -> messages.RequestPage:
         met=None if history is None else messages.Met(decided=history.of_requester, first_at=history.first_asked),
         signs=_signs(request),
         can_decide=_waits_for_me(request),
-        seen=seen_digest(request),
+        seen=seen_digest(request, session.did),
     )
 
 

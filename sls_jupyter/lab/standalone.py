@@ -84,4 +84,5 @@ def _config(token: str, port: int, browser: bool) -> Config:
     server.open_browser = browser
     server.cookie_secret = secrets.token_bytes(32)  # in this process only: a cookie ends with it
     server.terminals_enabled = False
+    config.IdentityProvider.cookie_options = {"samesite": "Lax"}  # not every browser takes that for granted
     return config

@@ -17,6 +17,7 @@ from sls_jupyter.notebook.args import Parser, split, variables_in
 from sls_jupyter.notebook.parsers import safestream_parser
 
 MAGIC = "%%safestream"
+MAX_LINE = 20_000  # characters of a first line: a notebook may be anybody's, and words take long to split
 _LINES = re.compile(r"\r\n?|\n")
 
 
@@ -39,6 +40,10 @@ def read_cell(text: str) -> ReadCell:
     magic, _, line = first.strip().partition(" ")
     if magic != MAGIC:
         raise BadInput("This is no cell that runs remotely.", found=magic[:60], expected=f"{MAGIC} in its first line")
+    if len(line) > MAX_LINE:
+        raise BadInput(
+            "The first line of this cell is too long to be judged beforehand.", expected=f"{MAX_LINE} characters"
+        )
     parser = safestream_parser()
     words, unknown = _without_variables(parser, _raw(line))
     return ReadCell(parser.parse(split(shlex.join(words), {})), body, unknown)

@@ -105,6 +105,9 @@ class Withdrawn:
     entry: int  # index of the newest log entry about it
 
 
+MAX_CALLED = 2_000  # characters of what is looked up: an owner and a name, or a digest
+
+
 def require_asset_name(name: str) -> None:
     """Raises :class:`BadInput`: an asset cannot have this name."""
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}", name):
@@ -432,6 +435,8 @@ class Catalogue(Directory):
 
     def _named(self, client: AuthorityClient, name: str, names: Mapping[str, str]) -> list[AssetInfo]:
         """What one authority has of that name, ``owner/name``, or id; one look-up, however much lies there."""
+        if len(name) > MAX_CALLED:  # longer than any address can be, too
+            return []
         try:
             plain = name.rpartition("/")[2]
             values = [client.asset(name)] if name.startswith(_DIGEST) else client.assets(name=plain)

@@ -212,7 +212,7 @@ class Inbox(Catalogue):
             as :meth:`request`. DigestMismatch: something of it is otherwise now, be it that somebody has decided.
         """
         found = self.request(id_)
-        if seen_digest(found) != seen:
+        if seen_digest(found, self.did) != seen:
             now = (
                 f"it is {found.state} now, as its authority says"
                 if found.state != "open"

@@ -140,10 +140,13 @@ class History:
     first_asked: int  # when the first of these was made, in seconds since 1970-01-01 UTC; 0: none, or not said
 
 
-def seen_digest(request: RequestInfo) -> str:
+def seen_digest(request: RequestInfo, me: str) -> str:
     """Digest of everything that a page is made of which shows this request: what a decision can be held against.
 
     It tells whether somebody is shown the same again. It is no signature, and what an approval signs are the terms.
+
+    Args:
+        me: DID of the persona that is shown it; what one was shown, another does not decide on.
     """
     earlier = request.earlier
     inputs = [
@@ -152,6 +155,7 @@ def seen_digest(request: RequestInfo) -> str:
         for one in request.inputs
     ]  # fmt: skip
     made_of = {
+        "me": me,
         "id": request.id,
         "state": request.state,
         "who": [request.requester, str(request.who)],
