@@ -1,4 +1,4 @@
-"""Every section as somebody sees it: light and dark, narrow, wide and enlarged; and where only half of the package is.
+"""Every section as somebody sees it: light and dark, narrow, wide and enlarged, in JupyterLab and in Notebook 7.
 
 Pictures of all of it come to ``build/screens``.
 """
@@ -125,37 +125,6 @@ def test_a_receipt_opens_as_what_it_proves_and_a_changed_byte_shows(place: Place
     tab.command("docmanager:open", {"path": "receipt-of-lunch.json"})
     tab.page.get_by_text("soup").first.wait_for()
     tab.close()
-
-
-def test_a_server_without_our_half_is_told_calmly(place: Place, tmp_path: Path) -> None:
-    """Only the front end is installed: the panel says which command installs the rest, and JupyterLab works."""
-    server = LabServer(tmp_path / "notebooks", place.home.environment(), half=False).start()
-    try:
-        tab = Tab.open(place.browser, server).lab()
-        tab.quiet = ("404",)
-        panel = tab.panel()
-        panel.get_by_text('pip install "sls-jupyter[lab]"').wait_for()
-        assert tab.axe() == []
-        tab.shot("half")
-        tab.close()
-    finally:
-        server.stop()
-
-
-def test_the_server_is_restarted_while_the_panel_is_open(place: Place, tmp_path: Path) -> None:
-    """What changed meanwhile is shown afterwards; nobody reloads the page."""
-    server = LabServer(tmp_path / "notebooks", place.home.environment()).start()
-    tab = Tab.open(place.browser, server).lab()
-    tab.become("analyst")
-    tab.quiet = ("Failed to load resource", "WebSocket", "ERR_", "NetworkError", "Failed to fetch")
-    assets = tab.panel("Assets")
-    assets.get_by_text("visits").first.wait_for()
-    server.stop()
-    place.home.seal(place.hospital, place.analyst, "labs", purpose=["risk study"])
-    server.start()
-    assets.get_by_text("labs").first.wait_for()
-    tab.close()
-    server.stop()
 
 
 def test_notebook_7_has_the_panel_and_the_line(place: Place, tmp_path: Path) -> None:
