@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from e2e import free_port
 
 ACCOUNT = "devstoreaccount1"  # the only one that Azurite has, with a key that is in its documentation
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
@@ -89,8 +90,7 @@ class Azurite:
 def running() -> Azurite:
     """The one of this process, started on first use and stopped at its end."""
     folder = Path(tempfile.mkdtemp(prefix="azurite-"))
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     command = ["node", str(INSTALLED / "blob" / "main.js"), "--location", str(folder), "--blobHost", "127.0.0.1"]
     command += ["--blobPort", str(port), "--skipApiVersionCheck", "--disableTelemetry", "--debug", str(folder / "log")]
     log = (folder / "out").open("wb")

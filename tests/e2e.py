@@ -155,6 +155,12 @@ def until(condition: Any, what: str, seconds: float = 30.0) -> Any:
     raise AssertionError(f"not in {seconds} s: {what}")
 
 
+def free_port() -> int:
+    """A port of this machine that nobody listens at now."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
 def running(run: Run) -> bool:
     """Whether the cell itself runs; a run that ended before is a failure at once."""
     assert run.state == "running", run.error

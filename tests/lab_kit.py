@@ -7,18 +7,17 @@ with :meth:`Tab.close`, which fails on either.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +27,8 @@ import nbformat
 import pytest
 from agent_kit import AgentHome, agent_home
 from browser_kit import CHROMIUM, axe_source
+from e2e import free_port
+from e2e import until as wait_until
 
 from sls_jupyter.session import Session
 
@@ -49,6 +50,7 @@ FLAGS = (
     "--disable-sync",
     "--disable-dev-shm-usage",
 )
+until = functools.partial(wait_until, seconds=60.0)  # a browser is slow where many of them are
 needs_lab = pytest.mark.skipif(
     CHROMIUM is None or not all(map(importlib.util.find_spec, ("playwright", "jupyterlab"))),
     reason="there is no Chromium, no Playwright or no JupyterLab to look with",
@@ -58,12 +60,6 @@ _SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "apputils-extension/themes": {},
     "notebook-extension/tracker": {"windowingMode": "none"},
 }
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 # --- a server -------------------------------------------------------------------------------------
@@ -131,11 +127,7 @@ class LabServer:
             self.process = subprocess.Popen(
                 command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
-        deadline = time.monotonic() + START_SECONDS
-        while not self._answers():
-            assert self.process.poll() is None, self.log()
-            assert time.monotonic() < deadline, self.log()
-            time.sleep(0.1)
+        until(self._answers, "the server answers", seconds=START_SECONDS)
         return self
 
     def _settings(self, place: Path) -> None:
@@ -146,6 +138,8 @@ class LabServer:
             path.write_text(json.dumps(given))
 
     def _answers(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.log()
         with contextlib.suppress(OSError, urllib.error.URLError):
             request = urllib.request.Request(self.url + "api/status", headers={"Authorization": f"token {self.token}"})
             with urllib.request.urlopen(request, timeout=2) as answer:
@@ -335,10 +329,3 @@ def two_people(folder: Path) -> Iterator[Place]:
             yield Place(home, hospital, analyst, server, browser)
         finally:
             server.stop()
-
-
-def until(check: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
-        time.sleep(0.05)

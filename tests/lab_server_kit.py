@@ -18,7 +18,7 @@ from typing import Any
 
 import httpx
 import pytest
-from e2e import until
+from e2e import free_port, until
 
 pytest.importorskip("jupyter_server", reason="the extra lab is not installed")
 
@@ -26,11 +26,6 @@ TOKEN = "a-token-of-this-test"
 API = "sls_jupyter/v1"
 START_SECONDS = 60.0
 OTHERS = ("jupyterlab", "jupyter_lsp", "jupyter_server_terminals", "notebook", "notebook_shim")  # extensions not needed
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 @dataclass

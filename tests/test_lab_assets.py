@@ -12,7 +12,7 @@ from e2e import LIMITS, World, finish, needs_sandbox, patients
 from notebook_kit import shell_with_magics
 
 from sls_jupyter.errors import BadInput, UnknownName
-from sls_jupyter.lab import assets, messages
+from sls_jupyter.lab import assets, card_messages, messages
 from sls_jupyter.lab.asking import Asked
 from sls_jupyter.notebook import commands
 from sls_jupyter.notebook.cell_lines import read_cell
@@ -37,7 +37,7 @@ def page(session: Session, name: str) -> messages.AssetPage:
     return assets.page(Asked(session, path={"id": row.id}))
 
 
-def withdraw(session: Session, id_: str, *, shred: bool = False) -> messages.CardData:
+def withdraw(session: Session, id_: str, *, shred: bool = False) -> card_messages.CardData:
     return assets.withdraw(Asked(session, path={"id": id_}, body=messages.Withdraw(shred=shred))).card
 
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import nbformat
 import pytest
-from lab_kit import CELL, LabServer, Place, Tab, needs_lab, two_people
+from lab_kit import CELL, LabServer, Place, Tab, needs_lab, two_people, until
 from lab_server_kit import silent_authority
 
 from sls_jupyter.identity import SigningKey
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Route
 
 pytestmark = [needs_lab, pytest.mark.timeout(600)]
 
@@ -58,10 +63,9 @@ def test_halves_of_different_versions_say_what_to_do(place: Place) -> None:
     """The browser still has the page of before: nothing is asked of a server that may mean something else."""
     tab = Tab.open(place.browser, place.server)
 
-    def older(route: object) -> None:
-        answer = route.fetch()  # type: ignore[attr-defined]
-        body = {**answer.json(), "version": "0.0.9"}
-        route.fulfill(response=answer, body=json.dumps(body))  # type: ignore[attr-defined]
+    def older(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, body=json.dumps({**answer.json(), "version": "0.0.9"}))
 
     tab.page.route("**/sls_jupyter/v1/about*", older)
     tab.lab()
@@ -107,3 +111,26 @@ def test_a_silent_authority_costs_its_own_part_of_a_section_only(place: Place) -
             tab.close()
         finally:
             (place.analyst.home.path / "authorities.json").unlink()
+
+
+def test_an_answer_about_another_persona_that_comes_late_is_not_shown(place: Place) -> None:
+    """Whose page it is stands in the status bar, and nothing of theirs comes under somebody else's name."""
+    tab = place.window("analyst")
+    tab.panel("People").get_by_text("Known to analyst").wait_for()
+    status, held = tab.page.locator(".sls-status"), list[Any]()
+    tab.page.route(re.compile(r"/v1/(status|people)\?persona=hospital"), lambda route: held.append(route))
+    status.click()
+    tab.page.get_by_role("menuitem", name="hospital").first.click()
+    until(lambda: {one.request.url.partition("/v1/")[2][:6] for one in held} == {"status", "people"}, "both are asked")
+    status.click()
+    tab.page.get_by_role("menuitem", name="analyst").first.click()
+    until(lambda: "analyst" in status.inner_text() and "SIMULATED" in status.inner_text(), "it is the analyst's again")
+    late = len(held)
+    for one in held:
+        with tab.page.expect_response(one.request.url):
+            one.continue_()
+    tab.panel("People").get_by_text("Known to analyst").wait_for()
+    assert late == len(held)
+    assert "analyst" in status.inner_text()
+    assert tab.page.get_by_text("Known to hospital").count() == 0
+    tab.close()

@@ -15,7 +15,7 @@ from sls_jupyter.authority.client import AuthorityClient
 from sls_jupyter.contract.spec import Limits
 from sls_jupyter.errors import BadInput, DigestMismatch, SlsError, Unavailable
 from sls_jupyter.identity import Home
-from sls_jupyter.lab import inbox, messages
+from sls_jupyter.lab import card_messages, inbox, messages
 from sls_jupyter.lab.asking import Asked
 from sls_jupyter.safestream.request import StreamRequest, ask_all
 from sls_jupyter.session import Session
@@ -181,7 +181,7 @@ def test_a_page_has_all_that_a_decision_rests_on(world: World) -> None:
     kinds = [block.kind for block in shown.card.blocks]
     assert "listing" not in kinds
     assert kinds[0] == "facts"
-    (code,) = [block for block in shown.code if isinstance(block, messages.ListingData)]
+    (code,) = [block for block in shown.code if isinstance(block, card_messages.ListingData)]
     assert ["".join(unit.text for unit in row.units) for row in code.rows] == CELL.splitlines()
     assert (shown.can_decide, shown.difference, shown.earlier) == (True, None, ())
     assert shown.signs.startswith(f"You sign the terms {shown.row.short} with your key. It lets run: Every run that")

@@ -11,7 +11,7 @@ from e2e import World, patients
 from sls_jupyter.documents import sign
 from sls_jupyter.errors import BadInput, MalformedDocument, SlsError, UnknownName
 from sls_jupyter.identity import Home, Identity
-from sls_jupyter.lab import messages, people
+from sls_jupyter.lab import card_messages, messages, people
 from sls_jupyter.lab.asking import Asked
 from sls_jupyter.session import Session
 from sls_jupyter.session.contacts import short_did
@@ -51,7 +51,7 @@ def add(session: Session, who: Identity, name: str = "") -> messages.CardAnswer:
     return people.contact(Asked(session, body=messages.AddContact(text=text, name=name)))
 
 
-def words(card: messages.CardData) -> str:
+def words(card: card_messages.CardData) -> str:
     return card.model_dump_json()
 
 

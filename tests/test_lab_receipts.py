@@ -13,7 +13,7 @@ from test_notebook_whole import run, write
 
 from sls_jupyter.documents import canonical_json
 from sls_jupyter.errors import BadInput, MalformedDocument
-from sls_jupyter.lab import messages, receipts
+from sls_jupyter.lab import card_messages, messages, receipts
 from sls_jupyter.lab.asking import Asked
 from sls_jupyter.receipt.files import verify_file
 from sls_jupyter.session import Session
@@ -61,7 +61,7 @@ def test_the_verdict_is_that_of_sls_verify(world: World) -> None:
     assert found.verdict.startswith("ACCEPTED, SIMULATED: all ")
     assert found.run == ran(world)
     (card,) = found.cards
-    (checks,) = [one for one in card.blocks if isinstance(one, messages.ChecksData)]
+    (checks,) = [one for one in card.blocks if isinstance(one, card_messages.ChecksData)]
     assert [one.name for one in checks.checks] == [one.name for one in same.checks]
     assert "SIMULATED" in card.marks
     assert verify(world.hospital, data).run == "", "the run is another persona's"
@@ -85,7 +85,7 @@ def test_a_changed_receipt_is_refused_with_the_check_that_failed(world: World) -
     found = verify(world.analyst, canonical_json(value))
     assert (found.kind, found.accepted, found.run) == ("receipt", False, "")
     (card,) = found.cards
-    (checks,) = [one for one in card.blocks if isinstance(one, messages.ChecksData)]
+    (checks,) = [one for one in card.blocks if isinstance(one, card_messages.ChecksData)]
     failed = [one.name for one in checks.checks if not one.ok]
     assert {"report_data", "evidence"} <= set(failed)
     assert f"Failed: {', '.join(f'{one.number} {one.name}' for one in checks.checks if not one.ok)}." in str(card)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from sls_jupyter.errors import BadInput
-from sls_jupyter.lab import messages
+from sls_jupyter.lab import card_messages, messages
 from sls_jupyter.lab.asking import MAX_ROWS
 from sls_jupyter.printing import one_line
 from sls_jupyter.session.contacts import MAX_SAID, short_did
@@ -40,14 +40,14 @@ def silences(session: Session) -> tuple[messages.Silence, ...]:
     )
 
 
-def card_of(session: Session, card: Card) -> messages.CardData:
+def card_of(session: Session, card: Card) -> card_messages.CardData:
     """A card as data, with NOT ISOLATED where this session's hosts have no sandbox."""
-    return messages.CardData.from_json(card.where(session.isolated).data())
+    return card_messages.CardData.from_json(card.where(session.isolated).data())
 
 
-def blocks_of(blocks: Iterable[Block]) -> tuple[messages.BlockData, ...]:
+def blocks_of(blocks: Iterable[Block]) -> tuple[card_messages.BlockData, ...]:
     """Blocks as data."""
-    return messages.DetailsData.from_json(
+    return card_messages.DetailsData.from_json(
         {"kind": "details", "summary": "", "blocks": [block.data() for block in blocks]}
     ).blocks
 

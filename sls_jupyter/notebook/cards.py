@@ -133,7 +133,7 @@ class Block:
         raise NotImplementedError
 
     def data(self) -> dict[str, Any]:
-        """What :mod:`sls_jupyter.lab.messages` has a type for, told apart by ``kind``."""
+        """What :mod:`sls_jupyter.lab.card_messages` has a type for, told apart by ``kind``."""
         raise NotImplementedError
 
 
@@ -373,7 +373,7 @@ class Card:
         return frame_html(self.tone, self.title, (subtitle, badge), (block.html() for block in self.blocks))
 
     def data(self) -> dict[str, Any]:
-        """The card for a screen that draws it by itself: :class:`sls_jupyter.lab.messages.CardData`."""
+        """The card for a screen that draws it by itself: :class:`sls_jupyter.lab.card_messages.CardData`."""
         return {
             "title": self.title,
             "subtitle": self.subtitle,

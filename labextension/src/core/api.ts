@@ -21,6 +21,9 @@ export class Refusal extends Error {
 /** The server has no such half: it is another one, or the package is missing there. */
 export class Missing extends Refusal {}
 
+/** The page became somebody else before the answer came: whom it is about is nobody's business here any more. */
+export class Outdated extends Refusal {}
+
 /** Nobody answers. */
 export class Unreachable extends Refusal {}
 
@@ -40,8 +43,18 @@ export class Api {
   /** Whose calls these are. */
   persona = '';
 
+  /**
+   * An answer about whoever the page is when it comes.
+   *
+   * Throws `Outdated` where that is somebody else than who asked, unless the query names a persona itself.
+   */
   async get<T>(path: string, query: Query = {}, signal?: AbortSignal): Promise<T> {
-    return this.call<T>('GET', path, query, undefined, signal);
+    const { persona } = this;
+    const found = await this.call<T>('GET', path, query, undefined, signal);
+    if (query['persona'] === undefined && persona !== this.persona) {
+      throw new Outdated(this.host.trans.__('This page is somebody else now.'), 0);
+    }
+    return found;
   }
 
   async post<T>(path: string, body: unknown, query: Query = {}, signal?: AbortSignal): Promise<T> {

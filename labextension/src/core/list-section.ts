@@ -109,11 +109,7 @@ export abstract class ListSection<Row, Page> extends SectionView {
 
   protected async load(): Promise<void> {
     this.leave();
-    const whose = this.whose;
     const found = await this.ask(this.finder.query);
-    if (whose !== this.model.persona) {
-      return; // somebody else asks for theirs
-    }
     const shown = found.groups.reduce((sum, group) => sum + group.rows.length, 0);
     replace(this.notice);
     this.list.set(found.groups);

@@ -28,6 +28,8 @@ export class Model {
   trouble: Refusal | null = null;
 
   private ending: AbortController | null = null;
+  private statusAsked = ''; // whose status is being asked for
+  private statusDue = false;
   private readonly revisions = new Map<Section, number>();
 
   constructor(
@@ -86,15 +88,26 @@ export class Model {
     return accepted && !same();
   }
 
+  /** One question at a time, and one more where something has changed meanwhile. */
   async refreshStatus(): Promise<void> {
-    if (this.persona === '') {
-      return; // there is nobody yet
+    const { persona } = this;
+    this.statusDue = true;
+    if (persona === '' || persona === this.statusAsked) {
+      return; // there is nobody yet, or it is asked again as soon as the answer is there
     }
+    this.statusAsked = persona;
     try {
-      this.status = await this.api.get<Status>('status');
-      this.updated.emit();
+      while (this.statusDue && persona === this.persona) {
+        this.statusDue = false;
+        this.status = await this.api.get<Status>('status');
+        this.updated.emit();
+      }
     } catch {
       // the stream tells what is wrong with the server; a section tells what is wrong with an authority
+    } finally {
+      if (this.statusAsked === persona) {
+        this.statusAsked = '';
+      }
     }
   }
 
@@ -176,9 +189,7 @@ export class Model {
       this.set('differs', new Refusal(trans.__('The two halves of sls_jupyter have different versions.'), 0, found, trans.__('the same version'), hint));
       return;
     }
-    if (this.persona === '') {
-      this.api.persona = about.persona;
-    }
+    this.api.persona = about.persona; // the one that was asked for, where it is there
     this.set('ready', null);
     this.updated.emit();
   }

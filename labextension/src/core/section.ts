@@ -1,6 +1,6 @@
 /** A view of one section: it asks when it is shown, and again when the section has changed while it is shown. */
 
-import { Refusal } from './api';
+import { Outdated, Refusal } from './api';
 import { warning } from './card';
 import { button, h, replace } from './dom';
 import { Emitter } from './emitter';
@@ -83,7 +83,11 @@ export abstract class SectionView {
     this.known = mark;
     this.node.setAttribute('aria-busy', 'true');
     this.working = this.load()
-      .catch(error => this.fail(error))
+      .catch(error => {
+        if (!(error instanceof Outdated)) {
+          this.fail(error);
+        } // else it is asked for anew
+      })
       .finally(() => {
         this.working = null;
         this.node.removeAttribute('aria-busy');

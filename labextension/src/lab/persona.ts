@@ -15,18 +15,10 @@ const FIELD = 'sls'; // of a notebook's metadata
 export async function begin(model: Model, tracker: INotebookTracker | null, state: IStateDB | null): Promise<void> {
   const name = await state?.fetch(KEY).catch(() => undefined);
   const remembered = typeof name === 'string' ? name : '';
-  let first = true;
   let saved = remembered;
   model.updated.on(() => {
     if (model.half !== 'ready') {
       return;
-    }
-    if (first) {
-      first = false;
-      if (remembered && remembered !== model.persona && model.about?.personas.includes(remembered)) {
-        model.become(remembered);
-        return;
-      }
     }
     if (state !== null && model.persona && model.persona !== saved) {
       saved = model.persona;
@@ -36,7 +28,7 @@ export async function begin(model: Model, tracker: INotebookTracker | null, stat
   if (tracker !== null) {
     new Follower(model, tracker);
   }
-  model.start();
+  model.start(remembered);
 }
 
 /** The persona that a notebook names; empty where it names none. */
